@@ -1,0 +1,101 @@
+import type { DeliveryCode } from './errors.ts'
+import type { Reply } from './http.ts'
+import type { Outcome, OutcomeName } from './outcome.ts'
+
+/** What the pipeline decided about a delivery: the outcome without what every outcome has. */
+export interface Answer
+  extends Pick<
+    Outcome,
+    'bodyChanged' | 'unmarked' | 'undeduplicated' | 'undocumented' | 'ageMs' | 'issues' | 'error'
+  > {
+  readonly outcome: OutcomeName
+  readonly status: number
+  readonly code?: DeliveryCode
+  /** For the `Retry-After` header: what is left of a lease, or a pause. */
+  readonly retryAfterMs?: number
+}
+
+/** How long a sender is asked to wait when nothing better is known. */
+const pauseMs = 30_000
+
+/** The answers that never change, made once. */
+export const handled: Answer = { outcome: 'handled', status: 200 }
+export const duplicate: Answer = { outcome: 'duplicate', status: 200 }
+export const ignored: Answer = { outcome: 'ignored', status: 200 }
+
+/** The HTTP status of each code. The same table stands in docs/errors.md. */
+const statuses: Readonly<Record<DeliveryCode, number>> = {
+  RINGHOOK_METHOD_NOT_ALLOWED: 405,
+  RINGHOOK_IP_NOT_ALLOWED: 403,
+  RINGHOOK_BODY_ENCODED: 415,
+  RINGHOOK_BODY_TOO_LARGE: 413,
+  RINGHOOK_BODY_TIMEOUT: 408,
+  RINGHOOK_BODY_ABORTED: 400,
+  RINGHOOK_BODY_ALREADY_READ: 500,
+  RINGHOOK_NOT_AUTHENTIC: 401,
+  RINGHOOK_BODY_NOT_UTF8: 400,
+  RINGHOOK_BODY_NOT_JSON: 400,
+  RINGHOOK_BODY_TOO_DEEP: 400,
+  RINGHOOK_EVENT_MISSING: 400,
+  RINGHOOK_TIMESTAMP_MISSING: 400,
+  RINGHOOK_TIMESTAMP_INVALID: 400,
+  RINGHOOK_TIMESTAMP_TOO_OLD: 400,
+  RINGHOOK_TIMESTAMP_IN_FUTURE: 400,
+  RINGHOOK_EVENT_INVALID: 422,
+  RINGHOOK_IN_FLIGHT: 503,
+  RINGHOOK_HANDLER_FAILED: 500,
+  RINGHOOK_PERMANENT_FAILURE: 200,
+  RINGHOOK_DEADLINE_EXCEEDED: 503,
+  RINGHOOK_STORE_UNAVAILABLE: 503,
+  RINGHOOK_SECRET_UNAVAILABLE: 503,
+  RINGHOOK_SHUTTING_DOWN: 503,
+  RINGHOOK_INTERNAL_ERROR: 500,
+}
+
+const outcomes: Partial<Record<DeliveryCode, OutcomeName>> = {
+  RINGHOOK_EVENT_INVALID: 'invalid',
+  RINGHOOK_IN_FLIGHT: 'in_flight',
+  RINGHOOK_HANDLER_FAILED: 'failed',
+  RINGHOOK_PERMANENT_FAILURE: 'failed',
+  RINGHOOK_INTERNAL_ERROR: 'failed',
+  RINGHOOK_DEADLINE_EXCEEDED: 'timed_out',
+  RINGHOOK_STORE_UNAVAILABLE: 'unavailable',
+  RINGHOOK_SECRET_UNAVAILABLE: 'unavailable',
+  RINGHOOK_SHUTTING_DOWN: 'unavailable',
+}
+
+/** The answer that goes with a code, with more details where there are any. */
+export function answerFor(code: DeliveryCode, details?: Partial<Answer>): Answer {
+  const status = statuses[code]
+  return {
+    outcome: outcomes[code] ?? 'rejected',
+    status,
+    code,
+    ...(status === 503 && { retryAfterMs: pauseMs }),
+    ...details,
+  }
+}
+
+const plainReplies = new Map(
+  [handled, duplicate, ignored].map((answer) => [answer.outcome, write(answer)] as const),
+)
+
+/** Writes the reply to an answer. Those to a delivery that went well were written beforehand. */
+export function replyTo(answer: Answer, outcome: Outcome): Reply {
+  const { headers, body } =
+    (answer.code === undefined ? plainReplies.get(answer.outcome) : undefined) ?? write(answer)
+  return { status: answer.status, headers, body, outcome }
+}
+
+function write({ outcome, status, code, retryAfterMs }: Answer): Pick<Reply, 'headers' | 'body'> {
+  const body = JSON.stringify({ outcome, code })
+  const headers: Record<string, string> = {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+  }
+  if (status === 405) headers['allow'] = 'POST'
+  if (retryAfterMs !== undefined) {
+    headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1_000)))
+  }
+  return { headers: Object.freeze(headers), body }
+}

@@ -1,0 +1,104 @@
+/** Where ringhook takes its time from. Tests bring their own: `manualClock()` of `ringhook/testing`. */
+export interface Clock {
+  /** Milliseconds since 1970-01-01T00:00:00Z. */
+  now(): number
+  /** Calls back once after `delayMs`. */
+  setTimeout(callback: () => void, delayMs: number): unknown
+  clearTimeout(timer: unknown): void
+}
+
+/** The machine's clock. Its timers do not keep the process alive. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs).unref(),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+}
+
+/** One entry in a {@link DelayQueue}. */
+export interface DelayTicket {
+  /** When it falls due, in ms since 1970. */
+  readonly dueAt: number
+  cancel(): void
+}
+
+/**
+ * Calls back after a delay that is the same for every entry, with one timer for all of them: in a
+ * queue of equal delays the oldest entry is always the next one due. A timer for each delivery
+ * would cost as much as parsing its body.
+ */
+export class DelayQueue {
+  readonly #clock: Clock
+  readonly #delayMs: number
+  #head: Ticket | undefined
+  #tail: Ticket | undefined
+  #timer: unknown
+
+  constructor(clock: Clock, delayMs: number) {
+    this.#clock = clock
+    this.#delayMs = delayMs
+  }
+
+  /** Calls `callback` when the delay, counted from `now`, is over. `now` must not run backwards by much. */
+  add(now: number, callback: () => void): DelayTicket {
+    const ticket = new Ticket(this, now + this.#delayMs, callback, this.#tail)
+    if (this.#tail === undefined) this.#head = ticket
+    else this.#tail.next = ticket
+    this.#tail = ticket
+    if (this.#timer === undefined) this.#arm(this.#delayMs)
+    return ticket
+  }
+
+  /** Takes an entry out. For {@link Ticket.cancel}. */
+  remove(ticket: Ticket): void {
+    if (ticket.previous === undefined) this.#head = ticket.next
+    else ticket.previous.next = ticket.next
+    if (ticket.next === undefined) this.#tail = ticket.previous
+    else ticket.next.previous = ticket.previous
+  }
+
+  #arm(delayMs: number): void {
+    this.#timer = this.#clock.setTimeout(() => this.#fire(), delayMs)
+  }
+
+  #fire(): void {
+    this.#timer = undefined
+    const now = this.#clock.now()
+    for (let ticket = this.#head; ticket !== undefined && this.#isDue(ticket, now); ticket = this.#head) {
+      ticket.cancel()
+      ticket.callback()
+    }
+    if (this.#head !== undefined && this.#timer === undefined) {
+      this.#arm(Math.max(this.#head.dueAt - now, 1))
+    }
+  }
+
+  /** Also when it lies further ahead than the delay: then the clock was set back since it was added. */
+  #isDue(ticket: Ticket, now: number): boolean {
+    return ticket.dueAt <= now || ticket.dueAt - now > this.#delayMs
+  }
+}
+
+class Ticket implements DelayTicket {
+  readonly dueAt: number
+  readonly callback: () => void
+  previous: Ticket | undefined
+  next: Ticket | undefined
+  #queue: DelayQueue | undefined
+
+  constructor(
+    queue: DelayQueue,
+    dueAt: number,
+    callback: () => void,
+    previous: Ticket | undefined,
+  ) {
+    this.#queue = queue
+    this.dueAt = dueAt
+    this.callback = callback
+    this.previous = previous
+  }
+
+  cancel(): void {
+    this.#queue?.remove(this)
+    this.#queue = undefined
+  }
+}

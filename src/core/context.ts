@@ -1,0 +1,105 @@
+import type { CompleteOptions, HeldClaim, IdempotencyStore } from '../stores/store.ts'
+import { RinghookError } from './errors.ts'
+import type { HandlerContext } from './event.ts'
+import type { RequestHeaders } from './http.ts'
+
+/** What a run of a handler is about. */
+export interface RunFacts {
+  readonly claim: HeldClaim
+  readonly rawBody: Uint8Array
+  readonly headers: RequestHeaders
+  readonly receivedAtMs: number
+  readonly deadlineMs: number
+}
+
+/**
+ * The handler's context. A class with getters, so that what costs something (an AbortController,
+ * two Dates) is made only for handlers that ask for it, and so that printing the context shows
+ * neither the body nor the headers.
+ */
+export class RunContext implements HandlerContext {
+  readonly #facts: RunFacts
+  readonly #store: IdempotencyStore
+  readonly #retentionMs: number
+  #controller: AbortController | undefined
+  #abortReason: RinghookError | undefined
+  #completed = false
+
+  constructor(facts: RunFacts, store: IdempotencyStore, retentionMs: number) {
+    this.#facts = facts
+    this.#store = store
+    this.#retentionMs = retentionMs
+  }
+
+  get idempotencyKey(): string {
+    return this.#facts.claim.key
+  }
+
+  get attempt(): number {
+    return this.#facts.claim.attempt
+  }
+
+  get fence(): number {
+    return this.#facts.claim.fence
+  }
+
+  get rawBody(): Uint8Array {
+    return this.#facts.rawBody
+  }
+
+  get headers(): RequestHeaders {
+    return this.#facts.headers
+  }
+
+  get receivedAt(): Date {
+    return new Date(this.#facts.receivedAtMs)
+  }
+
+  get deadline(): Date {
+    return new Date(this.#facts.deadlineMs)
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason)
+    }
+    return this.#controller.signal
+  }
+
+  /** Whether the handler has marked the event itself. */
+  get completed(): boolean {
+    return this.#completed
+  }
+
+  /** Tells the handler, if it listens, that it no longer runs alone or not for long. */
+  abort(reason: RinghookError): void {
+    this.#abortReason ??= reason
+    this.#controller?.abort(reason)
+  }
+
+  /** A getter that binds, for handlers that take it out of the context. */
+  get complete(): HandlerContext['complete'] {
+    return (transaction) => this.#complete(transaction)
+  }
+
+  async #complete(transaction: unknown): Promise<void> {
+    if (transaction === undefined || transaction === null) {
+      throw new RinghookError(
+        'RINGHOOK_OPTION_INVALID',
+        'context.complete() was called without a transaction. Give it the open transaction that your write belongs to.',
+      )
+    }
+    const options: CompleteOptions = { retentionMs: this.#retentionMs, transaction }
+    if (!(await this.#store.complete(this.#facts.claim, options))) throw leaseLost()
+    this.#completed = true
+  }
+}
+
+/** The reason why a handler must not go on. */
+export function leaseLost(): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_LEASE_LOST',
+    'Another run of this event has taken over, because the lease ran out. Roll back and stop; raise leaseMs if the event loop is blocked for long.',
+  )
+}

@@ -1,0 +1,96 @@
+/**
+ * Every code that ringhook throws, answers or logs. Each has a section in docs/errors.md.
+ *
+ * Codes for set-up mistakes are thrown when the receiver is built, as {@link RinghookError}.
+ * Codes for deliveries appear in the answer's body, in the log and in {@link Outcome.code}.
+ */
+export type RinghookCode = SetupCode | DeliveryCode | HandlerCode
+
+/** Thrown when something is built: the set-up is wrong and nothing was received yet. */
+export type SetupCode =
+  | 'RINGHOOK_SECRET_MISSING'
+  | 'RINGHOOK_SECRET_INVALID'
+  | 'RINGHOOK_UNSIGNED_PROVIDER'
+  | 'RINGHOOK_URL_TOKEN_INVALID'
+  | 'RINGHOOK_IP_RULE_INVALID'
+  | 'RINGHOOK_OPTION_INVALID'
+  | 'RINGHOOK_EVENT_UNKNOWN'
+  | 'RINGHOOK_EVENT_REPEATED'
+  | 'RINGHOOK_HANDLER_INVALID'
+  | 'RINGHOOK_PROVIDER_INVALID'
+  | 'RINGHOOK_STORE_INVALID'
+  | 'RINGHOOK_FIXTURE_INVALID'
+
+/** Answered to a sender, and reported to `onOutcome`. */
+export type DeliveryCode =
+  | 'RINGHOOK_METHOD_NOT_ALLOWED'
+  | 'RINGHOOK_IP_NOT_ALLOWED'
+  | 'RINGHOOK_BODY_ENCODED'
+  | 'RINGHOOK_BODY_TOO_LARGE'
+  | 'RINGHOOK_BODY_TIMEOUT'
+  | 'RINGHOOK_BODY_ABORTED'
+  | 'RINGHOOK_BODY_ALREADY_READ'
+  | 'RINGHOOK_NOT_AUTHENTIC'
+  | 'RINGHOOK_BODY_NOT_UTF8'
+  | 'RINGHOOK_BODY_NOT_JSON'
+  | 'RINGHOOK_BODY_TOO_DEEP'
+  | 'RINGHOOK_EVENT_MISSING'
+  | 'RINGHOOK_TIMESTAMP_MISSING'
+  | 'RINGHOOK_TIMESTAMP_INVALID'
+  | 'RINGHOOK_TIMESTAMP_TOO_OLD'
+  | 'RINGHOOK_TIMESTAMP_IN_FUTURE'
+  | 'RINGHOOK_EVENT_INVALID'
+  | 'RINGHOOK_IN_FLIGHT'
+  | 'RINGHOOK_HANDLER_FAILED'
+  | 'RINGHOOK_PERMANENT_FAILURE'
+  | 'RINGHOOK_DEADLINE_EXCEEDED'
+  | 'RINGHOOK_STORE_UNAVAILABLE'
+  | 'RINGHOOK_SECRET_UNAVAILABLE'
+  | 'RINGHOOK_SHUTTING_DOWN'
+  | 'RINGHOOK_INTERNAL_ERROR'
+
+/** Thrown into a handler that uses its context. */
+export type HandlerCode = 'RINGHOOK_STORE_NOT_TRANSACTIONAL' | 'RINGHOOK_LEASE_LOST'
+
+/**
+ * A mistake in the set-up, or a thing that the set-up cannot do. The message says the cause and
+ * the remedy, and never holds a secret, a signature, a payload or a phone number.
+ */
+export class RinghookError extends Error {
+  override readonly name: string = 'RinghookError'
+  /** The code, stable across versions: branch on this and not on the message. */
+  readonly code: RinghookCode
+
+  constructor(code: RinghookCode, message: string, options?: { readonly cause?: unknown }) {
+    super(`${message} [${code}, see ringhook/docs/errors.md#${code.toLowerCase()}]`, options)
+    this.code = code
+  }
+}
+
+const permanentFailure = Symbol.for('ringhook.PermanentFailure')
+
+/**
+ * Thrown by a handler to end an event: a retry would fail the same way. The delivery is answered
+ * 200, the event is remembered as finished and reported to `onOutcome` as `failed` with the code
+ * RINGHOOK_PERMANENT_FAILURE.
+ *
+ * @example
+ * ```ts
+ * import { PermanentFailure } from 'ringhook'
+ *
+ * export function requireCustomer(customer: { id: string } | undefined) {
+ *   if (customer === undefined) throw new PermanentFailure('no such customer')
+ *   return customer
+ * }
+ * ```
+ */
+export class PermanentFailure extends Error {
+  override readonly name: string = 'PermanentFailure'
+  // Registered, so that a copy of this class from another bundle is recognised too.
+  readonly [permanentFailure] = true
+}
+
+/** Whether a handler ended its event for good. */
+export function isPermanentFailure(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && permanentFailure in error
+}

@@ -1,0 +1,49 @@
+import type { DeliveryCode } from './errors.ts'
+
+/** How old and how far in the future a signed timestamp may be. */
+export interface FreshnessRule {
+  readonly maxAgeMs: number
+  readonly clockToleranceMs: number
+}
+
+/** A timestamp that was refused. */
+export interface StaleTimestamp {
+  readonly code: DeliveryCode
+  /** Negative for a timestamp in the future; absent for one that cannot be read. */
+  readonly ageMs?: number
+}
+
+/**
+ * Reads a timestamp: a `Date`, or a string in the form of RFC 3339 with its zone. A string without
+ * a zone would mean another moment on every server.
+ */
+export function parseTimestamp(timestamp: unknown): Date | undefined {
+  if (timestamp instanceof Date) return Number.isNaN(timestamp.getTime()) ? undefined : timestamp
+  if (typeof timestamp !== 'string' || timestamp.length > 64) return undefined
+  if (!rfc3339.test(timestamp)) return undefined
+  const date = new Date(timestamp)
+  return Number.isNaN(date.getTime()) ? undefined : date
+}
+
+const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/
+
+/**
+ * Refuses a signed timestamp that is missing, malformed, older than events are remembered, or too
+ * far ahead. With it, a signed body that was captured can be replayed only while its event is
+ * still remembered, and is then a duplicate.
+ */
+export function checkFreshness(
+  sent: unknown,
+  timestamp: Date | undefined,
+  now: number,
+  rule: FreshnessRule,
+): StaleTimestamp | undefined {
+  if (timestamp === undefined) {
+    const missing = sent === undefined || sent === null
+    return { code: missing ? 'RINGHOOK_TIMESTAMP_MISSING' : 'RINGHOOK_TIMESTAMP_INVALID' }
+  }
+  const ageMs = now - timestamp.getTime()
+  if (ageMs > rule.maxAgeMs) return { code: 'RINGHOOK_TIMESTAMP_TOO_OLD', ageMs }
+  if (-ageMs > rule.clockToleranceMs) return { code: 'RINGHOOK_TIMESTAMP_IN_FUTURE', ageMs }
+  return undefined
+}

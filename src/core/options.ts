@@ -1,0 +1,92 @@
+import type { Provider, SignatureScheme } from '../providers/provider.ts'
+import type { IdempotencyStore } from '../stores/store.ts'
+import type { Clock } from './clock.ts'
+import type { MergedEvents, OwnEvents, RoutingTable, WebhookEvent } from './event.ts'
+import type { RequestHeaders } from './http.ts'
+import type { Logger } from './log.ts'
+import type { Outcome } from './outcome.ts'
+
+/**
+ * The shared secret: one, several (rotation: any of them verifies), or a function that is asked for
+ * every request. `undefined` is in the type so that `process.env.X` can be given; it is refused
+ * when the receiver is built.
+ */
+export type Secret = string | undefined | readonly (string | undefined)[] | SecretFunction
+
+/**
+ * Gives the secret or secrets for a request, from what nobody has verified yet: use it to look a
+ * secret up and for nothing else. `undefined` or an empty array: no secret is known, answered 401.
+ * Throwing, or a blank secret: answered 503.
+ */
+export type SecretFunction = (
+  request: SecretRequest,
+) => SecretAnswer | Promise<SecretAnswer>
+
+type SecretAnswer = string | readonly string[] | undefined
+
+/** What a {@link SecretFunction} may look at. */
+export interface SecretRequest {
+  readonly url: string
+  readonly headers: RequestHeaders
+}
+
+/** Options that are the same for every provider. README, "Options", explains each. */
+export interface CommonOptions<P extends Provider, Own extends OwnEvents> {
+  /** The routing table. Default: `{}`, every event is answered 200 `ignored`. */
+  readonly on?: RoutingTable<MergedEvents<P['events'], Own>, P['name']>
+  /** Adds events, or narrows the data of known ones: `{ 'call.transferred': zodSchema }`. */
+  readonly events?: Own
+  /** Default: `memoryStore()`, which forgets with the process. */
+  readonly store?: IdempotencyStore
+  /** Keeps the events of receivers apart that share a store. Default: `''`. */
+  readonly namespace?: string
+  /** Addresses and CIDRs that may send, or `'documented'` for those the provider publishes. */
+  readonly allowedIps?: readonly string[] | 'documented'
+  /**
+   * The proxies whose `X-Forwarded-For` to believe: addresses, CIDRs, or `'loopback'`,
+   * `'linklocal'`, `'uniquelocal'`. Default: none, only the socket's address counts.
+   */
+  readonly trustedProxies?: string | readonly string[]
+  /** A secret in the URL's `?token=`, 16 characters or more. Several: any of them. */
+  readonly urlToken?: string | undefined | readonly (string | undefined)[]
+  /** Default: 1 048 576. From 1 to 64 MiB. */
+  readonly maxBodyBytes?: number
+  /** How long the whole body may take, in ms. Default: 10 000. */
+  readonly bodyTimeoutMs?: number
+  /** When the answer must be out, in ms from the arrival of the headers. Default: 10 000; CallKaro 4 500. */
+  readonly ackDeadlineMs?: number
+  /** How long a claim holds without renewal, in ms. Default: 30 000. */
+  readonly leaseMs?: number
+  /** How long a finished event is remembered, and the oldest signed timestamp accepted. Default: 7 days; KrosAI 30 days. */
+  readonly retentionMs?: number
+  /** How far in the future a signed timestamp may lie, in ms. Default: 300 000. */
+  readonly clockToleranceMs?: number
+  /** `'process'`: run the handler without deduplication when the store is down. Default: `'reject'`. */
+  readonly onStoreError?: 'reject' | 'process'
+  /** An authentic event whose data fails its schema. Default: `'reject'` (422); ODIS and CallKaro `'acknowledge'` (200). */
+  readonly invalidEvents?: 'reject' | 'acknowledge'
+  /** Gives the event id instead of the provider's. Repeats must get the same one. */
+  readonly eventId?: (event: WebhookEvent, rawBody: Uint8Array) => string
+  /** Called once per delivery. What it throws is logged and changes nothing. */
+  readonly onOutcome?: (outcome: Outcome) => void
+  /** Default: `console` for warnings and errors. `false`: silence. */
+  readonly logger?: Logger | false
+  /** Default: the machine's clock. */
+  readonly clock?: Clock
+}
+
+/** How a provider that signs is authenticated. */
+export interface SignedOptions {
+  readonly secret: Secret
+}
+
+/** How a provider that signs nothing is told from anybody else: one of three, by type and when built. */
+export type UnsignedOptions =
+  | { readonly urlToken: NonNullable<CommonOptions<Provider, OwnEvents>['urlToken']> | undefined }
+  | { readonly allowedIps: readonly string[] | 'documented' }
+  | { readonly allowUnsigned: true }
+
+/** The options of `createReceiver`. */
+export type ReceiverOptions<P extends Provider, Own extends OwnEvents = Record<never, never>> =
+  CommonOptions<P, Own> &
+    (P['signature'] extends SignatureScheme ? SignedOptions : UnsignedOptions)

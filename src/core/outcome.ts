@@ -1,0 +1,57 @@
+import type { DeliveryCode } from './errors.ts'
+
+/** What became of one delivery. README, "Answers", has the table with the status of each. */
+export type OutcomeName =
+  | 'handled'
+  | 'duplicate'
+  | 'ignored'
+  | 'in_flight'
+  | 'failed'
+  | 'timed_out'
+  | 'unavailable'
+  | 'invalid'
+  | 'rejected'
+
+/** One delivery and what became of it: the argument of `onOutcome`. */
+export interface Outcome {
+  readonly outcome: OutcomeName
+  /** The HTTP status that was answered. */
+  readonly status: number
+  /** Why, for every outcome but `handled`, `duplicate` and `ignored`. */
+  readonly code?: DeliveryCode
+  /** The provider's name, as in `krosai`. */
+  readonly provider: string
+  /** The event's canonical name. Known once the delivery is authentic. */
+  readonly type?: string
+  /** The event's name on the wire. */
+  readonly sentAs?: string
+  readonly eventId?: string
+  readonly idempotencyKey?: string
+  /** Which run of the handler this was for the event, from 1. */
+  readonly attempt?: number
+  readonly fence?: number
+  /** From the arrival of the headers to the answer, in ms. */
+  readonly durationMs: number
+  /** A duplicate whose bytes differ from those of the event that finished. */
+  readonly bodyChanged?: true
+  /** Handled, but the store could not be told: a repeat may run the handler again. */
+  readonly unmarked?: true
+  /** Ran without deduplication, because the store was down and `onStoreError` is `'process'`. */
+  readonly undeduplicated?: true
+  /** The name is in none of the provider's pages and not in `events`. */
+  readonly undocumented?: true
+  /** How old a refused timestamp was, in ms; negative for one in the future. */
+  readonly ageMs?: number
+  /** What the schema objected to: where and which kind, never the value. */
+  readonly issues?: readonly SchemaIssue[]
+  /** What the handler, the store or the `secret` function threw. It may hold anything: log it with care. */
+  readonly error?: unknown
+}
+
+/** One objection of a schema. */
+export interface SchemaIssue {
+  /** As in `data.call_id`. A segment that is not a plain identifier is shown as `?`. */
+  readonly path: string
+  /** The schema library's code, as in `invalid_type`. */
+  readonly code: string
+}

@@ -1,0 +1,269 @@
+import type { KeyObject } from 'node:crypto'
+import { types } from 'node:util'
+import type { Provider } from '../providers/provider.ts'
+import { type Answer, answerFor, ignored, replyTo } from './answers.ts'
+import { abandonBody, refuseBody } from './body.ts'
+import type { UncheckedOptions } from './checks.ts'
+import { DelayQueue } from './clock.ts'
+import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
+import { RinghookError } from './errors.ts'
+import type { OwnEvents, WebhookEvent } from './event.ts'
+import { checkFreshness, parseTimestamp } from './freshness.ts'
+import type { DeliveryRequest, Reply } from './http.ts'
+import { bodyId } from './idempotency.ts'
+import { parseJsonObject } from './json.ts'
+import { printable } from './log.ts'
+import type { ReceiverOptions } from './options.ts'
+import { Runs } from './runs.ts'
+import { compileSettings, type Settings } from './settings.ts'
+import { validateData } from './validation.ts'
+
+/** Receives the deliveries of one provider. Adapters mount it; tests deliver straight into it. */
+export interface Receiver<P extends Provider = Provider> {
+  readonly provider: P
+  /** Takes one delivery through the whole pipeline to its answer. Never rejects. */
+  receive(request: DeliveryRequest): Promise<Reply>
+  /** Resolves when no delivery is on its way and no handler runs, those past their deadline included. */
+  idle(): Promise<void>
+  /**
+   * Ends the receiver: new deliveries are answered 503 at once, so that the provider sends them
+   * again to the instance that follows, and handlers that run may finish. When `drainMs` is over,
+   * their `signal` aborts; their leases are still renewed for as long as the process lives.
+   */
+  close(options?: CloseOptions): Promise<CloseReport>
+}
+
+export interface CloseOptions {
+  /** How long to wait for what is under way, in ms. Default: 10 000. */
+  readonly drainMs?: number
+}
+
+export interface CloseReport {
+  /** Whether everything that was under way has finished. */
+  readonly drained: boolean
+  /** How many deliveries were still under way at the end. */
+  readonly running: number
+}
+
+/**
+ * Makes a receiver: `webhooks(receiver)` of an adapter mounts it. `krosaiWebhooks(options)` and its
+ * siblings do both in one step.
+ *
+ * @throws {RinghookError} when the set-up is wrong; see {@link SetupCode}.
+ * @example
+ * ```ts
+ * import { createReceiver, krosai } from 'ringhook'
+ *
+ * export const receiver = createReceiver(krosai, {
+ *   secret: process.env.KROSAI_WEBHOOK_SECRET,
+ *   on: { 'call.completed': (event) => console.log(event.data.duration) },
+ * })
+ * ```
+ */
+export function createReceiver<
+  P extends Provider,
+  const Own extends OwnEvents = Record<never, never>,
+>(provider: P, options: ReceiverOptions<P, Own>): Receiver<P> {
+  return new Pipeline(provider, options as UncheckedOptions)
+}
+
+const settings = new WeakMap<Receiver, Settings>()
+
+/** What a receiver was built with. For the testing kit, which signs and stamps what it delivers. */
+export function settingsOf(receiver: Receiver): Settings | undefined {
+  return settings.get(receiver)
+}
+
+class Pipeline<P extends Provider> implements Receiver<P> {
+  readonly provider: P
+  readonly #settings: Settings
+  readonly #runs: Runs
+  readonly #deadlines: DelayQueue
+  readonly #unheard = new Set<string>()
+  #underWay = 0
+  #whenIdle: (() => void)[] = []
+  #closing: Promise<CloseReport> | undefined
+
+  constructor(provider: P, options: UncheckedOptions) {
+    this.provider = provider
+    this.#settings = compileSettings(provider, options)
+    this.#runs = new Runs(this.#settings)
+    this.#deadlines = new DelayQueue(this.#settings.clock, this.#settings.ackDeadlineMs)
+    settings.set(this, this.#settings)
+  }
+
+  receive(request: DeliveryRequest): Promise<Reply> {
+    const receivedAtMs = this.#settings.clock.now()
+    const delivery: Delivery = {
+      request,
+      receivedAtMs,
+      deadlineMs: receivedAtMs + this.#settings.ackDeadlineMs,
+      phase: 'body',
+      answered: false,
+    }
+    this.#underWay++
+    return new Promise((resolve) => {
+      const answer = (given: Answer) => {
+        if (delivery.answered) return
+        delivery.answered = true
+        delivery.deadline?.cancel()
+        resolve(this.#reply(delivery, given))
+      }
+      delivery.deadline = this.#deadlines.add(receivedAtMs, () => {
+        answer(answerAtDeadline(delivery.phase, this.#settings.leaseMs))
+      })
+      this.#receive(delivery)
+        .catch((error: unknown) => answerFor('RINGHOOK_INTERNAL_ERROR', { error }))
+        .then((given) => {
+          answer(given)
+          this.#leave()
+        })
+    })
+  }
+
+  idle(): Promise<void> {
+    if (this.#underWay === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#whenIdle.push(resolve))
+  }
+
+  close({ drainMs = 10_000 }: CloseOptions = {}): Promise<CloseReport> {
+    this.#closing ??= this.#drain(drainMs)
+    return this.#closing
+  }
+
+  /** From the socket to an authentic body: the steps that run before anything is believed. */
+  async #receive(delivery: Delivery): Promise<Answer> {
+    const { request } = delivery
+    if (this.#closing !== undefined) return answerFor('RINGHOOK_SHUTTING_DOWN')
+    if (request.method !== 'POST') return answerFor('RINGHOOK_METHOD_NOT_ALLOWED')
+    if (this.#settings.isAllowedSender?.(request) === false) return answerFor('RINGHOOK_IP_NOT_ALLOWED')
+    const unfit = refuseBody(request.headers, this.#settings.maxBodyBytes)
+    if (unfit !== undefined) return answerFor(unfit)
+
+    const reading = this.#settings.readBody(request, delivery.receivedAtMs)
+    const body = reading instanceof Promise ? await reading : reading
+    if (typeof body === 'string') return answerFor(body)
+
+    delivery.phase = 'secret'
+    let keys = this.#settings.keysFor(request)
+    if (!Array.isArray(keys)) {
+      try {
+        keys = await keys
+      } catch (error) {
+        return answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error })
+      }
+    }
+    if (!this.#isAuthentic(request, body, keys)) return answerFor('RINGHOOK_NOT_AUTHENTIC')
+    return this.#process(delivery, body)
+  }
+
+  /** From an authentic body to the answer. */
+  async #process(delivery: Delivery, body: Uint8Array): Promise<Answer> {
+    const { headers } = delivery.request
+    const json = parseJsonObject(body)
+    if (typeof json === 'string') return answerFor(json)
+    const { event: sentAs, id, timestamp: sent, data } = this.provider.read(json, headers)
+    if (typeof sentAs !== 'string' || sentAs === '') return answerFor('RINGHOOK_EVENT_MISSING')
+    const { type, schema, handler } = this.#settings.routeOf(sentAs)
+    const eventId = typeof id === 'string' && id !== '' ? id : bodyId(body)
+    delivery.type = type
+    delivery.sentAs = sentAs
+    delivery.eventId = eventId
+
+    const timestamp = parseTimestamp(sent)
+    if (this.provider.signedTimestamp) {
+      const stale = checkFreshness(sent, timestamp, this.#settings.clock.now(), this.#settings)
+      if (stale !== undefined) return answerFor(stale.code, stale)
+    }
+    if (handler === undefined) return this.#ignore(sentAs, schema === undefined)
+
+    const validated = validateData(schema, data, this.#settings.invalidEvents)
+    if (!validated.valid) return validated.answer
+    const event = {
+      id: eventId,
+      type,
+      sentAs,
+      timestamp,
+      data: validated.data,
+      provider: this.provider.name,
+    }
+    const routed = this.#settings.ownId === undefined ? event : this.#withOwnId(this.#settings.ownId, event, body)
+    if ('outcome' in routed) return routed
+    delivery.eventId = routed.id
+    delivery.key = this.#settings.keyOf(routed.id)
+
+    // Between the body's first byte and here the receiver may have been closed.
+    if (this.#closing !== undefined) return answerFor('RINGHOOK_SHUTTING_DOWN')
+    return this.#runs.run(delivery, { event: routed, handler, key: delivery.key, rawBody: body })
+  }
+
+  #isAuthentic(request: DeliveryRequest, body: Uint8Array, keys: readonly KeyObject[]): boolean {
+    if (this.#settings.hasUrlToken?.(request) === false) return false
+    return this.#settings.verifier === undefined || this.#settings.verifier.verify(request.headers, body, keys)
+  }
+
+  #ignore(sentAs: string, undocumented: boolean): Answer {
+    if (!undocumented) return ignored
+    if (this.#unheard.size < 100 && !this.#unheard.has(sentAs)) {
+      this.#unheard.add(sentAs)
+      this.#settings.report.logger.warn(
+        `ringhook ${this.provider.name}: "${printable(sentAs)}" is no documented event and was ignored. To receive it add its schema to events, or a "*" handler.`,
+      )
+    }
+    return { ...ignored, undocumented: true }
+  }
+
+  #withOwnId(
+    ownId: NonNullable<UncheckedOptions['eventId']>,
+    event: WebhookEvent,
+    body: Uint8Array,
+  ): WebhookEvent | Answer {
+    try {
+      const id: unknown = ownId(event, body)
+      if (typeof id === 'string' && id !== '') return { ...event, id }
+      throw new RinghookError(
+        'RINGHOOK_OPTION_INVALID',
+        'eventId gave something that is no string, or an empty one. Return a string that repeats of the event have in common.',
+      )
+    } catch (error) {
+      return answerFor('RINGHOOK_HANDLER_FAILED', { error })
+    }
+  }
+
+  #reply(delivery: Delivery, answer: Answer): Reply {
+    const { clock, report } = this.#settings
+    const outcome = outcomeOf(this.provider.name, delivery, answer, clock.now())
+    report(outcome)
+    const { body } = delivery.request
+    if (body !== undefined && !types.isUint8Array(body)) abandonBody(body)
+    return replyTo(answer, outcome)
+  }
+
+  async #drain(drainMs: number): Promise<CloseReport> {
+    const { clock } = this.#settings
+    let timer: unknown
+    const drainIsOver = new Promise<void>((resolve) => {
+      timer = clock.setTimeout(resolve, drainMs)
+    })
+    await Promise.race([this.idle(), drainIsOver])
+    clock.clearTimeout(timer)
+    const running = this.#underWay
+    if (running > 0) {
+      this.#runs.abortAll(
+        new RinghookError(
+          'RINGHOOK_SHUTTING_DOWN',
+          'The receiver was closed and drainMs is over. Stop; the event runs again when its lease has run out.',
+        ),
+      )
+    }
+    return { drained: running === 0, running }
+  }
+
+  #leave(): void {
+    this.#underWay--
+    if (this.#underWay > 0) return
+    const waiting = this.#whenIdle
+    this.#whenIdle = []
+    for (const wake of waiting) wake()
+  }
+}

@@ -1,0 +1,116 @@
+import type { Clock } from './clock.ts'
+import type { DeliveryCode } from './errors.ts'
+import { type Logger, type LogLevel, LogThrottle, printable, safeLogger, whereThrown } from './log.ts'
+import type { Outcome } from './outcome.ts'
+
+/** Tells what became of deliveries: to `onOutcome` all, to the logger what somebody should look at. */
+export interface Reporter {
+  (outcome: Outcome): void
+  readonly logger: Logger
+}
+
+/** What to look at, by code. Lines come once a minute and code, however many deliveries there are. */
+const hints: Partial<Record<DeliveryCode, string>> = {
+  RINGHOOK_IP_NOT_ALLOWED:
+    'the sender is not in allowedIps. Behind a proxy, set trustedProxies to the address of the proxy',
+  RINGHOOK_BODY_TOO_LARGE: 'the body is longer than maxBodyBytes',
+  RINGHOOK_BODY_TIMEOUT: 'the body did not arrive within bodyTimeoutMs',
+  RINGHOOK_BODY_ALREADY_READ:
+    'a body parser read the body before ringhook and kept no bytes to verify. Either mount ringhook before the parser, or let the parser keep the bytes: express.json({ verify: (req, _res, bytes) => { req.rawBody = bytes } })',
+  RINGHOOK_NOT_AUTHENTIC:
+    'no signature or token matched. If it is the provider that sends: is the secret the one of this endpoint, and does anything change the body on its way',
+  RINGHOOK_TIMESTAMP_TOO_OLD:
+    'the signed timestamp is older than retentionMs. A replay, or the clock of this machine is wrong',
+  RINGHOOK_TIMESTAMP_IN_FUTURE:
+    'the signed timestamp lies ahead by more than clockToleranceMs. Is the clock of this machine wrong',
+  RINGHOOK_EVENT_INVALID: 'the data does not fit the schema of its event',
+  RINGHOOK_DEADLINE_EXCEEDED:
+    'the handler was not done by ackDeadlineMs. It goes on, and the next delivery finds it done',
+  RINGHOOK_STORE_UNAVAILABLE: 'the idempotency store failed or did not answer, and no handler ran',
+  RINGHOOK_SECRET_UNAVAILABLE: 'the secret function failed, did not answer, or gave something that is no secret',
+}
+
+const levels: Partial<Record<Outcome['outcome'], LogLevel>> = {
+  failed: 'error',
+  unavailable: 'error',
+  rejected: 'warn',
+  invalid: 'warn',
+  timed_out: 'warn',
+}
+
+/** Gives the reporter of a receiver. */
+export function outcomeReporter(
+  clock: Clock,
+  logger: Logger | false | undefined,
+  onOutcome: ((outcome: Outcome) => void) | undefined,
+): Reporter {
+  const log = safeLogger(logger)
+  const throttle = new LogThrottle(clock)
+
+  function report(outcome: Outcome): void {
+    if (onOutcome !== undefined) tell(onOutcome, outcome, log)
+    const line = lineFor(outcome)
+    if (line === undefined) return
+    // A handler's failure is the user's own news and is never left out.
+    const suffix = outcome.outcome === 'failed' ? '' : throttle.admit(line.topic)
+    if (suffix !== undefined) log[line.level](`${line.text}${suffix}`)
+  }
+  return Object.assign(report, { logger: log })
+}
+
+function tell(onOutcome: (outcome: Outcome) => unknown, outcome: Outcome, log: Logger): void {
+  const complain = (error: unknown) => {
+    log.error(`ringhook ${outcome.provider}: onOutcome failed: ${whereThrown(error)}`)
+  }
+  try {
+    const result = onOutcome(outcome)
+    if (isThenable(result)) result.then(undefined, complain)
+  } catch (error) {
+    complain(error)
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function'
+}
+
+interface Line {
+  readonly level: LogLevel
+  /** What the line is about: one line per topic and minute. */
+  readonly topic: string
+  readonly text: string
+}
+
+function lineFor(outcome: Outcome): Line | undefined {
+  const { code, provider, status } = outcome
+  const head = `ringhook ${provider}: ${nameOf(outcome)}`
+  if (outcome.bodyChanged === true) {
+    const text = `${head} was sent again with other bytes under the same id; the event had finished and was not run again`
+    return { level: 'warn', topic: 'bodyChanged', text }
+  }
+  if (outcome.unmarked === true) {
+    const text = `${head} was handled, but the store could not be told, so a repeat may run it again${because(outcome)}`
+    return { level: 'error', topic: 'unmarked', text }
+  }
+  if (code === undefined || code === 'RINGHOOK_SHUTTING_DOWN') return undefined
+  const level = code === 'RINGHOOK_BODY_ALREADY_READ' ? 'error' : levels[outcome.outcome]
+  if (level === undefined) return undefined
+  const hint = hints[code]
+  const text = `${head} answered ${status} ${outcome.outcome}${hint === undefined ? '' : `: ${hint}`}${because(outcome)} [${code}, see ringhook/docs/errors.md#${code.toLowerCase()}]`
+  return { level, topic: code, text }
+}
+
+function nameOf({ type, sentAs, eventId, attempt }: Outcome): string {
+  if (sentAs === undefined) return 'a delivery'
+  const name = type === sentAs ? printable(sentAs) : `${printable(type ?? '')} (sent as ${printable(sentAs)})`
+  const id = eventId === undefined ? '' : ` ${printable(eventId)}`
+  return `${name}${id}${attempt === undefined ? '' : ` attempt ${attempt}`}`
+}
+
+function because({ error, ageMs, issues }: Outcome): string {
+  const parts = []
+  if (ageMs !== undefined) parts.push(`age ${Math.round(ageMs / 1_000)} s`)
+  for (const { path, code } of issues?.slice(0, 5) ?? []) parts.push(`${path}: ${code}`)
+  if (error !== undefined) parts.push(whereThrown(error))
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`
+}

@@ -1,0 +1,168 @@
+import type { EventSchema, Provider } from '../providers/provider.ts'
+import { RinghookError } from './errors.ts'
+import type { Handler, OwnEvents } from './event.ts'
+
+/** Where an event goes. */
+export interface Route {
+  /** The canonical name. */
+  readonly type: string
+  /** Absent for a name that is neither documented nor in `events`: there is nothing to validate by. */
+  readonly schema: EventSchema | undefined
+  readonly handler: Handler | undefined
+}
+
+/** Finds the route of a name on the wire. */
+export type Router = (sentAs: string) => Route
+
+/**
+ * Compiles the routing table. Every known name gets its route here, so that a delivery costs one
+ * look-up in a Map, in which names such as `constructor` find nothing.
+ *
+ * A prefix wildcard takes known names only: its handler is promised validated data. A name that
+ * nobody documents goes to `*` alone.
+ *
+ * @throws {RinghookError} RINGHOOK_EVENT_UNKNOWN, RINGHOOK_EVENT_REPEATED, RINGHOOK_HANDLER_INVALID,
+ * RINGHOOK_OPTION_INVALID
+ */
+export function compileRoutes(
+  provider: Provider,
+  on: Readonly<Record<string, Handler | undefined>>,
+  own: OwnEvents,
+): Router {
+  const canonicalNames = new Map(provider.canonicalNames)
+  const schemas = schemasOf(provider, own, canonicalNames)
+  const exact = new Map<string, Handler>()
+  const prefixes: { readonly prefix: string; readonly handler: Handler }[] = []
+  let fallback: Handler | undefined
+
+  for (const [key, handler] of Object.entries(on)) {
+    if (handler === undefined) continue
+    if (typeof handler !== 'function') throw handlerInvalid(key)
+    if (key === '*') fallback = handler
+    else if (key.endsWith('.*')) prefixes.push({ prefix: key.slice(0, -1), handler })
+    else addExact(exact, key, handler, canonicalNames, provider)
+  }
+  prefixes.sort((a, b) => b.prefix.length - a.prefix.length)
+  for (const { prefix } of prefixes) checkPrefix(prefix, canonicalNames, provider)
+
+  const routes = new Map<string, Route>()
+  for (const [sentAs, type] of canonicalNames) {
+    const byPrefix = prefixes.find(({ prefix }) => type.startsWith(prefix) || sentAs.startsWith(prefix))
+    const handler = exact.get(type) ?? byPrefix?.handler ?? fallback
+    routes.set(sentAs, { type, schema: schemas.get(type), handler })
+  }
+  return function route(sentAs) {
+    return routes.get(sentAs) ?? { type: sentAs, schema: undefined, handler: fallback }
+  }
+}
+
+function schemasOf(
+  provider: Provider,
+  own: OwnEvents,
+  canonicalNames: Map<string, string>,
+): ReadonlyMap<string, EventSchema> {
+  const schemas = new Map<string, EventSchema>()
+  for (const [type, { schema }] of Object.entries(provider.events)) schemas.set(type, schema)
+  const seen = new Map<string, string>()
+  for (const [name, schema] of Object.entries(own)) {
+    if (typeof schema?.safeParse !== 'function') {
+      throw new RinghookError(
+        'RINGHOOK_OPTION_INVALID',
+        `events["${name}"] is no schema. Give a zod schema, as in z.object({ call_id: z.string() }).`,
+      )
+    }
+    if (name === '' || name.includes('*')) {
+      throw new RinghookError(
+        'RINGHOOK_OPTION_INVALID',
+        `events["${name}"] names no single event. Write the name as it is sent, without a wildcard.`,
+      )
+    }
+    const type = canonicalNames.get(name) ?? name
+    refuseRepeated('events', type, name, seen)
+    canonicalNames.set(name, type)
+    schemas.set(type, schema)
+  }
+  return schemas
+}
+
+function addExact(
+  exact: Map<string, Handler>,
+  key: string,
+  handler: Handler,
+  canonicalNames: ReadonlyMap<string, string>,
+  provider: Provider,
+): void {
+  const type = canonicalNames.get(key)
+  if (type === undefined) throw eventUnknown(key, canonicalNames, provider)
+  if (exact.has(type)) {
+    throw new RinghookError(
+      'RINGHOOK_EVENT_REPEATED',
+      `on holds "${type}" under two spellings. They are one event and one handler runs for it: keep one key.`,
+    )
+  }
+  exact.set(type, handler)
+}
+
+function refuseRepeated(option: string, type: string, name: string, seen: Map<string, string>): void {
+  const other = seen.get(type)
+  if (other !== undefined) {
+    throw new RinghookError(
+      'RINGHOOK_EVENT_REPEATED',
+      `${option} holds "${other}" and "${name}", two spellings of one event. Keep one of them.`,
+    )
+  }
+  seen.set(type, name)
+}
+
+function checkPrefix(
+  prefix: string,
+  canonicalNames: ReadonlyMap<string, string>,
+  provider: Provider,
+): void {
+  for (const [sentAs] of canonicalNames) if (sentAs.startsWith(prefix)) return
+  throw eventUnknown(`${prefix}*`, canonicalNames, provider)
+}
+
+function eventUnknown(
+  key: string,
+  canonicalNames: ReadonlyMap<string, string>,
+  provider: Provider,
+): RinghookError {
+  const near = nearest(key, [...canonicalNames.keys()])
+  const hint = near === undefined ? '' : ` Did you mean "${near}"?`
+  return new RinghookError(
+    'RINGHOOK_EVENT_UNKNOWN',
+    `on holds "${key}", which is no event that ${provider.name} documents.${hint} For an event of your own add its schema to events; for everything else use "*".`,
+  )
+}
+
+function handlerInvalid(key: string): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_HANDLER_INVALID',
+    `on["${key}"] is no function. Give a function that takes the event.`,
+  )
+}
+
+/** The name that takes the fewest single-character edits, if that is few enough to be a slip. */
+export function nearest(word: string, names: readonly string[]): string | undefined {
+  let best: string | undefined
+  let fewest = Math.min(4, Math.ceil(word.length / 3))
+  for (const name of names) {
+    const edits = editDistance(word, name)
+    if (edits < fewest) [best, fewest] = [name, edits]
+  }
+  return best
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

@@ -1,0 +1,75 @@
+import type { Provider } from '../providers/provider.ts'
+import { memoryStore } from '../stores/memory.ts'
+import { type BodyReader, bodyReader } from './body.ts'
+import {
+  checkAllowedIps,
+  checkChoice,
+  checkLimits,
+  checkOptionNames,
+  checkSecret,
+  checkShapes,
+  checkStore,
+  checkUnsigned,
+  checkUrlToken,
+  type KeySource,
+  type Limits,
+  type UncheckedOptions,
+} from './checks.ts'
+import { systemClock } from './clock.ts'
+import { type KeyMaker, keyMaker } from './idempotency.ts'
+import { outcomeReporter, type Reporter } from './report.ts'
+import { compileRoutes, type Router } from './routing.ts'
+import type { RunSettings } from './runs.ts'
+import type { SenderRule } from './sender.ts'
+import { type SignatureVerifier, signatureVerifier } from './signature.ts'
+
+/** The options of a receiver, checked and compiled: nothing of this is done again per delivery. */
+export interface Settings extends RunSettings, Limits {
+  readonly isAllowedSender: SenderRule | undefined
+  readonly readBody: BodyReader
+  readonly keysFor: KeySource
+  readonly verifier: SignatureVerifier | undefined
+  readonly hasUrlToken: SenderRule | undefined
+  readonly routeOf: Router
+  readonly invalidEvents: 'reject' | 'acknowledge'
+  readonly ownId: UncheckedOptions['eventId']
+  readonly keyOf: KeyMaker
+  /** The oldest signed timestamp that is accepted. */
+  readonly maxAgeMs: number
+  readonly report: Reporter
+}
+
+/** Checks and compiles the options of a receiver. */
+export function compileSettings(provider: Provider, options: UncheckedOptions): Settings {
+  checkOptionNames(options)
+  checkShapes(options)
+  checkUnsigned(provider, options)
+  const limits = checkLimits(provider, options)
+  const clock = options.clock ?? systemClock
+  const report = outcomeReporter(clock, options.logger, options.onOutcome)
+  return {
+    ...limits,
+    clock,
+    isAllowedSender: checkAllowedIps(provider, options),
+    readBody: bodyReader(clock, limits),
+    keysFor: checkSecret(provider, options.secret),
+    verifier: provider.signature === false ? undefined : signatureVerifier(provider.signature),
+    hasUrlToken: checkUrlToken(options),
+    routeOf: compileRoutes(provider, options.on ?? {}, options.events ?? {}),
+    invalidEvents: checkChoice(
+      options,
+      'invalidEvents',
+      ['reject', 'acknowledge'],
+      provider.defaults.invalidEvents ?? 'reject',
+    ),
+    ownId: options.eventId,
+    keyOf: keyMaker(provider.name, options.namespace ?? ''),
+    maxAgeMs: limits.retentionMs,
+    // A timestamp may lie ahead by the tolerance: its event is remembered for that much longer, or
+    // the last of its replays would come when it is forgotten.
+    retentionMs: limits.retentionMs + limits.clockToleranceMs,
+    onStoreError: checkChoice(options, 'onStoreError', ['reject', 'process'], 'reject'),
+    store: checkStore(options.store ?? memoryStore({ clock, logger: report.logger })),
+    report,
+  }
+}

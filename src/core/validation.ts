@@ -1,0 +1,37 @@
+import type { EventSchema, RawSchemaIssue } from '../providers/provider.ts'
+import { type Answer, answerFor } from './answers.ts'
+import type { SchemaIssue } from './outcome.ts'
+
+/** Data that its schema accepted, or the answer to data that it did not. */
+export type Validated =
+  | { readonly valid: true; readonly data: unknown }
+  | { readonly valid: false; readonly answer: Answer }
+
+/** Validates an event's data. An event that nobody documents has no schema: its data passes as it is. */
+export function validateData(
+  schema: EventSchema | undefined,
+  data: unknown,
+  invalidEvents: 'reject' | 'acknowledge',
+): Validated {
+  if (schema === undefined) return { valid: true, data }
+  let result: ReturnType<EventSchema['safeParse']>
+  try {
+    result = schema.safeParse(data)
+  } catch (error) {
+    // A transform that throws, or an asynchronous refinement: the user's code, not the sender's.
+    return { valid: false, answer: answerFor('RINGHOOK_HANDLER_FAILED', { error }) }
+  }
+  if (result.success) return { valid: true, data: result.data }
+  const issues = result.error.issues.slice(0, 10).map(describeIssue)
+  const status = invalidEvents === 'acknowledge' ? 200 : 422
+  return { valid: false, answer: answerFor('RINGHOOK_EVENT_INVALID', { status, issues }) }
+}
+
+/** Says where and which kind, but never what was sent: a key of a free-form object may be a phone number. */
+function describeIssue({ path, code }: RawSchemaIssue): SchemaIssue {
+  const segments = path.map((segment) => {
+    const text = String(segment)
+    return typeof segment === 'number' || /^[A-Za-z_]\w{0,40}$/.test(text) ? text : '?'
+  })
+  return { path: ['data', ...segments].join('.'), code: code ?? 'invalid' }
+}

@@ -1,0 +1,63 @@
+import type { OwnEvents } from './core/event.ts'
+import { type NodeMessage, nodeRequest, type ParsedBody } from './core/http.ts'
+import type { ReceiverOptions } from './core/options.ts'
+import { createReceiver, type Receiver } from './core/receiver.ts'
+import { callkaro } from './providers/callkaro/callkaro.ts'
+import { krosai } from './providers/krosai/krosai.ts'
+import { odis } from './providers/odis/odis.ts'
+
+/** The parts of Express's response that ringhook writes. */
+export interface ExpressResponse {
+  readonly headersSent: boolean
+  writeHead(status: number, headers: Record<string, string>): unknown
+  end(body: string): unknown
+}
+
+/** An Express request handler: it answers every request that reaches it, and never calls `next`. */
+export type ExpressHandler = (request: NodeMessage & ParsedBody, response: ExpressResponse) => void
+
+/**
+ * Mounts a receiver on Express 4.18+ or 5.
+ *
+ * @example
+ * ```ts
+ * import express from 'express'
+ * import { createReceiver, krosai } from 'ringhook'
+ * import { webhooks } from 'ringhook/express'
+ *
+ * const receiver = createReceiver(krosai, { secret: process.env.KROSAI_WEBHOOK_SECRET })
+ * export const app = express()
+ * app.post('/hooks', webhooks(receiver))
+ * ```
+ */
+export function webhooks(receiver: Receiver): ExpressHandler {
+  return function ringhookExpress(request, response) {
+    void receiver.receive(nodeRequest(request, request)).then(({ status, headers, body }) => {
+      // Something before us, such as a timeout, may have answered in the meantime.
+      if (response.headersSent) return
+      response.writeHead(status, headers)
+      response.end(body)
+    })
+  }
+}
+
+/** Mounts a KrosAI endpoint: `webhooks(createReceiver(krosai, options))`. */
+export function krosaiWebhooks<const Own extends OwnEvents = Record<never, never>>(
+  options: ReceiverOptions<typeof krosai, Own>,
+): ExpressHandler {
+  return webhooks(createReceiver(krosai, options))
+}
+
+/** Mounts an ODIS AI endpoint: `webhooks(createReceiver(odis, options))`. */
+export function odisWebhooks<const Own extends OwnEvents = Record<never, never>>(
+  options: ReceiverOptions<typeof odis, Own>,
+): ExpressHandler {
+  return webhooks(createReceiver(odis, options))
+}
+
+/** Mounts a CallKaro AI endpoint: `webhooks(createReceiver(callkaro, options))`. */
+export function callkaroWebhooks<const Own extends OwnEvents = Record<never, never>>(
+  options: ReceiverOptions<typeof callkaro, Own>,
+): ExpressHandler {
+  return webhooks(createReceiver(callkaro, options))
+}

@@ -1,0 +1,80 @@
+import type { OwnEvents } from './core/event.ts'
+import { type NodeMessage, nodeRequest } from './core/http.ts'
+import type { ReceiverOptions } from './core/options.ts'
+import { createReceiver, type Receiver } from './core/receiver.ts'
+import { callkaro } from './providers/callkaro/callkaro.ts'
+import { krosai } from './providers/krosai/krosai.ts'
+import { odis } from './providers/odis/odis.ts'
+
+/** The parts of Fastify's reply that ringhook writes. */
+export interface FastifyReplyLike {
+  code(status: number): unknown
+  headers(headers: Record<string, string>): unknown
+  send(body: string): unknown
+}
+
+/** The parts of a Fastify instance that ringhook uses. */
+export interface FastifyLike {
+  all(
+    path: string,
+    options: {
+      onRequest(request: { readonly raw: NodeMessage }, reply: FastifyReplyLike): Promise<unknown>
+    },
+    handler: () => Promise<unknown>,
+  ): unknown
+}
+
+/** A Fastify plugin: register it with the prefix that is to be the endpoint's path. */
+export type FastifyWebhooks = (fastify: FastifyLike) => Promise<void>
+
+/**
+ * Mounts a receiver on Fastify 5. The plugin adds one route at its prefix and nothing else.
+ *
+ * @example
+ * ```ts
+ * import Fastify from 'fastify'
+ * import { createReceiver, krosai } from 'ringhook'
+ * import { webhooks } from 'ringhook/fastify'
+ *
+ * const receiver = createReceiver(krosai, { secret: process.env.KROSAI_WEBHOOK_SECRET })
+ * export const app = Fastify()
+ * app.register(webhooks(receiver), { prefix: '/hooks' })
+ * ```
+ */
+export function webhooks(receiver: Receiver): FastifyWebhooks {
+  // Answered before Fastify parses: its parsers, its body limit and its opinion of content types
+  // stay out of it, and those of the routes beside this one stay as they are.
+  return async function ringhookFastify(fastify) {
+    fastify.all('/', {
+      async onRequest({ raw }, reply) {
+        const { status, headers, body } = await receiver.receive(nodeRequest(raw, {}))
+        reply.code(status)
+        reply.headers(headers)
+        return reply.send(body)
+      },
+    }, unreachable)
+  }
+}
+
+async function unreachable(): Promise<void> {}
+
+/** Mounts a KrosAI endpoint: `webhooks(createReceiver(krosai, options))`. */
+export function krosaiWebhooks<const Own extends OwnEvents = Record<never, never>>(
+  options: ReceiverOptions<typeof krosai, Own>,
+): FastifyWebhooks {
+  return webhooks(createReceiver(krosai, options))
+}
+
+/** Mounts an ODIS AI endpoint: `webhooks(createReceiver(odis, options))`. */
+export function odisWebhooks<const Own extends OwnEvents = Record<never, never>>(
+  options: ReceiverOptions<typeof odis, Own>,
+): FastifyWebhooks {
+  return webhooks(createReceiver(odis, options))
+}
+
+/** Mounts a CallKaro AI endpoint: `webhooks(createReceiver(callkaro, options))`. */
+export function callkaroWebhooks<const Own extends OwnEvents = Record<never, never>>(
+  options: ReceiverOptions<typeof callkaro, Own>,
+): FastifyWebhooks {
+  return webhooks(createReceiver(callkaro, options))
+}

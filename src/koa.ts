@@ -1,0 +1,65 @@
+import type { OwnEvents } from './core/event.ts'
+import { type NodeMessage, nodeRequest, type ParsedBody } from './core/http.ts'
+import type { ReceiverOptions } from './core/options.ts'
+import { createReceiver, type Receiver } from './core/receiver.ts'
+import { callkaro } from './providers/callkaro/callkaro.ts'
+import { krosai } from './providers/krosai/krosai.ts'
+import { odis } from './providers/odis/odis.ts'
+
+/** The parts of Koa's context that ringhook reads and writes. */
+export interface KoaContext {
+  readonly req: NodeMessage
+  readonly request: ParsedBody
+  status: number
+  body: unknown
+  set(headers: Record<string, string>): void
+}
+
+/** A Koa middleware: it answers every request that reaches it, and never calls `next`. */
+export type KoaMiddleware = (context: KoaContext) => Promise<void>
+
+/**
+ * Mounts a receiver on Koa 2.15+ or 3.
+ *
+ * @example
+ * ```ts
+ * import Router from '@koa/router'
+ * import { createReceiver, krosai } from 'ringhook'
+ * import { webhooks } from 'ringhook/koa'
+ *
+ * const receiver = createReceiver(krosai, { secret: process.env.KROSAI_WEBHOOK_SECRET })
+ * export const router = new Router()
+ * router.post('/hooks', webhooks(receiver))
+ * ```
+ */
+export function webhooks(receiver: Receiver): KoaMiddleware {
+  return async function ringhookKoa(context) {
+    const { status, headers, body } = await receiver.receive(
+      nodeRequest(context.req, context.request),
+    )
+    context.status = status
+    context.set(headers)
+    context.body = body
+  }
+}
+
+/** Mounts a KrosAI endpoint: `webhooks(createReceiver(krosai, options))`. */
+export function krosaiWebhooks<const Own extends OwnEvents = Record<never, never>>(
+  options: ReceiverOptions<typeof krosai, Own>,
+): KoaMiddleware {
+  return webhooks(createReceiver(krosai, options))
+}
+
+/** Mounts an ODIS AI endpoint: `webhooks(createReceiver(odis, options))`. */
+export function odisWebhooks<const Own extends OwnEvents = Record<never, never>>(
+  options: ReceiverOptions<typeof odis, Own>,
+): KoaMiddleware {
+  return webhooks(createReceiver(odis, options))
+}
+
+/** Mounts a CallKaro AI endpoint: `webhooks(createReceiver(callkaro, options))`. */
+export function callkaroWebhooks<const Own extends OwnEvents = Record<never, never>>(
+  options: ReceiverOptions<typeof callkaro, Own>,
+): KoaMiddleware {
+  return webhooks(createReceiver(callkaro, options))
+}

@@ -1,0 +1,39 @@
+import type { Envelope, JsonObject } from '../provider.ts'
+import { defineProvider } from '../provider.ts'
+import { isObject } from '../schema.ts'
+import { callkaroEvents } from './events.ts'
+
+/**
+ * CallKaro AI: signs nothing, sends neither an event id nor a timestamp, and waits five seconds.
+ * Retries are not documented. A hook of the account and a hook of the agent get the same event.
+ *
+ * Source: CallKaro, Introduction (hooks, five seconds) and Call ended event (body).
+ */
+export const callkaro = defineProvider({
+  name: 'callkaro',
+  signature: false,
+  signedTimestamp: false,
+  events: callkaroEvents,
+  read: readCallkaroBody,
+  delivery: { retryDelaysMs: [0], timeoutMs: 5_000, copies: 2 },
+  defaults: {
+    // Half a second of the five is left for the way back.
+    ackDeadlineMs: 4_500,
+    // A refusal would not bring the event again: no retry is documented.
+    invalidEvents: 'acknowledge',
+  },
+  renew: renewCallkaroBody,
+})
+
+function readCallkaroBody(body: JsonObject): Envelope {
+  const { event, data } = body
+  const callSid = isObject(data) ? data['callSid'] : undefined
+  // An empty callSid identifies nothing: with it, all such events would count as repeats of one.
+  const identified = typeof event === 'string' && typeof callSid === 'string' && callSid !== ''
+  return { event, data, id: identified ? `${event}:${callSid}` : undefined }
+}
+
+function renewCallkaroBody(body: JsonObject, unique: { readonly id: string }): JsonObject {
+  const { data } = body
+  return isObject(data) ? { ...body, data: { ...data, callSid: unique.id } } : body
+}

@@ -1,0 +1,22 @@
+import { defineProvider } from '../provider.ts'
+import { krosaiEvents } from './events.ts'
+
+/**
+ * KrosAI: signs the raw body, sends an `id` and a `timestamp` in it, and tries five times.
+ *
+ * How long it waits for an answer and which addresses it delivers from is not documented.
+ * Source: KrosAI, Overview (signature, retries) and Events (envelope, names, data).
+ */
+export const krosai = defineProvider({
+  name: 'krosai',
+  signature: { header: 'x-webhook-signature', encoding: 'hex', prefix: 'sha256=' },
+  signedTimestamp: true,
+  events: krosaiEvents,
+  delivery: {
+    retryDelaysMs: [0, 60_000, 300_000, 1_800_000, 7_200_000],
+  },
+  defaults: {
+    // A failed delivery can be retried by hand (Deliveries API); until when is not documented.
+    retentionMs: 30 * 24 * 60 * 60 * 1_000,
+  },
+})

@@ -1,0 +1,186 @@
+import { sent } from '../schema.ts'
+
+/** The documented bodies. Source: KrosAI, Events; `call.ended` is the one on the Overview. */
+export const krosaiSamples = {
+  'call.initiated': sent({
+    event: 'call.initiated',
+    id: 'evt_001',
+    timestamp: '2025-01-10T12:00:00Z',
+    data: {
+      call_id: 'call_abc123',
+      direction: 'inbound',
+      from_number: '+14155551234',
+      to_number: '+2348012345678',
+      phone_number_id: 'pn_123',
+      endpoint_id: 'ep_456',
+    },
+  }),
+  'call.ringing': sent({
+    event: 'call.ringing',
+    id: 'evt_002',
+    timestamp: '2025-01-10T12:00:01Z',
+    data: { call_id: 'call_abc123' },
+  }),
+  'call.answered': sent({
+    event: 'call.answered',
+    id: 'evt_003',
+    timestamp: '2025-01-10T12:00:05Z',
+    data: { call_id: 'call_abc123', answered_at: '2025-01-10T12:00:05Z' },
+  }),
+  'call.completed': sent(
+    {
+      event: 'call.completed',
+      id: 'evt_004',
+      timestamp: '2025-01-10T12:03:05Z',
+      data: {
+        call_id: 'call_abc123',
+        direction: 'inbound',
+        from_number: '+14155551234',
+        to_number: '+2348012345678',
+        duration: 180,
+        cost_cents: 12,
+        hangup_cause: 'normal_clearing',
+        recording_url: 'https://storage.krosai.com/recordings/call_abc123.mp3',
+        transcript: 'Hello, how can I help you today?...',
+        metadata: { customer_id: 'cust_123' },
+      },
+    },
+    {
+      id: 'evt_abc123',
+      event: 'call.ended',
+      timestamp: '2025-01-12T10:30:00Z',
+      data: {
+        call_id: 'call_xyz789',
+        from_number: '+2348012345678',
+        to_number: '+14155551234',
+        direction: 'outbound',
+        duration: 180,
+        cost_cents: 12,
+        status: 'completed',
+      },
+    },
+  ),
+  'call.failed': sent({
+    event: 'call.failed',
+    id: 'evt_005',
+    timestamp: '2025-01-10T12:00:30Z',
+    data: {
+      call_id: 'call_abc123',
+      direction: 'outbound',
+      from_number: '+2348012345678',
+      to_number: '+14155551234',
+      error_code: 'NETWORK_ERROR',
+      error_message: 'Failed to establish connection',
+    },
+  }),
+  'phone_number.purchased': sent({
+    event: 'phone_number.purchased',
+    id: 'evt_010',
+    timestamp: '2025-01-10T12:00:00Z',
+    data: {
+      phone_number_id: 'pn_abc123',
+      number: '+2348012345678',
+      country: 'NG',
+      type: 'local',
+      monthly_cost_cents: 500,
+    },
+  }),
+  'phone_number.released': sent({
+    event: 'phone_number.released',
+    id: 'evt_011',
+    timestamp: '2025-01-10T12:00:00Z',
+    data: { phone_number_id: 'pn_abc123', number: '+2348012345678' },
+  }),
+  'phone_number.updated': sent({
+    event: 'phone_number.updated',
+    id: 'evt_012',
+    timestamp: '2025-01-10T12:00:00Z',
+    data: {
+      phone_number_id: 'pn_abc123',
+      changes: { endpoint_id: { old: 'ep_old', new: 'ep_new' } },
+    },
+  }),
+  'endpoint.created': sent({
+    event: 'endpoint.created',
+    id: 'evt_020',
+    timestamp: '2025-01-10T12:00:00Z',
+    data: {
+      endpoint_id: 'ep_abc123',
+      name: 'Support Agent',
+      type: 'agent',
+      provider: 'elevenlabs',
+    },
+  }),
+  'endpoint.updated': sent({
+    event: 'endpoint.updated',
+    id: 'evt_021',
+    timestamp: '2025-01-10T12:00:00Z',
+    data: { endpoint_id: 'ep_abc123', changes: { status: { old: 'active', new: 'inactive' } } },
+  }),
+  'endpoint.deleted': sent({
+    event: 'endpoint.deleted',
+    id: 'evt_022',
+    timestamp: '2025-01-10T12:00:00Z',
+    data: { endpoint_id: 'ep_abc123' },
+  }),
+  'recording.ready': sent({
+    event: 'recording.ready',
+    id: 'evt_030',
+    timestamp: '2025-01-10T12:05:00Z',
+    data: {
+      call_id: 'call_abc123',
+      recording_url: 'https://storage.krosai.com/recordings/call_abc123.mp3',
+      duration_seconds: 180,
+      size_bytes: 2160000,
+    },
+  }),
+  'transcript.ready': sent({
+    event: 'transcript.ready',
+    id: 'evt_031',
+    timestamp: '2025-01-10T12:05:30Z',
+    data: {
+      call_id: 'call_abc123',
+      transcript: '[Agent]: Hello...',
+      word_count: 156,
+      language: 'en',
+    },
+  }),
+  'port_request.submitted': sent({
+    event: 'port_request.submitted',
+    id: 'evt_040',
+    timestamp: '2025-01-10T12:00:00Z',
+    data: { port_request_id: 'pr_abc123', phone_number: '+2348012345678', current_carrier: 'mtn' },
+  }),
+  'port_request.completed': sent({
+    event: 'port_request.completed',
+    id: 'evt_041',
+    timestamp: '2025-01-25T10:00:00Z',
+    data: {
+      port_request_id: 'pr_abc123',
+      phone_number_id: 'pn_new123',
+      phone_number: '+2348012345678',
+    },
+  }),
+  'port_request.failed': sent({
+    event: 'port_request.failed',
+    id: 'evt_042',
+    timestamp: '2025-01-15T14:00:00Z',
+    data: {
+      port_request_id: 'pr_abc123',
+      reason: 'Account name mismatch',
+      phone_number: '+2348012345678',
+    },
+  }),
+  'balance.low': sent({
+    event: 'balance.low',
+    id: 'evt_050',
+    timestamp: '2025-01-10T12:00:00Z',
+    data: { current_balance_cents: 500, threshold_cents: 1000 },
+  }),
+  'payment.received': sent({
+    event: 'payment.received',
+    id: 'evt_051',
+    timestamp: '2025-01-10T12:00:00Z',
+    data: { amount_cents: 10000, payment_method: 'card', new_balance_cents: 10500 },
+  }),
+}

@@ -1,0 +1,57 @@
+import { z } from 'zod'
+import type { EventSchema, JsonObject } from './provider.ts'
+
+/** An object whose keys nobody documents. */
+export type FreeForm = Readonly<Record<string, unknown>>
+
+/**
+ * The schema of an event's data: every field of the shape is validated, unknown ones pass through.
+ * Nested objects are written with `z.object` and pass theirs through too.
+ *
+ * It checks and never changes, so shapes must not transform, coerce or fill in defaults. The data
+ * that was given comes back, and not zod's copy, because `z.looseObject` types every misspelt field
+ * as `unknown`, and its copy takes a prototype from a `__proto__` key in zod 4.0.
+ */
+export function open<Shape extends z.ZodRawShape>(
+  shape: Shape,
+): EventSchema<z.output<z.ZodObject<Shape>>> {
+  return unchanged(z.object(shape))
+}
+
+/** One field that holds an object of any keys. Not `z.record`, which visits and copies each. */
+export function freeForm(): z.ZodType<FreeForm> {
+  return z.custom<FreeForm>(isObject, 'expected an object')
+}
+
+/** The schema of an event that is documented by name only: the data is some object. */
+export const undocumented: EventSchema<FreeForm> = unchanged(freeForm())
+
+/** The documented bodies of one event, each under the name that it is sent as. */
+export function sent(
+  ...bodies: readonly (JsonObject & { readonly event: string })[]
+): Readonly<Record<string, JsonObject>> {
+  return Object.fromEntries(bodies.map((body) => [body.event, body]))
+}
+
+/** Whether a value is an object as JSON knows it: neither `null` nor an array. */
+export function isObject(value: unknown): value is FreeForm {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function unchanged<Data>(schema: z.ZodType<Data>): EventSchema<Data> {
+  return {
+    safeParse(value) {
+      const result = schema.safeParse(value)
+      if (!result.success) return result
+      return { success: true, data: withoutPrototypeKey(value as Data) }
+    },
+  }
+}
+
+// An own `__proto__` key, which `JSON.parse` makes, is harmless until a handler writes
+// `Object.assign(record, event.data)`: then it replaces the prototype of the record.
+function withoutPrototypeKey<Data>(data: Data): Data {
+  if (!Object.hasOwn(data as object, '__proto__')) return data
+  const entries = Object.entries(data as object).filter(([key]) => key !== '__proto__')
+  return Object.fromEntries(entries) as Data
+}

@@ -1,0 +1,70 @@
+/**
+ * The idempotency store: who may run an event's handler, and which events are finished.
+ *
+ * A key is absent, then in flight (held by an owner, under a fence, until its lease runs out), then
+ * completed (until its retention is over). Every operation is atomic and conditional:
+ *
+ * - Of any number of simultaneous claims for one key exactly one is `claimed`.
+ * - A key that was released, whose lease ran out, or whose retention is over can be claimed again,
+ *   with a fence that is higher by one; with fence 1 where the store has forgotten the key by then.
+ * - A claim repeated by the owner that holds the key gets the same fence: the reply to its first may
+ *   have been lost.
+ * - `extend`, `complete` and `release` with a stale owner or fence change nothing and give `false`.
+ * - `complete` counts after the lease ran out, as long as nobody took over, and again when it is
+ *   repeated by the same owner. `extend` does not revive a lease that ran out and was taken over.
+ *
+ * `storeContract` of `ringhook/testing` holds a store to all of this.
+ */
+export interface IdempotencyStore {
+  /** Claims a key for `leaseMs`, or says why it cannot be claimed. */
+  claim(key: string, options: ClaimOptions): Promise<Claim>
+  /** Sets the lease to end `leaseMs` from now. `false`: the claim is no longer held. */
+  extend(claim: HeldClaim, options: { readonly leaseMs: number }): Promise<boolean>
+  /**
+   * Marks the key as finished for `retentionMs`. `false`: the claim is no longer held.
+   *
+   * @param options.transaction - The caller's open database transaction: the mark commits or rolls
+   * back with it. @throws {RinghookError} RINGHOOK_STORE_NOT_TRANSACTIONAL in stores that cannot.
+   */
+  complete(claim: HeldClaim, options: CompleteOptions): Promise<boolean>
+  /** Gives the key back, so that the next claim gets it at once. `false`: the claim is no longer held. */
+  release(claim: HeldClaim): Promise<boolean>
+}
+
+export interface ClaimOptions {
+  /** Who claims: different for every delivery, the same when one delivery repeats its claim. */
+  readonly owner: string
+  readonly leaseMs: number
+  /** A checksum of the delivery's bytes, kept to tell a repeat from an event that changed. */
+  readonly fingerprint: string
+}
+
+export interface CompleteOptions {
+  readonly retentionMs: number
+  readonly transaction?: unknown
+}
+
+/** A claim that was won. */
+export interface HeldClaim {
+  readonly state: 'claimed'
+  readonly key: string
+  readonly owner: string
+  /** Higher by one for every owner that the key had: a guard against owners that lost it. */
+  readonly fence: number
+  /** Which run of the handler this is, from 1. */
+  readonly attempt: number
+}
+
+/** The answer to a claim. */
+export type Claim =
+  | HeldClaim
+  | {
+      readonly state: 'in_flight'
+      /** What is left of the holder's lease, in ms. */
+      readonly retryAfterMs: number
+    }
+  | {
+      readonly state: 'completed'
+      /** The fingerprint of the delivery that finished. */
+      readonly fingerprint: string
+    }
