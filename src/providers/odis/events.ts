@@ -23,23 +23,28 @@ export const odisEvents = {
     }),
     samples: odisSamples['call.started'],
   },
-  /** A call ends. */
+  /**
+   * A call ends. What the agent made of the call is optional although the one sample has it all: an
+   * invalid event is acknowledged and lost here, and a call that nobody answered has no transcript.
+   */
   'call.ended': {
     schema: open({
       call_id: z.string(),
       duration_seconds: z.number(),
       status: z.string(),
-      transcript: z.string(),
-      summary: z.string(),
-      sentiment: z.string(),
+      transcript: z.string().nullish(),
+      summary: z.string().nullish(),
+      sentiment: z.string().nullish(),
       /** What came of the call, as in `appointment_scheduled`. */
-      actions: z.array(
-        z.object({
-          type: z.string(),
-          /** Depends on the type, and one type is documented: others may have none. */
-          details: freeForm().nullish(),
-        }),
-      ),
+      actions: z
+        .array(
+          z.object({
+            type: z.string(),
+            /** Depends on the type, and one type is documented: others may have none. */
+            details: freeForm().nullish(),
+          }),
+        )
+        .nullish(),
     }),
     samples: odisSamples['call.ended'],
   },

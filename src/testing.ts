@@ -1,0 +1,23 @@
+export { type Delivered, type DeliverOptions, deliver } from './testing/deliver.ts'
+export {
+  type DeepPartial,
+  type Fixture,
+  type FixtureOverrides,
+  fixture,
+} from './testing/fixture.ts'
+export { type ManualClock, manualClock } from './testing/manual-clock.ts'
+export { type ProviderContractOptions, providerContract } from './testing/provider-contract.ts'
+export {
+  type RequestOptions,
+  type Sendable,
+  type SignedRequest,
+  signedRequest,
+} from './testing/request.ts'
+export {
+  type Attempt,
+  type ProviderSimulation,
+  type SimulationOptions,
+  type SimulationReport,
+  simulateProvider,
+} from './testing/simulate.ts'
+export { type StoreContractOptions, storeContract, type TestFunction } from './testing/store-contract.ts'

@@ -1,0 +1,107 @@
+import { types } from 'node:util'
+import type { OutcomeName, Outcome } from '../core/outcome.ts'
+import { type Receiver, settingsOf } from '../core/receiver.ts'
+import type { DeliveryCode } from '../core/errors.ts'
+import type { DeliveryRequest } from '../core/http.ts'
+import type { JsonObject, Provider } from '../providers/provider.ts'
+import {
+  type OverridesFor,
+  type RequestOptions,
+  requestFor,
+  type Sendable,
+  type SignedRequest,
+} from './request.ts'
+
+/** Options of {@link deliver}. */
+export interface DeliverOptions extends RequestOptions {
+  /** Path and query, as in `/hooks?token=…`. Default: `/`. */
+  readonly url?: string
+  /** Where the connection comes from. Default: `127.0.0.1`. */
+  readonly remoteAddress?: string
+  /** Sends this many more copies of the same bytes at the same moment. Default: 0. */
+  readonly duplicate?: number
+}
+
+/** What the provider would see, and what became of the delivery. */
+export interface Delivered {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: { readonly outcome: OutcomeName; readonly code?: DeliveryCode }
+  readonly outcome: OutcomeName
+  /** What `onOutcome` was told. */
+  readonly details: Outcome
+  /** The answers to the copies that `duplicate` asked for. */
+  readonly duplicates: readonly Delivered[]
+}
+
+/**
+ * Delivers straight into a receiver, signed with the receiver's own secret and stamped by its
+ * clock, and waits for the handler: also for one that goes on after its answer. A
+ * {@link SignedRequest} is delivered as it is, so delivering it twice is a retry.
+ *
+ * @throws {RinghookError} RINGHOOK_FIXTURE_INVALID
+ * @example
+ * ```ts
+ * import { createReceiver, krosai } from 'ringhook'
+ * import { deliver } from 'ringhook/testing'
+ *
+ * const receiver = createReceiver(krosai, {
+ *   secret: 'a secret for tests',
+ *   on: { 'call.completed': (event) => console.log(event.data.duration) },
+ * })
+ * const { status, outcome } = await deliver(receiver, 'call.completed', {
+ *   overrides: { data: { duration: 7 } },
+ * })
+ * console.log(status, outcome) // 200 handled
+ * ```
+ */
+export async function deliver<P extends Provider, const Sent extends Sendable<P> | SignedRequest>(
+  receiver: Receiver<P>,
+  sent: Sent,
+  options?: DeliverOptions & OverridesFor<P, Sent>,
+): Promise<Delivered> {
+  const { url = '/', remoteAddress = '127.0.0.1', duplicate = 0 } = options ?? {}
+  const signed = isSignedRequest(sent) ? sent : await signFor(receiver, sent, options ?? {})
+  const { method, headers, rawBody } = signed
+  const request: DeliveryRequest = {
+    method,
+    url,
+    headers: lowerCased(headers),
+    socket: { remoteAddress },
+    body: rawBody,
+  }
+  const [first, ...copies] = await Promise.all(
+    Array.from({ length: duplicate + 1 }, () => deliverOne(receiver, request)),
+  )
+  await receiver.idle()
+  // The array holds at least one entry.
+  return { ...(first as Delivered), duplicates: copies }
+}
+
+async function signFor(
+  receiver: Receiver,
+  sent: string | JsonObject | Uint8Array,
+  options: DeliverOptions & { readonly overrides?: JsonObject },
+): Promise<SignedRequest> {
+  const settings = settingsOf(receiver)
+  const url = options.url ?? '/'
+  const keys = await settings?.keysFor({ method: 'POST', url, headers: {}, body: undefined })
+  const withClock = settings === undefined ? options : { clock: settings.clock, ...options }
+  return requestFor(receiver.provider, sent, keys?.[0], withClock)
+}
+
+async function deliverOne(receiver: Receiver, request: DeliveryRequest): Promise<Delivered> {
+  const { status, headers, body, outcome } = await receiver.receive(request)
+  const parsed: Delivered['body'] = JSON.parse(body)
+  return { status, headers, body: parsed, outcome: outcome.outcome, details: outcome, duplicates: [] }
+}
+
+function isSignedRequest(sent: unknown): sent is SignedRequest {
+  return types.isUint8Array((sent as { readonly rawBody?: unknown } | undefined)?.rawBody)
+}
+
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  )
+}

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import type { WebhookEvent } from '../core/event.ts'
+import { createReceiver } from '../core/receiver.ts'
+import type { JsonObject, Provider } from '../providers/provider.ts'
+import { deliver } from './deliver.ts'
+import { manualClock } from './manual-clock.ts'
+import { type RequestOptions, requestFor, type SignedRequest } from './request.ts'
+import { signingKey } from '../core/signature.ts'
+import type { TestFunction } from './store-contract.ts'
+
+/** What {@link providerContract} needs. */
+export interface ProviderContractOptions {
+  readonly test: TestFunction
+  readonly provider: Provider
+  /** A secret in the provider's form. Default: a plain text. */
+  readonly secret?: string
+  /** Headers that a delivery needs beside its signature, new for every call. Default: none. */
+  headers?(unique: { readonly id: string; readonly timestamp: Date }): Record<string, string>
+}
+
+/**
+ * Holds a provider to what its definition says: every sample is delivered, verified, validated and
+ * handled once, under every name; whatever is forged, damaged or out of date is refused. The
+ * provider's events need `samples`.
+ *
+ * @example
+ * ```ts
+ * import { krosai } from 'ringhook'
+ * import { providerContract } from 'ringhook/testing'
+ * import { test } from 'vitest'
+ *
+ * providerContract({ test, provider: krosai })
+ * ```
+ */
+export function providerContract({
+  test,
+  provider,
+  secret = 'a secret for the contract',
+  headers = () => ({}),
+}: ProviderContractOptions): void {
+  const samples = samplesOf(provider)
+  let sent = 0
+
+  function endpoint() {
+    const clock = manualClock()
+    const events: WebhookEvent[] = []
+    const protection = provider.signature === false ? { allowUnsigned: true as const } : { secret }
+    const on = { '*': (event: WebhookEvent) => void events.push(event) }
+    const receiver = createReceiver<Provider>(provider, { ...protection, clock, on, logger: false } as never)
+    function request(sample: JsonObject, options: RequestOptions = {}): SignedRequest {
+      const unique = { id: `contract_${sent++}`, timestamp: new Date(clock.now() - (options.ageMs ?? 0)) }
+      const key = provider.signature === false ? undefined : signingKey(provider.signature, secret)
+      return requestFor(provider, provider.renew(sample, unique), key, {
+        ...options,
+        clock,
+        headers: headers(unique),
+      })
+    }
+    return { receiver, events, request, clock }
+  }
+
+  for (const [name, sample] of samples) {
+    test(`${provider.name}: the sample of ${name} is handled once, however often it is sent`, async () => {
+      const { receiver, events, request } = endpoint()
+      const delivery = request(sample)
+      assert.deepEqual(await statusOf(deliver(receiver, delivery)), [200, 'handled'])
+      assert.deepEqual(await statusOf(deliver(receiver, delivery)), [200, 'duplicate'])
+      assert.equal(events.length, 1)
+      assert.equal(events[0]?.sentAs, name)
+      assert.equal(events[0]?.type, provider.canonicalNames.get(name))
+    })
+  }
+
+  test(`${provider.name}: two events are two events`, async () => {
+    const { receiver, events, request } = endpoint()
+    for (const [, sample] of samples) {
+      assert.deepEqual(await statusOf(deliver(receiver, request(sample))), [200, 'handled'])
+      assert.deepEqual(await statusOf(deliver(receiver, request(sample))), [200, 'handled'])
+    }
+    assert.equal(events.length, 2 * samples.length)
+  })
+
+  test(`${provider.name}: every name stands for a documented event`, async () => {
+    for (const [name, type] of provider.canonicalNames) {
+      assert.ok(provider.events[type], `${name} stands for ${type}, which has no definition`)
+    }
+  })
+
+  if (provider.signature !== false) {
+    const { header } = provider.signature
+    test(`${provider.name}: what is unsigned, forged or damaged is refused and runs nothing`, async () => {
+      const { receiver, events, request } = endpoint()
+      for (const [, sample] of samples) {
+        const unsigned = request(sample)
+        delete unsigned.headers[header]
+        const bad = [
+          unsigned,
+          request(sample, { forge: true }),
+          request(sample, { tamper: true }),
+          request(sample, { truncate: true }),
+        ]
+        for (const delivery of bad) {
+          assert.deepEqual(await statusOf(deliver(receiver, delivery)), [401, 'rejected'])
+        }
+      }
+      assert.equal(events.length, 0)
+    })
+  }
+
+  if (provider.signedTimestamp) {
+    test(`${provider.name}: what is out of date is refused and runs nothing`, async () => {
+      const { receiver, events, request } = endpoint()
+      const century = 100 * 365 * 24 * 60 * 60_000
+      for (const [, sample] of samples) {
+        for (const ageMs of [century, -century]) {
+          assert.deepEqual(await statusOf(deliver(receiver, request(sample, { ageMs }))), [400, 'rejected'])
+        }
+      }
+      assert.equal(events.length, 0)
+    })
+  }
+}
+
+function samplesOf(provider: Provider): readonly (readonly [string, JsonObject])[] {
+  const samples = Object.values(provider.events).flatMap((event) => Object.entries(event.samples ?? {}))
+  assert.ok(samples.length > 0, `${provider.name} is defined without samples`)
+  return samples
+}
+
+async function statusOf(
+  delivered: ReturnType<typeof deliver>,
+): Promise<readonly [number, string]> {
+  const { status, outcome } = await delivered
+  return [status, outcome]
+}
