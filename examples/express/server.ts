@@ -1,0 +1,55 @@
+import { once } from 'node:events'
+import express from 'express'
+import { createReceiver, krosai, type Logger, type Outcome } from 'ringhook'
+import { webhooks } from 'ringhook/express'
+import { CallLog, callLogHandlers } from '../shared/call-log.ts'
+import { portOf, readPort, runProgram } from '../shared/program.ts'
+
+export interface AppOptions {
+  readonly secret: string | undefined
+  readonly log?: CallLog
+  readonly onOutcome?: (outcome: Outcome) => void
+  readonly logger?: Logger | false
+}
+
+/** The app without a port. The receiver comes with it, to be closed. */
+export function createApp({ log = new CallLog(), ...options }: AppOptions) {
+  const receiver = createReceiver(krosai, { ...options, on: callLogHandlers(log) })
+  const app = express()
+
+  // Before the parser: a signature is over the bytes that arrived.
+  app.post('/hooks/krosai', webhooks(receiver))
+
+  app.use(express.json())
+  app.get('/calls', (_request, response) => {
+    response.json({ calls: log.calls, journal: log.journal })
+  })
+  app.post('/calls/:id/notes', (request, response) => {
+    const isFound = log.addNote(request.params.id, String(request.body?.note))
+    response.status(isFound ? 201 : 404).json({ added: isFound })
+  })
+  return { app, receiver }
+}
+
+/** Listens, until the process is told to end. */
+export async function serve({ port, ...options }: AppOptions & { port: number }): Promise<void> {
+  const { app, receiver } = createApp(options)
+  const server = app.listen(port)
+  await once(server, 'listening')
+  console.log(`Listening on http://localhost:${portOf(server)}/hooks/krosai`)
+
+  async function stop(signal: string): Promise<void> {
+    console.log(`${signal}: letting handlers finish`)
+    // First the receiver: what runs may finish, what comes now is told to come again.
+    const { drained } = await receiver.close({ drainMs: 10_000 })
+    server.close(() => console.log(drained ? 'Stopped' : 'Stopped with handlers still running'))
+  }
+  for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stop(signal))
+}
+
+await runProgram(import.meta.url, () =>
+  serve({
+    port: readPort(process.env['PORT'], 3000),
+    secret: process.env['KROSAI_WEBHOOK_SECRET'],
+  }),
+)

@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { parseArgs } from 'node:util'
+import { krosai, type Outcome, type Receiver } from 'ringhook'
+import { signedRequest } from 'ringhook/testing'
+import { type AppOptions, createApp } from '../express/server.ts'
+import { portOf, readPort, runProgram, UsageError } from '../shared/program.ts'
+import { curlCommand } from './curl.ts'
+import { type Output, Paper } from './paper.ts'
+import { playTour } from './script.ts'
+import { Stage } from './stage.ts'
+import { TourLog } from './tour-log.ts'
+
+const usage = `Usage: npm start [-- --once]
+
+Starts the Express example on this machine, lets a simulated KrosAI deliver to it over HTTP, and
+checks every answer and every effect. Then it keeps listening, for deliveries of your own.
+
+  --once   end after the tour: 0 if everything was as promised, otherwise 1
+  --help   this text
+
+  PORT                    where to listen. Default: any free port
+  KROSAI_WEBHOOK_SECRET   what to sign with. Default: a new one
+  NO_COLOR, FORCE_COLOR   no colours, or colours also where the output is no terminal`
+
+/** What the tour gets from outside. */
+export interface TourOptions {
+  readonly args: readonly string[]
+  readonly env: NodeJS.ProcessEnv
+  readonly output: Output
+  /** The endpoint that is shown. Default: the Express example. */
+  readonly createApp?: (
+    options: AppOptions,
+  ) => Pick<ReturnType<typeof createApp>, 'app' | 'receiver'>
+}
+
+/** Runs the tour and gives the exit code. Without `--once` that is when somebody stops it. */
+export async function runTour({ args, env, output, ...options }: TourOptions): Promise<number> {
+  const { once: isOnce, help } = readArgs(args)
+  const paper = new Paper(output, env)
+  if (help) {
+    paper.print(usage)
+    return 0
+  }
+  const secret = env['KROSAI_WEBHOOK_SECRET'] ?? randomBytes(24).toString('base64url')
+  const log = new TourLog()
+  let tell: (outcome: Outcome) => void = () => {}
+  const { app, receiver } = (options.createApp ?? createApp)({
+    secret,
+    log,
+    logger: false,
+    onOutcome: (outcome) => tell(outcome),
+  })
+  const server = app.listen(readPort(env['PORT'], 0), '127.0.0.1')
+  await once(server, 'listening')
+  const origin = `http://127.0.0.1:${portOf(server)}`
+  const url = `${origin}/hooks/krosai`
+
+  paper.print(`${paper.style('bold', 'ringhook')}  KrosAI delivers to ${url}`)
+  const stage = new Stage({ paper, log, url })
+  const score = await playTour(stage, log, secret)
+  paper.print()
+  conclude(paper, stage.surprises, score)
+
+  if (!isOnce) {
+    tell = (outcome) => printOwn(paper, outcome)
+    invite(paper, origin, curlCommand(url, ownDelivery(secret)))
+    const signal = await stopSignal()
+    paper.print()
+    paper.print(`${signal}: letting handlers finish`)
+  }
+  await stop(receiver, server)
+  if (!isOnce) paper.print('Stopped')
+  return stage.surprises.length === 0 ? 0 : 1
+}
+
+function readArgs(args: readonly string[]) {
+  const options = { once: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const
+  try {
+    return parseArgs({ args: [...args], options }).values
+  } catch (error) {
+    // The first sentence names the argument, the others are about commands that take more of them.
+    const [problem] = String((error as Error).message).split('. ')
+    throw new UsageError(`${problem}.\n\n${usage}`, { cause: error })
+  }
+}
+
+function conclude(
+  paper: Paper,
+  surprises: readonly string[],
+  { documented, exactlyOnce }: Awaited<ReturnType<typeof playTour>>,
+): void {
+  for (const surprise of surprises) paper.print(paper.style('red', `✗  ${surprise}`))
+  const share = exactlyOnce === documented ? documented : `${exactlyOnce} of ${documented}`
+  const verdict = `${share} documented payloads handled exactly once · ${surprises.length} ${surprises.length === 1 ? 'surprise' : 'surprises'}`
+  paper.print(paper.style(surprises.length === 0 ? 'green' : 'red', verdict))
+}
+
+/** A call of its own, so that what the handler wrote is easy to find in the call log. */
+function ownDelivery(secret: string) {
+  const overrides = { data: { call_id: `call_${randomBytes(3).toString('hex')}` } }
+  return signedRequest(krosai, 'call.ended', { secret, overrides })
+}
+
+function invite(paper: Paper, origin: string, command: string): void {
+  paper.heading('Your turn', 'paste this twice: the second one is a duplicate')
+  paper.print()
+  paper.print(command)
+  paper.print()
+  paper.print(`What the handlers wrote:  curl ${origin}/calls`)
+  paper.print(`Listening on ${origin}. Ctrl+C stops.`)
+  paper.print()
+}
+
+function printOwn(paper: Paper, { sentAs, status, outcome, code, durationMs }: Outcome): void {
+  // Nobody knows what an unverified body is about.
+  const name = sentAs ?? '–'
+  const answer = { status, outcome, code }
+  paper.line({ at: new Date(), name, answer, ms: durationMs, note: '' })
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => resolve(signal))
+  })
+}
+
+async function stop(
+  receiver: Receiver,
+  server: { close(callback: () => void): unknown },
+): Promise<void> {
+  await receiver.close({ drainMs: 10_000 })
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+}
+
+await runProgram(import.meta.url, async () => {
+  const { argv, env, stdout } = process
+  process.exitCode = await runTour({ args: argv.slice(2), env, output: stdout })
+})

@@ -1,0 +1,19 @@
+/**
+ * An example, named in the first argument, with a database that says when it is asked to write and
+ * writes when a line is typed.
+ */
+import { once } from 'node:events'
+import { type Call, CallLog, type JournalEntry } from '../../examples/shared/call-log.ts'
+
+class SlowCallLog extends CallLog {
+  override async record(entry: JournalEntry, news?: Call): Promise<void> {
+    console.log('writing')
+    await once(process.stdin, 'data')
+    await super.record(entry, news)
+    process.stdin.destroy()
+  }
+}
+
+const [, , framework, secret] = process.argv
+const { serve } = await import(`../../examples/${framework}/server.ts`)
+await serve({ port: 0, secret, log: new SlowCallLog(), logger: false })
