@@ -1,0 +1,217 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
+import { posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+import { describe, expect, it } from 'vitest'
+import manifest from '../package.json' with { type: 'json' }
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const packages = new Set([...Object.keys(manifest.dependencies), 'zod'])
+/**
+ * The leaves of core, whose values every room may import: a mistake has one class of error whoever
+ * finds it, and time and log lines have one form.
+ */
+const shared = ['src/core/errors.ts', 'src/core/clock.ts', 'src/core/log.ts']
+/** The one value that core takes from another room: the store of a receiver that was given none. */
+const presets: Readonly<Record<string, string>> = { 'src/core/settings.ts': 'src/stores/memory.ts' }
+const adapters = ['src/express.ts', 'src/koa.ts', 'src/fastify.ts']
+
+describe('the house', () => {
+  const files = sourceFiles()
+
+  it('has imports that point one way', () => {
+    const offences = files.flatMap((file) => offencesOf(file, readFileSync(root + file, 'utf8')))
+
+    expect(files.length).toBeGreaterThan(0)
+    expect(offences).toEqual([])
+  })
+
+  it('has one top-level file for each export, and one export for each top-level file', () => {
+    const exported = Object.keys(manifest.exports)
+      .filter((name) => name !== './package.json')
+      .map((name) => (name === '.' ? 'src/index.ts' : `src/${name.slice(2)}.ts`))
+    const topLevel = files.filter((file) => !file.slice('src/'.length).includes('/'))
+
+    expect(topLevel.sort()).toEqual(exported.sort())
+  })
+
+  it('has a lock file that belongs to its package.json and names no registry', () => {
+    const lock: LockFile = JSON.parse(readFileSync(`${root}package-lock.json`, 'utf8'))
+    const { dependencies, devDependencies, peerDependencies } = manifest
+
+    expect(lock.packages['']).toMatchObject({ dependencies, devDependencies, peerDependencies })
+    expect(Object.values(lock.packages).filter(({ resolved }) => resolved !== undefined)).toEqual(
+      [],
+    )
+  })
+})
+
+describe('the rule on imports', () => {
+  it.each([
+    ['src/core/receiver.ts', `import { redisStore } from '../stores/redis.ts'`],
+    ['src/core/receiver.ts', `import { memoryStore } from '../stores/memory.ts'`],
+    ['src/core/receiver.ts', `import type { Rows } from '../stores/postgres.ts'`],
+    ['src/core/receiver.ts', `import { defineProvider } from '../providers/provider.ts'`],
+    ['src/core/receiver.ts', `export { webhooks } from '../express.ts'`],
+    ['src/core/receiver.ts', `import type { webhooks } from '../express.ts'`],
+    ['src/core/receiver.ts', `import { storeContract } from '../testing/store-contract.ts'`],
+    ['src/providers/krosai/krosai.ts', `import { odis } from '../odis/odis.ts'`],
+    ['src/providers/krosai/krosai.ts', `import { createReceiver } from '../../core/receiver.ts'`],
+    ['src/providers/provider.ts', `import { krosai } from './krosai/krosai.ts'`],
+    ['src/stores/redis.ts', `import { memoryStore } from './memory.ts'`],
+    ['src/stores/redis.ts', `import { Redis } from 'ioredis'`],
+    ['src/inboxes/bullmq.ts', `import { memoryStore } from '../stores/memory.ts'`],
+    ['src/express.ts', `import { webhooks } from './koa.ts'`],
+    ['src/express.ts', `import express from 'express'`],
+    ['src/express.ts', `import type { Request } from 'express'`],
+    ['src/express.ts', `type App = import('express').Express`],
+    ['src/express.ts', `const framework = await import('express')`],
+    ['src/express.ts', `import { fixture } from './testing/fixture.ts'`],
+    ['src/index.ts', `export * from './express.ts'`],
+    ['src/testing/kit.ts', `import { test } from 'vitest'`],
+    ['src/testing/kit.ts', `import helper from '../../test/helpers/server.ts'`],
+  ])('refuses, in %s: %s', (file, line) => {
+    expect(offencesOf(file, line)).toHaveLength(1)
+  })
+
+  it.each([
+    ['src/core/receiver.ts', `import type { Provider } from '../providers/provider.ts'`],
+    ['src/core/receiver.ts', `import { RinghookError } from './errors.ts'`],
+    ['src/core/settings.ts', `import { memoryStore } from '../stores/memory.ts'`],
+    ['src/stores/redis.ts', `import { safeLogger } from '../core/log.ts'`],
+    ['src/providers/krosai/krosai.ts', `import { RinghookError } from '../../core/errors.ts'`],
+    ['src/providers/krosai/krosai.ts', `import { defineProvider } from '../provider.ts'`],
+    ['src/providers/krosai/krosai.ts', `import { schemas } from './schemas.ts'`],
+    ['src/stores/redis.ts', `import type { Clock } from '../core/clock.ts'`],
+    ['src/stores/redis.ts', `import type { IdempotencyStore } from './store.ts'`],
+    ['src/stores/redis.ts', `import { createHash } from 'node:crypto'`],
+    ['src/express.ts', `import { createReceiver } from './core/receiver.ts'`],
+    ['src/index.ts', `export { memoryStore } from './stores/memory.ts'`],
+    ['src/testing/kit.ts', `import { memoryStore } from '../stores/memory.ts'`],
+  ])('allows, in %s: %s', (file, line) => {
+    expect(offencesOf(file, line)).toEqual([])
+  })
+})
+
+interface LockFile {
+  readonly packages: Readonly<Record<string, { readonly resolved?: string }>>
+}
+
+interface Import {
+  readonly specifier: string
+  readonly typeOnly: boolean
+}
+
+/** The imports that the table of rooms does not allow, as sentences. */
+function offencesOf(file: string, text: string): string[] {
+  return importsOf(file, text)
+    .filter((found) => !isAllowed(file, found))
+    .map(({ specifier, typeOnly }) => `${file}: ${typeOnly ? 'type ' : ''}${specifier}`)
+}
+
+function isAllowed(file: string, { specifier, typeOnly }: Import): boolean {
+  return specifier.startsWith('.')
+    ? isAllowedFile(file, posix.join(posix.dirname(file), specifier), typeOnly)
+    : isBuiltin(specifier) || packages.has(packageOf(specifier))
+}
+
+function isAllowedFile(file: string, target: string, typeOnly: boolean): boolean {
+  const from = roomOf(file)
+  const to = roomOf(target)
+  if (to === 'outside') return false
+  if (from === 'testing' || from === 'cli') return true
+  if (adapters.includes(target)) return false
+  if (shared.includes(target) || presets[file] === target) return true
+
+  switch (from) {
+    case 'entry':
+      return to !== 'entry' && (file === 'src/testing.ts' || to !== 'testing')
+    case 'adapter':
+      return to === 'core' || to === 'providers' || to === 'adapters'
+    case 'adapters':
+      return to === 'core' || to === 'adapters'
+    case 'core':
+      return to === 'core' || (typeOnly && isContract(target))
+    case 'providers':
+      return (to === 'core' && typeOnly) || isOwnProvider(file, target)
+    case 'stores':
+    case 'inboxes':
+      return (to === 'core' && typeOnly) || isContractOf(from, target)
+    case 'api':
+      return (to === 'core' && typeOnly) || to === 'api'
+    default:
+      return false
+  }
+}
+
+/** The folder of `src` that a file is in. Files beside the folders are entries, and some of them adapters. */
+function roomOf(file: string): string {
+  const [top, room, ...rest] = file.split('/')
+  if (top !== 'src' || room === undefined) return 'outside'
+  if (rest.length > 0) return room
+  return adapters.includes(file) ? 'adapter' : 'entry'
+}
+
+function isContract(target: string): boolean {
+  return ['providers', 'stores', 'inboxes'].some((room) => isContractOf(room, target))
+}
+
+/** `src/stores/store.ts` is the contract of the room `stores`. */
+function isContractOf(room: string, target: string): boolean {
+  const contracts: Readonly<Record<string, string>> = {
+    providers: 'src/providers/provider.ts',
+    stores: 'src/stores/store.ts',
+    inboxes: 'src/inboxes/inbox.ts',
+  }
+  return contracts[room] === target
+}
+
+/** In its own folder, or beside the folders, where the contract and what all providers share are. */
+function isOwnProvider(file: string, target: string): boolean {
+  return [posix.dirname(file), 'src/providers'].includes(posix.dirname(target))
+}
+
+function packageOf(specifier: string): string {
+  const [scope, name] = specifier.split('/')
+  return scope?.startsWith('@') ? `${scope}/${name}` : (scope ?? specifier)
+}
+
+/** Every way to name a module: import, export from, import(), require() and import('…') in a type. */
+function importsOf(file: string, text: string): Import[] {
+  const found: Import[] = []
+  const add = (specifier: ts.Node | undefined, typeOnly: boolean): void => {
+    if (specifier && ts.isStringLiteralLike(specifier)) {
+      found.push({ specifier: specifier.text, typeOnly })
+    }
+  }
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node)) {
+      add(node.moduleSpecifier, node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword)
+    } else if (ts.isExportDeclaration(node)) {
+      add(node.moduleSpecifier, node.isTypeOnly)
+    } else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
+      add(node.argument.literal, true)
+    } else if (ts.isExternalModuleReference(node)) {
+      add(node.expression, false)
+    } else if (ts.isCallExpression(node) && isModuleCall(node.expression)) {
+      add(node.arguments[0], false)
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true))
+  return found
+}
+
+function isModuleCall(callee: ts.Expression): boolean {
+  return (
+    callee.kind === ts.SyntaxKind.ImportKeyword ||
+    (ts.isIdentifier(callee) && callee.text === 'require')
+  )
+}
+
+function sourceFiles(): string[] {
+  return readdirSync(`${root}src`, { recursive: true, encoding: 'utf8' })
+    .map((file) => `src/${file.replaceAll('\\', '/')}`)
+    .filter((file) => file.endsWith('.ts'))
+}
