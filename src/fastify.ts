@@ -8,6 +8,7 @@ import { odis } from './providers/odis/odis.ts'
 
 /** The parts of Fastify's reply that ringhook writes. */
 export interface FastifyReplyLike {
+  readonly sent: boolean
   code(status: number): unknown
   headers(headers: Record<string, string>): unknown
   send(body: string): unknown
@@ -18,7 +19,7 @@ export interface FastifyLike {
   all(
     path: string,
     options: {
-      onRequest(request: { readonly raw: NodeMessage }, reply: FastifyReplyLike): Promise<unknown>
+      onRequest(request: { readonly raw: NodeMessage }, reply: FastifyReplyLike): void
     },
     handler: () => Promise<unknown>,
   ): unknown
@@ -43,16 +44,24 @@ export type FastifyWebhooks = (fastify: FastifyLike) => Promise<void>
  */
 export function webhooks(receiver: Receiver): FastifyWebhooks {
   // Answered before Fastify parses: its parsers, its body limit and its opinion of content types
-  // stay out of it, and those of the routes beside this one stay as they are.
+  // stay out of it, and those of the routes beside this one stay as they are. The hook is one that
+  // calls back, and never does: an async one that answers a sender who has gone lets Fastify go on.
   return async function ringhookFastify(fastify) {
-    fastify.all('/', {
-      async onRequest({ raw }, reply) {
-        const { status, headers, body } = await receiver.receive(nodeRequest(raw, {}))
-        reply.code(status)
-        reply.headers(headers)
-        return reply.send(body)
+    fastify.all(
+      '/',
+      {
+        onRequest({ raw }, reply) {
+          void receiver.receive(nodeRequest(raw, {})).then(({ status, headers, body }) => {
+            // Something else, such as a timeout, may have answered in the meantime.
+            if (reply.sent) return
+            reply.code(status)
+            reply.headers(headers)
+            reply.send(body)
+          })
+        },
       },
-    }, unreachable)
+      unreachable,
+    )
   }
 }
 

@@ -12,11 +12,19 @@ export type {
   EventOf,
   Handler,
   HandlerContext,
+  OwnEvents,
   RoutingTable,
   SentName,
   WebhookEvent,
 } from './core/event.ts'
-export type { DeliveryRequest, Reply, RequestHeaders } from './core/http.ts'
+export type {
+  ByteStream,
+  DeliveryRequest,
+  NodeMessage,
+  ParsedBody,
+  Reply,
+  RequestHeaders,
+} from './core/http.ts'
 export type { Logger } from './core/log.ts'
 export type {
   ReceiverOptions,

@@ -1,3 +1,4 @@
+export { type AdapterContractOptions, adapterContract } from './testing/adapter-contract.ts'
 export { type Delivered, type DeliverOptions, deliver } from './testing/deliver.ts'
 export {
   type DeepPartial,
@@ -20,4 +21,8 @@ export {
   type SimulationReport,
   simulateProvider,
 } from './testing/simulate.ts'
-export { type StoreContractOptions, storeContract, type TestFunction } from './testing/store-contract.ts'
+export {
+  type StoreContractOptions,
+  storeContract,
+  type TestFunction,
+} from './testing/store-contract.ts'

@@ -10,13 +10,21 @@ const abandonedBytes = 16 * 1024 * 1024
 const abandonedMs = 2_000
 
 /** Refuses a body by its headers, before a byte of it was read. The content type decides nothing. */
-export function refuseBody(headers: RequestHeaders, maxBodyBytes: number): DeliveryCode | undefined {
+export function refuseBody(
+  headers: RequestHeaders,
+  maxBodyBytes: number,
+): DeliveryCode | undefined {
   const encoding = headers['content-encoding']
-  if (encoding !== undefined && !(typeof encoding === 'string' && /^\s*(identity)?\s*$/i.test(encoding))) {
+  if (
+    encoding !== undefined &&
+    !(typeof encoding === 'string' && /^\s*(identity)?\s*$/i.test(encoding))
+  ) {
     return 'RINGHOOK_BODY_ENCODED'
   }
   // Node's parser has checked the number and that there is one.
-  return Number(headers['content-length'] ?? 0) > maxBodyBytes ? 'RINGHOOK_BODY_TOO_LARGE' : undefined
+  return Number(headers['content-length'] ?? 0) > maxBodyBytes
+    ? 'RINGHOOK_BODY_TOO_LARGE'
+    : undefined
 }
 
 /** Gives the bytes of a delivery, or the code of why there are none. */
@@ -28,13 +36,17 @@ export type BodyReader = (
 /** Gives the reader for bodies of at most `maxBodyBytes` that arrive within `bodyTimeoutMs`. */
 export function bodyReader(
   clock: Clock,
-  { maxBodyBytes, bodyTimeoutMs }: { readonly maxBodyBytes: number; readonly bodyTimeoutMs: number },
+  {
+    maxBodyBytes,
+    bodyTimeoutMs,
+  }: { readonly maxBodyBytes: number; readonly bodyTimeoutMs: number },
 ): BodyReader {
   const deadlines = new DelayQueue(clock, bodyTimeoutMs)
 
   return function readBody({ body, headers }, receivedAtMs) {
-    if (body === undefined) return 'RINGHOOK_BODY_ALREADY_READ'
-    if (types.isUint8Array(body)) return body.length > maxBodyBytes ? 'RINGHOOK_BODY_TOO_LARGE' : body
+    if (types.isUint8Array(body))
+      return body.length > maxBodyBytes ? 'RINGHOOK_BODY_TOO_LARGE' : body
+    if (!isStream(body)) return 'RINGHOOK_BODY_ALREADY_READ'
     // A stream that was destroyed says nothing any more: waiting for it would end at the deadline.
     if (body.destroyed === true) return 'RINGHOOK_BODY_ABORTED'
     const length = headers['content-length']
@@ -50,23 +62,62 @@ export function bodyReader(
   }
 }
 
+/** Whether a body is still to be read. What is neither bytes nor a stream was made by a parser. */
+export function isStream(body: DeliveryRequest['body']): body is ByteStream {
+  const stream = body as Partial<ByteStream> | null | undefined
+  return (
+    typeof stream?.on === 'function' &&
+    typeof stream.resume === 'function' &&
+    typeof stream.destroy === 'function'
+  )
+}
+
 /**
- * Takes and throws away what a sender still sends after it was answered, within bounds. A
- * connection closed at once would be reset under the answer; one left open without bounds could be
- * held for ever.
+ * Takes and throws away what a sender still sends after it was refused, within bounds. A connection
+ * closed at once would be reset under the answer; one left open without bounds could be held for
+ * ever.
+ *
+ * Node closes a connection itself, with the answer, if the sender asked for that, as nginx does by
+ * default. Then the answer has to wait for the promise that this gives: proxies and blocking
+ * clients write all of a request before they read.
  */
-export function abandonBody(stream: ByteStream): void {
-  if (stream.complete === true || stream.destroyed === true) return
-  let left = abandonedBytes
-  const timer = setTimeout(() => stream.destroy(), abandonedMs).unref()
-  stream.on('error', () => {})
-  stream.on('close', () => clearTimeout(timer))
-  stream.on('end', () => clearTimeout(timer))
-  stream.on('data', (chunk: { readonly length: number }) => {
-    left -= chunk.length
-    if (left < 0) stream.destroy()
+export function abandonBody(
+  stream: ByteStream,
+  headers: RequestHeaders,
+): Promise<void> | undefined {
+  if (stream.complete === true || stream.readableEnded === true || stream.destroyed === true) {
+    return undefined
+  }
+  const closesWithAnswer = /(?:^|,)\s*close\s*(?:,|$)/i.test(String(headers['connection'] ?? ''))
+  const drained = new Promise<void>((resolve) => {
+    let left = abandonedBytes
+    const cutOff = () => stream.destroy()
+    const giveUp = () => {
+      if (!closesWithAnswer) {
+        cutOff()
+        return
+      }
+      left = Number.POSITIVE_INFINITY
+      clearTimeout(timer)
+      // Should Node not have closed it by then.
+      timer = setTimeout(cutOff, abandonedMs).unref()
+      resolve()
+    }
+    let timer = setTimeout(giveUp, abandonedMs).unref()
+    const finish = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    stream.on('error', () => {})
+    stream.on('close', finish)
+    stream.on('end', finish)
+    stream.on('data', (chunk: { readonly length: number }) => {
+      left -= chunk.length
+      if (left < 0) giveUp()
+    })
   })
   stream.resume()
+  return closesWithAnswer ? drained : undefined
 }
 
 function isTooLarge(error: unknown): boolean {

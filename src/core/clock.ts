@@ -14,6 +14,9 @@ export const systemClock: Clock = {
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
 }
 
+/** The longest wait that a timer can hold, in ms: 2^31 - 1. A longer one would be over at once. */
+export const longestTimer = 2_147_483_647
+
 /** One entry in a {@link DelayQueue}. */
 export interface DelayTicket {
   /** When it falls due, in ms since 1970. */
@@ -54,6 +57,9 @@ export class DelayQueue {
     else ticket.previous.next = ticket.next
     if (ticket.next === undefined) this.#tail = ticket.previous
     else ticket.next.previous = ticket.previous
+    // Else a ticket that is still referred to would hold every ticket that came after it.
+    ticket.previous = undefined
+    ticket.next = undefined
   }
 
   #arm(delayMs: number): void {
@@ -61,14 +67,21 @@ export class DelayQueue {
   }
 
   #fire(): void {
-    this.#timer = undefined
     const now = this.#clock.now()
-    for (let ticket = this.#head; ticket !== undefined && this.#isDue(ticket, now); ticket = this.#head) {
-      ticket.cancel()
-      ticket.callback()
-    }
-    if (this.#head !== undefined && this.#timer === undefined) {
-      this.#arm(Math.max(this.#head.dueAt - now, 1))
+    try {
+      // The timer counts as set meanwhile: an entry that a callback adds must not set it for itself
+      // while earlier ones wait.
+      for (
+        let ticket = this.#head;
+        ticket !== undefined && this.#isDue(ticket, now);
+        ticket = this.#head
+      ) {
+        ticket.cancel()
+        ticket.callback()
+      }
+    } finally {
+      this.#timer = undefined
+      if (this.#head !== undefined) this.#arm(Math.max(this.#head.dueAt - now, 1))
     }
   }
 

@@ -92,5 +92,10 @@ export class PermanentFailure extends Error {
 
 /** Whether a handler ended its event for good. */
 export function isPermanentFailure(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && permanentFailure in error
+  try {
+    return typeof error === 'object' && error !== null && permanentFailure in error
+  } catch {
+    // A proxy, which may throw at any question.
+    return false
+  }
 }

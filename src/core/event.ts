@@ -1,9 +1,4 @@
-import type {
-
-  EventDefinitions,
-  EventSchema,
-  Provider,
-} from '../providers/provider.ts'
+import type { EventDefinitions, EventSchema, Provider } from '../providers/provider.ts'
 import type { RequestHeaders } from './http.ts'
 
 /** An authentic, validated event, as handlers get it. */
@@ -87,7 +82,13 @@ type DataOf<Definition> = Definition extends { readonly schema: EventSchema<infe
 
 /** The prefix wildcards that match at least one of the names: `call.*` for `call.ended`. */
 type WildcardOf<Name extends string> = Name extends `${infer Head}.${infer Rest}`
-  ? `${Head}.*` | (WildcardOf<Rest> extends infer Deeper ? Deeper extends string ? `${Head}.${Deeper}` : never : never)
+  ?
+      | `${Head}.*`
+      | (WildcardOf<Rest> extends infer Deeper
+          ? Deeper extends string
+            ? `${Head}.${Deeper}`
+            : never
+          : never)
   : never
 
 type EventOfType<Events, Type extends keyof Events, ProviderName extends string> = {
@@ -138,4 +139,3 @@ export type EventOf<P extends Provider, Name extends SentName<P>> = EventFor<
 
 /** The data of a provider's event: `EventData<typeof krosai, 'call.completed'>`. */
 export type EventData<P extends Provider, Name extends SentName<P>> = EventOf<P, Name>['data']
-

@@ -8,6 +8,7 @@ export type RequestHeaders = Readonly<Record<string, string | readonly string[] 
 export interface ByteStream {
   readonly destroyed?: boolean
   readonly complete?: boolean
+  readonly readableEnded?: boolean
   on(event: string, listener: (...values: never[]) => void): unknown
   removeListener(event: string, listener: (...values: never[]) => void): unknown
   resume(): unknown

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { Clock } from './clock.ts'
 
 /** Where ringhook writes its lines: `console`, pino, winston and most others fit. */
@@ -32,7 +33,8 @@ export function safeLogger(logger: Logger | false | undefined): Logger {
 
 function write(target: Logger, level: LogLevel, line: string): void {
   try {
-    target[level](line)
+    const written: unknown = target[level](line)
+    if (types.isPromise(written)) written.catch(() => {})
   } catch {
     // There is nowhere left to say it.
   }
@@ -59,7 +61,9 @@ export class LogThrottle {
       return undefined
     }
     this.#windows.set(topic, { endsAt: now + 60_000, leftOut: 0 })
-    return window === undefined || window.leftOut === 0 ? '' : ` (${window.leftOut} more like it left out)`
+    return window === undefined || window.leftOut === 0
+      ? ''
+      : ` (${window.leftOut} more like it left out)`
   }
 }
 
@@ -74,17 +78,29 @@ export function printable(text: string): string {
 
 /**
  * Where an error was thrown: its name and the first lines of its stack, without its message, which
- * is the handler's own and may quote the event.
+ * is the handler's own and may quote the event. Never throws, whatever was thrown.
  */
 export function whereThrown(error: unknown): string {
-  if (!(error instanceof Error)) return `a thrown ${error === null ? 'null' : typeof error}`
-  const { stack = '', message } = error
-  const frames = stack
-    .slice(stack.indexOf(message) + message.length)
+  try {
+    // Not by `instanceof` alone: in Jest an error of Node's is no instance of the sandbox's Error.
+    if (types.isNativeError(error) || error instanceof Error) return placeOf(error)
+  } catch {
+    // A getter or a proxy that throws.
+  }
+  return `a thrown ${error === null ? 'null' : typeof error}`
+}
+
+function placeOf(error: Error): string {
+  const stack = String(error.stack ?? '')
+  const message = String(error.message ?? '')
+  const messageAt = stack.indexOf(message)
+  // A message that was changed later is not in the stack, and what stands there in its place may
+  // have lines that look like frames.
+  const frames = (messageAt === -1 ? '' : stack.slice(messageAt + message.length))
     .split('\n')
     .filter((line) => /^\s+at /.test(line))
   const place = frames.slice(0, 3).map((frame) => printablePath(frame.trim()))
-  return [printable(error.name), ...place].join(' ')
+  return [printable(String(error.name)), ...place].join(' ')
 }
 
 function printablePath(frame: string): string {

@@ -18,9 +18,7 @@ export type Secret = string | undefined | readonly (string | undefined)[] | Secr
  * secret up and for nothing else. `undefined` or an empty array: no secret is known, answered 401.
  * Throwing, or a blank secret: answered 503.
  */
-export type SecretFunction = (
-  request: SecretRequest,
-) => SecretAnswer | Promise<SecretAnswer>
+export type SecretFunction = (request: SecretRequest) => SecretAnswer | Promise<SecretAnswer>
 
 type SecretAnswer = string | readonly string[] | undefined
 
@@ -87,6 +85,8 @@ export type UnsignedOptions =
   | { readonly allowUnsigned: true }
 
 /** The options of `createReceiver`. */
-export type ReceiverOptions<P extends Provider, Own extends OwnEvents = Record<never, never>> =
-  CommonOptions<P, Own> &
-    (P['signature'] extends SignatureScheme ? SignedOptions : UnsignedOptions)
+export type ReceiverOptions<
+  P extends Provider,
+  Own extends OwnEvents = Record<never, never>,
+> = CommonOptions<P, Own> &
+  (P['signature'] extends SignatureScheme ? SignedOptions : UnsignedOptions)

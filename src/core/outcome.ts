@@ -34,7 +34,7 @@ export interface Outcome {
   readonly durationMs: number
   /** A duplicate whose bytes differ from those of the event that finished. */
   readonly bodyChanged?: true
-  /** Handled, but the store could not be told: a repeat may run the handler again. */
+  /** Finished, but the store could not be told: a repeat may run the handler again. */
   readonly unmarked?: true
   /** Ran without deduplication, because the store was down and `onStoreError` is `'process'`. */
   readonly undeduplicated?: true

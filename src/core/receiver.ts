@@ -1,11 +1,10 @@
 import type { KeyObject } from 'node:crypto'
-import { types } from 'node:util'
 import type { Provider } from '../providers/provider.ts'
 import { type Answer, answerFor, ignored, replyTo } from './answers.ts'
-import { abandonBody, refuseBody } from './body.ts'
+import { abandonBody, isStream, refuseBody } from './body.ts'
 import type { UncheckedOptions } from './checks.ts'
-import { DelayQueue } from './clock.ts'
-import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
+import { DelayQueue, longestTimer } from './clock.ts'
+import { answerAtDeadline, type Delivery, outcomeOf, type RoutedEvent } from './delivery.ts'
 import { RinghookError } from './errors.ts'
 import type { OwnEvents, WebhookEvent } from './event.ts'
 import { checkFreshness, parseTimestamp } from './freshness.ts'
@@ -14,6 +13,7 @@ import { bodyId } from './idempotency.ts'
 import { parseJsonObject } from './json.ts'
 import { printable } from './log.ts'
 import type { ReceiverOptions } from './options.ts'
+import type { Outcome } from './outcome.ts'
 import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
 import { validateData } from './validation.ts'
@@ -100,6 +100,16 @@ class Pipeline<P extends Provider> implements Receiver<P> {
       deadlineMs: receivedAtMs + this.#settings.ackDeadlineMs,
       phase: 'body',
       answered: false,
+      // Every property from the start: an object that grows is copied several times.
+      deadline: undefined,
+      result: undefined,
+      isLate: false,
+      type: undefined,
+      sentAs: undefined,
+      eventId: undefined,
+      key: undefined,
+      attempt: undefined,
+      fence: undefined,
     }
     this.#underWay++
     return new Promise((resolve) => {
@@ -110,14 +120,17 @@ class Pipeline<P extends Provider> implements Receiver<P> {
         resolve(this.#reply(delivery, given))
       }
       delivery.deadline = this.#deadlines.add(receivedAtMs, () => {
-        answer(answerAtDeadline(delivery.phase, this.#settings.leaseMs))
+        if (delivery.phase === 'handler') delivery.isLate = true
+        answer(answerAtDeadline(delivery, this.#settings.leaseMs))
       })
-      this.#receive(delivery)
-        .catch((error: unknown) => answerFor('RINGHOOK_INTERNAL_ERROR', { error }))
-        .then((given) => {
-          answer(given)
-          this.#leave()
-        })
+      const finish = (given: Answer) => {
+        answer(given)
+        if (delivery.isLate) this.#settings.report.late(this.#outcome(delivery, given))
+        this.#leave()
+      }
+      void this.#receive(delivery).then(finish, (error: unknown) => {
+        finish(answerFor('RINGHOOK_INTERNAL_ERROR', { error }))
+      })
     })
   }
 
@@ -136,7 +149,8 @@ class Pipeline<P extends Provider> implements Receiver<P> {
     const { request } = delivery
     if (this.#closing !== undefined) return answerFor('RINGHOOK_SHUTTING_DOWN')
     if (request.method !== 'POST') return answerFor('RINGHOOK_METHOD_NOT_ALLOWED')
-    if (this.#settings.isAllowedSender?.(request) === false) return answerFor('RINGHOOK_IP_NOT_ALLOWED')
+    if (this.#settings.isAllowedSender?.(request) === false)
+      return answerFor('RINGHOOK_IP_NOT_ALLOWED')
     const unfit = refuseBody(request.headers, this.#settings.maxBodyBytes)
     if (unfit !== undefined) return answerFor(unfit)
 
@@ -152,13 +166,16 @@ class Pipeline<P extends Provider> implements Receiver<P> {
       } catch (error) {
         return answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error })
       }
+      // The sender was told to come again: nothing may begin for it now.
+      if (delivery.answered) return answerFor('RINGHOOK_SECRET_UNAVAILABLE')
     }
     if (!this.#isAuthentic(request, body, keys)) return answerFor('RINGHOOK_NOT_AUTHENTIC')
-    return this.#process(delivery, body)
+    const routed = this.#route(delivery, body)
+    return 'outcome' in routed ? routed : await this.#runs.run(delivery, routed)
   }
 
-  /** From an authentic body to the answer. */
-  async #process(delivery: Delivery, body: Uint8Array): Promise<Answer> {
+  /** From an authentic body to the event and its handler, or to the answer if none is to run. */
+  #route(delivery: Delivery, body: Uint8Array): RoutedEvent | Answer {
     const { headers } = delivery.request
     const json = parseJsonObject(body)
     if (typeof json === 'string') return answerFor(json)
@@ -187,19 +204,25 @@ class Pipeline<P extends Provider> implements Receiver<P> {
       data: validated.data,
       provider: this.provider.name,
     }
-    const routed = this.#settings.ownId === undefined ? event : this.#withOwnId(this.#settings.ownId, event, body)
+    const routed =
+      this.#settings.ownId === undefined
+        ? event
+        : this.#withOwnId(this.#settings.ownId, event, body)
     if ('outcome' in routed) return routed
     delivery.eventId = routed.id
     delivery.key = this.#settings.keyOf(routed.id)
 
     // Between the body's first byte and here the receiver may have been closed.
     if (this.#closing !== undefined) return answerFor('RINGHOOK_SHUTTING_DOWN')
-    return this.#runs.run(delivery, { event: routed, handler, key: delivery.key, rawBody: body })
+    return { event: routed, handler, key: delivery.key, rawBody: body }
   }
 
   #isAuthentic(request: DeliveryRequest, body: Uint8Array, keys: readonly KeyObject[]): boolean {
     if (this.#settings.hasUrlToken?.(request) === false) return false
-    return this.#settings.verifier === undefined || this.#settings.verifier.verify(request.headers, body, keys)
+    return (
+      this.#settings.verifier === undefined ||
+      this.#settings.verifier.verify(request.headers, body, keys)
+    )
   }
 
   #ignore(sentAs: string, undocumented: boolean): Answer {
@@ -230,20 +253,27 @@ class Pipeline<P extends Provider> implements Receiver<P> {
     }
   }
 
-  #reply(delivery: Delivery, answer: Answer): Reply {
-    const { clock, report } = this.#settings
-    const outcome = outcomeOf(this.provider.name, delivery, answer, clock.now())
-    report(outcome)
-    const { body } = delivery.request
-    if (body !== undefined && !types.isUint8Array(body)) abandonBody(body)
-    return replyTo(answer, outcome)
+  #reply(delivery: Delivery, answer: Answer): Reply | Promise<Reply> {
+    const outcome = this.#outcome(delivery, answer)
+    this.#settings.report(outcome)
+    const reply = replyTo(answer, outcome)
+    const { body, headers } = delivery.request
+    if (!isStream(body)) return reply
+    const drained = abandonBody(body, headers)
+    // Not for a sender that is late as it is.
+    if (drained === undefined || answer.code === 'RINGHOOK_BODY_TIMEOUT') return reply
+    return drained.then(() => reply)
+  }
+
+  #outcome(delivery: Delivery, answer: Answer): Outcome {
+    return outcomeOf(this.provider.name, delivery, answer, this.#settings.clock.now())
   }
 
   async #drain(drainMs: number): Promise<CloseReport> {
     const { clock } = this.#settings
     let timer: unknown
     const drainIsOver = new Promise<void>((resolve) => {
-      timer = clock.setTimeout(resolve, drainMs)
+      timer = clock.setTimeout(resolve, Math.min(drainMs, longestTimer))
     })
     await Promise.race([this.idle(), drainIsOver])
     clock.clearTimeout(timer)

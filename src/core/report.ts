@@ -1,11 +1,20 @@
 import type { Clock } from './clock.ts'
 import type { DeliveryCode } from './errors.ts'
-import { type Logger, type LogLevel, LogThrottle, printable, safeLogger, whereThrown } from './log.ts'
+import {
+  type Logger,
+  type LogLevel,
+  LogThrottle,
+  printable,
+  safeLogger,
+  whereThrown,
+} from './log.ts'
 import type { Outcome } from './outcome.ts'
 
 /** Tells what became of deliveries: to `onOutcome` all, to the logger what somebody should look at. */
 export interface Reporter {
   (outcome: Outcome): void
+  /** Logs the failure of a handler that had run past its deadline: its delivery is answered already. */
+  late(outcome: Outcome): void
   readonly logger: Logger
 }
 
@@ -27,7 +36,8 @@ const hints: Partial<Record<DeliveryCode, string>> = {
   RINGHOOK_DEADLINE_EXCEEDED:
     'the handler was not done by ackDeadlineMs. It goes on, and the next delivery finds it done',
   RINGHOOK_STORE_UNAVAILABLE: 'the idempotency store failed or did not answer, and no handler ran',
-  RINGHOOK_SECRET_UNAVAILABLE: 'the secret function failed, did not answer, or gave something that is no secret',
+  RINGHOOK_SECRET_UNAVAILABLE:
+    'the secret function failed, did not answer, or gave something that is no secret',
 }
 
 const levels: Partial<Record<Outcome['outcome'], LogLevel>> = {
@@ -48,25 +58,44 @@ export function outcomeReporter(
   const throttle = new LogThrottle(clock)
 
   function report(outcome: Outcome): void {
-    if (onOutcome !== undefined) tell(onOutcome, outcome, log)
-    const line = lineFor(outcome)
+    if (onOutcome !== undefined) tell(onOutcome, outcome, complain)
+    write(outcome, `answered ${outcome.status} ${outcome.outcome}`)
+  }
+
+  /** Throttled too: `onOutcome` is told of deliveries that anybody can send. */
+  function complain(provider: string, error: unknown): void {
+    const suffix = throttle.admit('onOutcome')
+    if (suffix === undefined) return
+    log.error(`ringhook ${provider}: onOutcome failed: ${whereThrown(error)}${suffix}`)
+  }
+
+  function late(outcome: Outcome): void {
+    if (outcome.outcome !== 'failed' && outcome.unmarked !== true) return
+    write(outcome, `${outcome.outcome} after its deadline`)
+  }
+
+  function write(outcome: Outcome, what: string): void {
+    const line = lineFor(outcome, what)
     if (line === undefined) return
     // A handler's failure is the user's own news and is never left out.
-    const suffix = outcome.outcome === 'failed' ? '' : throttle.admit(line.topic)
+    const isNews = outcome.outcome === 'failed' && outcome.code !== 'RINGHOOK_INTERNAL_ERROR'
+    const suffix = isNews ? '' : throttle.admit(line.topic)
     if (suffix !== undefined) log[line.level](`${line.text}${suffix}`)
   }
-  return Object.assign(report, { logger: log })
+  return Object.assign(report, { late, logger: log })
 }
 
-function tell(onOutcome: (outcome: Outcome) => unknown, outcome: Outcome, log: Logger): void {
-  const complain = (error: unknown) => {
-    log.error(`ringhook ${outcome.provider}: onOutcome failed: ${whereThrown(error)}`)
-  }
+function tell(
+  onOutcome: (outcome: Outcome) => unknown,
+  outcome: Outcome,
+  complain: (provider: string, error: unknown) => void,
+): void {
   try {
     const result = onOutcome(outcome)
-    if (isThenable(result)) result.then(undefined, complain)
+    if (!isThenable(result)) return
+    result.then(undefined, (error: unknown) => complain(outcome.provider, error))
   } catch (error) {
-    complain(error)
+    complain(outcome.provider, error)
   }
 }
 
@@ -81,34 +110,35 @@ interface Line {
   readonly text: string
 }
 
-function lineFor(outcome: Outcome): Line | undefined {
-  const { code, provider, status } = outcome
-  const head = `ringhook ${provider}: ${nameOf(outcome)}`
+function lineFor(outcome: Outcome, what: string): Line | undefined {
+  const { code } = outcome
   if (outcome.bodyChanged === true) {
-    const text = `${head} was sent again with other bytes under the same id; the event had finished and was not run again`
+    const text = `${headOf(outcome)} was sent again with other bytes under the same id; the event had finished and was not run again`
     return { level: 'warn', topic: 'bodyChanged', text }
   }
   if (outcome.unmarked === true) {
-    const text = `${head} was handled, but the store could not be told, so a repeat may run it again${because(outcome)}`
+    const text = `${headOf(outcome)} had finished, but the store could not be told, so a repeat may run it again${because(outcome)}`
     return { level: 'error', topic: 'unmarked', text }
   }
   if (code === undefined || code === 'RINGHOOK_SHUTTING_DOWN') return undefined
   const level = code === 'RINGHOOK_BODY_ALREADY_READ' ? 'error' : levels[outcome.outcome]
   if (level === undefined) return undefined
   const hint = hints[code]
-  const text = `${head} answered ${status} ${outcome.outcome}${hint === undefined ? '' : `: ${hint}`}${because(outcome)} [${code}, see ringhook/docs/errors.md#${code.toLowerCase()}]`
+  const text = `${headOf(outcome)} ${what}${hint === undefined ? '' : `: ${hint}`}${because(outcome)} [${code}, see ringhook/docs/errors.md#${code.toLowerCase()}]`
   return { level, topic: code, text }
 }
 
-function nameOf({ type, sentAs, eventId, attempt }: Outcome): string {
-  if (sentAs === undefined) return 'a delivery'
-  const name = type === sentAs ? printable(sentAs) : `${printable(type ?? '')} (sent as ${printable(sentAs)})`
+/** Put together only where there is a line to write, which most deliveries have not. */
+function headOf({ provider, type, sentAs, eventId, attempt }: Outcome): string {
+  if (sentAs === undefined) return `ringhook ${provider}: a delivery`
+  const name =
+    type === sentAs ? printable(sentAs) : `${printable(type ?? '')} (sent as ${printable(sentAs)})`
   const id = eventId === undefined ? '' : ` ${printable(eventId)}`
-  return `${name}${id}${attempt === undefined ? '' : ` attempt ${attempt}`}`
+  return `ringhook ${provider}: ${name}${id}${attempt === undefined ? '' : ` attempt ${attempt}`}`
 }
 
 function because({ error, ageMs, issues }: Outcome): string {
-  const parts = []
+  const parts: string[] = []
   if (ageMs !== undefined) parts.push(`age ${Math.round(ageMs / 1_000)} s`)
   for (const { path, code } of issues?.slice(0, 5) ?? []) parts.push(`${path}: ${code}`)
   if (error !== undefined) parts.push(whereThrown(error))

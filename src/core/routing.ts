@@ -36,7 +36,6 @@ export function compileRoutes(
   let fallback: Handler | undefined
 
   for (const [key, handler] of Object.entries(on)) {
-    if (handler === undefined) continue
     if (typeof handler !== 'function') throw handlerInvalid(key)
     if (key === '*') fallback = handler
     else if (key.endsWith('.*')) prefixes.push({ prefix: key.slice(0, -1), handler })
@@ -47,7 +46,9 @@ export function compileRoutes(
 
   const routes = new Map<string, Route>()
   for (const [sentAs, type] of canonicalNames) {
-    const byPrefix = prefixes.find(({ prefix }) => type.startsWith(prefix) || sentAs.startsWith(prefix))
+    const byPrefix = prefixes.find(
+      ({ prefix }) => type.startsWith(prefix) || sentAs.startsWith(prefix),
+    )
     const handler = exact.get(type) ?? byPrefix?.handler ?? fallback
     routes.set(sentAs, { type, schema: schemas.get(type), handler })
   }
@@ -103,7 +104,12 @@ function addExact(
   exact.set(type, handler)
 }
 
-function refuseRepeated(option: string, type: string, name: string, seen: Map<string, string>): void {
+function refuseRepeated(
+  option: string,
+  type: string,
+  name: string,
+  seen: Map<string, string>,
+): void {
   const other = seen.get(type)
   if (other !== undefined) {
     throw new RinghookError(
@@ -139,7 +145,7 @@ function eventUnknown(
 function handlerInvalid(key: string): RinghookError {
   return new RinghookError(
     'RINGHOOK_HANDLER_INVALID',
-    `on["${key}"] is no function. Give a function that takes the event.`,
+    `on["${key}"] is no function. Give a function that takes the event, or leave the key out.`,
   )
 }
 

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { Claim, HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import { type Answer, answerFor, duplicate, handled } from './answers.ts'
-import { type Clock, DelayQueue, type DelayTicket } from './clock.ts'
+import type { Clock } from './clock.ts'
 import { leaseLost, RunContext } from './context.ts'
 import type { Delivery, RoutedEvent } from './delivery.ts'
 import { isPermanentFailure, RinghookError } from './errors.ts'
 import { fingerprintOf } from './idempotency.ts'
+import { type Lease, LeaseKeeper } from './lease.ts'
 
 /** What the runs of a receiver have in common. */
 export interface RunSettings {
@@ -17,13 +18,10 @@ export interface RunSettings {
 }
 
 /** One handler that runs in this process. */
-interface Run {
-  readonly claim: HeldClaim
-  readonly context: RunContext
+interface Run extends Lease {
   readonly waiting: (() => void)[]
-  leaseEndsAt: number
-  renewal: DelayTicket | undefined
-  isRenewing: boolean
+  /** Whether the handler has ended. The store may still have to be told. */
+  hasEnded: boolean
 }
 
 /** How long a repeat waits for the delivery that runs already. */
@@ -35,7 +33,7 @@ const turnMs = 2_000
  */
 export class Runs {
   readonly #settings: RunSettings
-  readonly #renewals: DelayQueue
+  readonly #leases: LeaseKeeper
   readonly #running = new Map<string, Run>()
   /** Owners are this and a number: unlike those of any other process, and of any other delivery. */
   readonly #ownerPrefix = `${randomUUID()}.`
@@ -43,7 +41,7 @@ export class Runs {
 
   constructor(settings: RunSettings) {
     this.#settings = settings
-    this.#renewals = new DelayQueue(settings.clock, Math.floor(settings.leaseMs / 3))
+    this.#leases = new LeaseKeeper(settings)
   }
 
   /** Runs the event's handler, unless it has finished before. Never rejects. */
@@ -51,17 +49,22 @@ export class Runs {
     delivery.phase = 'claim'
     const owner = `${this.#ownerPrefix}${this.#owners++}`
     const fingerprint = fingerprintOf(routed.rawBody)
-    const claimOnce = () => this.#claim(routed.key, owner, fingerprint)
+    let claimedAtMs = 0
+    const claimOnce = () => {
+      // Before the store is asked: the lease may count from then.
+      claimedAtMs = this.#settings.clock.now()
+      return this.#claim(routed.key, owner, fingerprint)
+    }
     let claim: Claim
-    let claimedAtMs = this.#settings.clock.now()
     try {
       claim = await claimOnce()
       if (claim.state === 'in_flight') {
         claim = await this.#awaitTurn(delivery, routed.key, claim, claimOnce)
-        claimedAtMs = this.#settings.clock.now()
       }
     } catch (error) {
-      if (this.#settings.onStoreError === 'process' && !delivery.answered) {
+      // Not once the store has said that the event runs: the handler would run beside itself.
+      const isFree = delivery.phase === 'claim' && !this.#runsHere(routed.key)
+      if (this.#settings.onStoreError === 'process' && isFree && !delivery.answered) {
         return this.#runUnclaimed(delivery, routed, owner)
       }
       return answerFor('RINGHOOK_STORE_UNAVAILABLE', { error })
@@ -72,7 +75,9 @@ export class Runs {
       case 'in_flight':
         return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
       case 'claimed':
-        return this.#runClaimed(delivery, routed, claim, claimedAtMs)
+        return await this.#runClaimed(delivery, routed, claim, claimedAtMs)
+      default:
+        return answerFor('RINGHOOK_STORE_UNAVAILABLE', { error: strangeClaim() })
     }
   }
 
@@ -103,12 +108,14 @@ export class Runs {
     delivery.phase = 'turn'
     const giveUpAt = Math.min(clock.now() + turnMs, delivery.deadlineMs)
     let claim = inFlight
-    for (let pollMs = 25; claim.state === 'in_flight' && !delivery.answered; pollMs *= 2) {
+    for (let pollMs = 25; claim.state === 'in_flight'; pollMs *= 2) {
+      delivery.result = answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
       const leftMs = giveUpAt - clock.now()
       if (leftMs <= 0) break
       // A run in this process says when it ends; for one elsewhere the store has to be asked.
       const isHere = this.#running.has(key)
       await this.#pause(key, isHere ? leftMs : Math.min(pollMs, leftMs, 250))
+      if (delivery.answered) break
       claim = await claimOnce()
     }
     return claim
@@ -131,25 +138,35 @@ export class Runs {
     claim: HeldClaim,
     claimedAtMs: number,
   ): Promise<Answer> {
-    if (delivery.answered) {
-      // The store was slower than the deadline: the sender was told to come again.
+    const { clock, leaseMs } = this.#settings
+    if (delivery.answered || clock.now() >= claimedAtMs + leaseMs) {
+      // The store was slower than the deadline: the sender was told to come again. Or slower than
+      // the lease: another delivery may have taken over by now.
       await this.#release(claim)
       return answerFor('RINGHOOK_STORE_UNAVAILABLE')
+    }
+    if (this.#runsHere(claim.key)) {
+      // A run that lost its claim and did not stop, or one without a claim (`onStoreError`).
+      await this.#release(claim)
+      return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: leaseMs })
     }
     delivery.phase = 'handler'
     delivery.attempt = claim.attempt
     delivery.fence = claim.fence
     const context = this.#contextOf(delivery, routed, claim)
     const run = this.#begin(claim, context, claimedAtMs)
+    this.#leases.keep(run, claimedAtMs)
     try {
       await routed.handler(routed.event, context)
     } catch (error) {
+      run.hasEnded = true
       const answer = isPermanentFailure(error)
         ? await this.#mark(delivery, run, answerFor('RINGHOOK_PERMANENT_FAILURE', { error }))
         : await this.#giveBack(delivery, run, error)
       this.#end(run)
       return answer
     }
+    run.hasEnded = true
     const answer = context.completed ? handled : await this.#mark(delivery, run, handled)
     this.#end(run)
     return answer
@@ -158,12 +175,18 @@ export class Runs {
   async #runUnclaimed(delivery: Delivery, routed: RoutedEvent, owner: string): Promise<Answer> {
     delivery.phase = 'handler'
     const claim: HeldClaim = { state: 'claimed', key: routed.key, owner, fence: 0, attempt: 1 }
+    const context = this.#contextOf(delivery, routed, claim)
+    const run = this.#begin(claim, context, this.#settings.clock.now())
     try {
-      await routed.handler(routed.event, this.#contextOf(delivery, routed, claim))
+      await routed.handler(routed.event, context)
       return { ...handled, undeduplicated: true }
     } catch (error) {
-      const code = isPermanentFailure(error) ? 'RINGHOOK_PERMANENT_FAILURE' : 'RINGHOOK_HANDLER_FAILED'
+      const code = isPermanentFailure(error)
+        ? 'RINGHOOK_PERMANENT_FAILURE'
+        : 'RINGHOOK_HANDLER_FAILED'
       return answerFor(code, { error, undeduplicated: true })
+    } finally {
+      this.#end(run)
     }
   }
 
@@ -178,75 +201,45 @@ export class Runs {
       claim,
       context,
       waiting: [],
-      leaseEndsAt: claimedAtMs + this.#settings.leaseMs,
+      endsAt: claimedAtMs + this.#settings.leaseMs,
       renewal: undefined,
       isRenewing: false,
+      hasEnded: false,
     }
     this.#running.set(claim.key, run)
-    this.#renewLater(run, claimedAtMs)
     return run
   }
 
+  /** Whether the event's handler runs in this process, whatever the store knows of it. */
+  #runsHere(key: string): boolean {
+    return this.#running.get(key)?.hasEnded === false
+  }
+
   #end(run: Run): void {
-    run.renewal?.cancel()
-    run.renewal = undefined
+    this.#leases.drop(run)
     // Not if another delivery took the event over in the meantime.
     if (this.#running.get(run.claim.key) === run) this.#running.delete(run.claim.key)
     for (const wake of run.waiting) wake()
   }
 
-  #renewLater(run: Run, now: number): void {
-    run.renewal = this.#renewals.add(now, () => this.#renew(run))
-  }
-
-  /** Asks for more time, three times in a lease, and does not wait for one answer to ask again. */
-  #renew(run: Run): void {
-    const now = this.#settings.clock.now()
-    if (now >= run.leaseEndsAt) {
-      run.context.abort(leaseLost())
-      run.renewal = undefined
-      return
-    }
-    this.#renewLater(run, now)
-    if (run.isRenewing) return
-    run.isRenewing = true
-    const { store, leaseMs } = this.#settings
-    Promise.resolve()
-      .then(() => store.extend(run.claim, { leaseMs }))
-      .then((isHeld) => {
-        if (isHeld) run.leaseEndsAt = now + leaseMs
-        else this.#lose(run)
-      })
-      .catch(() => {
-        // The store is away: the next renewal may get through before the lease runs out.
-      })
-      .finally(() => {
-        run.isRenewing = false
-      })
-  }
-
-  #lose(run: Run): void {
-    // The answer may come after the handler's end, to a claim that was completed meanwhile.
-    if (run.renewal === undefined) return
-    run.renewal.cancel()
-    run.renewal = undefined
-    run.context.abort(leaseLost())
-  }
-
   /**
    * Marks the event as finished. While the store is away it tries again: until the deadline, and
-   * beyond it for as long as the lease keeps others out. The sender has its answer by then.
+   * beyond it until the lease ends that kept others out when the handler ended. The sender has its
+   * answer by then.
    */
   async #mark(delivery: Delivery, run: Run, answer: Answer): Promise<Answer> {
     const { store, clock, retentionMs } = this.#settings
     delivery.phase = 'mark'
+    delivery.result = answer
+    const giveUpAt = Math.max(delivery.deadlineMs, run.endsAt)
     for (let pauseMs = 25; ; pauseMs = Math.min(2 * pauseMs, 1_000)) {
       try {
         const isMarked = await store.complete(run.claim, { retentionMs })
         return isMarked ? answer : { ...answer, unmarked: true, error: leaseLost() }
       } catch (error) {
-        const leftMs = Math.max(delivery.deadlineMs, run.leaseEndsAt) - clock.now()
+        const leftMs = giveUpAt - clock.now()
         if (leftMs <= 0) return { ...answer, unmarked: true, error }
+        delivery.result = { error, ...answer }
         await new Promise<void>((resolve) => {
           clock.setTimeout(resolve, Math.min(pauseMs, leftMs))
         })
@@ -257,8 +250,9 @@ export class Runs {
   /** Gives a failed event back, so that the next delivery runs it at once. */
   async #giveBack(delivery: Delivery, run: Run, error: unknown): Promise<Answer> {
     delivery.phase = 'release'
+    delivery.result = answerFor('RINGHOOK_HANDLER_FAILED', { error })
     await this.#release(run.claim)
-    return answerFor('RINGHOOK_HANDLER_FAILED', { error })
+    return delivery.result
   }
 
   async #release(claim: HeldClaim): Promise<void> {
@@ -268,4 +262,12 @@ export class Runs {
       // The lease runs out by itself; until then a repeat is answered 503 with the time left.
     }
   }
+}
+
+/** What is wrong with a store that answers a claim with none of the three states. */
+function strangeClaim(): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_STORE_INVALID',
+    'The store answered a claim with an unknown state. Hold it to storeContract of ringhook/testing.',
+  )
 }

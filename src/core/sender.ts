@@ -15,15 +15,16 @@ export function ipRule(
   trustedProxies: string | readonly string[] | undefined,
 ): SenderRule {
   const allowed = compile('allowedIps', allowedIps)
-  const trusted = trustedProxies === undefined ? undefined : compile('trustedProxies', trustedProxies)
+  const trusted =
+    trustedProxies === undefined ? undefined : compile('trustedProxies', trustedProxies)
   return function isAllowedSender({ socket, headers }) {
     const peer = socket?.remoteAddress
     if (typeof peer !== 'string') return false
-    const address =
-      trusted === undefined
-        ? peer
-        : proxyAddr({ socket: { remoteAddress: peer }, headers } as never, trusted)
-    return typeof address === 'string' && allowed(address, 0)
+    if (trusted === undefined) return allowed(peer, 0)
+    const forwarded = headers['x-forwarded-for']
+    // Node joins repeated headers. One that is not joined would make proxy-addr throw.
+    if (forwarded !== undefined && typeof forwarded !== 'string') return false
+    return allowed(proxyAddr({ socket: { remoteAddress: peer }, headers } as never, trusted), 0)
   }
 }
 
@@ -31,13 +32,17 @@ export function ipRule(
 export function urlTokenRule(tokens: readonly string[]): SenderRule {
   const expected = tokens.map(sha256)
   return function hasUrlToken({ url }) {
-    const query = url.indexOf('?')
+    const fragment = url.indexOf('#')
+    const target = fragment === -1 ? url : url.slice(0, fragment)
+    const query = target.indexOf('?')
     if (query === -1) return false
-    const presented = new URLSearchParams(url.slice(query + 1)).getAll('token')
+    const presented = new URLSearchParams(target.slice(query + 1)).getAll('token')
     if (presented.length !== 1) return false
+    // A token holds no white space: a space was a "+" that its writer did not percent-encode.
+    const token = (presented[0] ?? '').replaceAll(' ', '+')
     // Equal lengths for the comparison, whatever length was presented.
-    const digest = sha256(presented[0] ?? '')
-    return expected.some((token) => timingSafeEqual(token, digest))
+    const digest = sha256(token)
+    return expected.some((candidate) => timingSafeEqual(candidate, digest))
   }
 }
 

@@ -1,17 +1,20 @@
 import type { Provider } from '../providers/provider.ts'
 import { memoryStore } from '../stores/memory.ts'
-import { type BodyReader, bodyReader } from './body.ts'
 import {
   checkAllowedIps,
-  checkChoice,
-  checkLimits,
-  checkOptionNames,
   checkSecret,
-  checkShapes,
-  checkStore,
   checkUnsigned,
   checkUrlToken,
   type KeySource,
+} from './authentication.ts'
+import { type BodyReader, bodyReader } from './body.ts'
+import {
+  checkChoice,
+  checkLimits,
+  checkOptionNames,
+  checkProvider,
+  checkShapes,
+  checkStore,
   type Limits,
   type UncheckedOptions,
 } from './checks.ts'
@@ -41,6 +44,7 @@ export interface Settings extends RunSettings, Limits {
 
 /** Checks and compiles the options of a receiver. */
 export function compileSettings(provider: Provider, options: UncheckedOptions): Settings {
+  checkProvider(provider)
   checkOptionNames(options)
   checkShapes(options)
   checkUnsigned(provider, options)
@@ -65,11 +69,14 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
     ownId: options.eventId,
     keyOf: keyMaker(provider.name, options.namespace ?? ''),
     maxAgeMs: limits.retentionMs,
-    // A timestamp may lie ahead by the tolerance: its event is remembered for that much longer, or
-    // the last of its replays would come when it is forgotten.
-    retentionMs: limits.retentionMs + limits.clockToleranceMs,
+    // A timestamp may lie ahead by the tolerance, and between its check and the claim there may be
+    // almost the whole time to the deadline: the event is remembered for that much longer, or the
+    // last of its replays would come when it is forgotten.
+    retentionMs: limits.retentionMs + limits.clockToleranceMs + limits.ackDeadlineMs,
     onStoreError: checkChoice(options, 'onStoreError', ['reject', 'process'], 'reject'),
-    store: checkStore(options.store ?? memoryStore({ clock, logger: report.logger })),
+    store: checkStore(
+      options.store === undefined ? memoryStore({ clock, logger: report.logger }) : options.store,
+    ),
     report,
   }
 }

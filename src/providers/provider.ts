@@ -36,7 +36,7 @@ export type EventDefinitions = Readonly<Record<string, EventDefinition>>
 
 /** How a provider signs: HMAC-SHA256 with a shared secret, written into a header. */
 export interface SignatureScheme {
-  /** The header's name. One value is accepted; repeated headers are refused. */
+  /** The header's name, in lower case. Repeated headers, which Node joins with a comma, fit no form without a `separator`. */
   readonly header: string
   /** How the digest is written: 64 lower-case hex digits, or 44 characters of padded base64. */
   readonly encoding: 'hex' | 'base64'
@@ -113,7 +113,10 @@ export interface ProviderDefinition<
    * For tests: a body like `body`, but of another event. `unique` is new for every call.
    * Default: a new `id` and `timestamp` at the top, where the body has them.
    */
-  readonly renew?: (body: JsonObject, unique: { readonly id: string; readonly timestamp: Date }) => JsonObject
+  readonly renew?: (
+    body: JsonObject,
+    unique: { readonly id: string; readonly timestamp: Date },
+  ) => JsonObject
 }
 
 /** A provider, ready for `createReceiver`. Made by {@link defineProvider}. */
@@ -179,8 +182,13 @@ function checkSignature(signature: SignatureScheme | false): void {
 }
 
 function checkDelivery({ retryDelaysMs }: DeliveryPolicy): void {
-  if (retryDelaysMs[0] !== 0 || !retryDelaysMs.every((delay) => Number.isFinite(delay) && delay >= 0)) {
-    throw invalid('delivery.retryDelaysMs does not start with 0 and go on with waits in milliseconds')
+  if (
+    retryDelaysMs[0] !== 0 ||
+    !retryDelaysMs.every((delay) => Number.isFinite(delay) && delay >= 0)
+  ) {
+    throw invalid(
+      'delivery.retryDelaysMs does not start with 0 and go on with waits in milliseconds',
+    )
   }
 }
 
@@ -188,7 +196,8 @@ function namesOf(events: EventDefinitions): ReadonlyMap<string, string> {
   const names = new Map<string, string>()
   for (const [canonical, { spellings = [] }] of Object.entries(events)) {
     for (const name of [canonical, ...spellings]) {
-      if (name === '' || name.includes('*')) throw invalid('an event has no name, or a * in its name')
+      if (name === '' || name.includes('*'))
+        throw invalid('an event has no name, or a * in its name')
       if (names.has(name)) throw invalid(`the name "${name}" stands for two events`)
       names.set(name, canonical)
     }
@@ -197,7 +206,10 @@ function namesOf(events: EventDefinitions): ReadonlyMap<string, string> {
 }
 
 function invalid(cause: string): RinghookError {
-  return new RinghookError('RINGHOOK_PROVIDER_INVALID', `This provider cannot be used: ${cause}. Correct its definition.`)
+  return new RinghookError(
+    'RINGHOOK_PROVIDER_INVALID',
+    `This provider cannot be used: ${cause}. Correct its definition.`,
+  )
 }
 
 function readEnvelope(body: JsonObject): Envelope {

@@ -1,8 +1,8 @@
 import { types } from 'node:util'
-import type { OutcomeName, Outcome } from '../core/outcome.ts'
-import { type Receiver, settingsOf } from '../core/receiver.ts'
 import type { DeliveryCode } from '../core/errors.ts'
 import type { DeliveryRequest } from '../core/http.ts'
+import type { Outcome, OutcomeName } from '../core/outcome.ts'
+import { type Receiver, settingsOf } from '../core/receiver.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
 import {
   type OverridesFor,
@@ -93,7 +93,14 @@ async function signFor(
 async function deliverOne(receiver: Receiver, request: DeliveryRequest): Promise<Delivered> {
   const { status, headers, body, outcome } = await receiver.receive(request)
   const parsed: Delivered['body'] = JSON.parse(body)
-  return { status, headers, body: parsed, outcome: outcome.outcome, details: outcome, duplicates: [] }
+  return {
+    status,
+    headers,
+    body: parsed,
+    outcome: outcome.outcome,
+    details: outcome,
+    duplicates: [],
+  }
 }
 
 function isSignedRequest(sent: unknown): sent is SignedRequest {

@@ -74,7 +74,9 @@ export function buildBody(
 
 /** The pages name the event and show no payload of it: what all events have in common, and no data. */
 function undocumentedBody(provider: Provider, name: string): JsonObject {
-  const anySample = Object.values(provider.events).flatMap(({ samples = {} }) => Object.values(samples))[0]
+  const anySample = Object.values(provider.events).flatMap(({ samples = {} }) =>
+    Object.values(samples),
+  )[0]
   if (anySample === undefined) {
     throw fixtureInvalid(
       `${provider.name} is defined without samples. Add samples to its events in defineProvider.`,
@@ -95,7 +97,8 @@ function merge(base: JsonObject, over: JsonObject): JsonObject {
   for (const [key, value] of Object.entries(over)) {
     const below = merged[key]
     if (value === undefined) delete merged[key]
-    else merged[key] = isPlain(value) && isPlain(below) ? merge(below, value) : structuredClone(value)
+    else
+      merged[key] = isPlain(value) && isPlain(below) ? merge(below, value) : structuredClone(value)
   }
   return merged
 }

@@ -35,7 +35,7 @@ interface ManualTimer {
  * })
  * const answer = deliver(receiver, 'call.completed')
  * await clock.advance(60_000)
- * console.log((await answer).outcome.outcome) // timed_out: the answer was due after 10 s
+ * console.log((await answer).outcome) // timed_out: the answer was due after 10 s
  * ```
  */
 export function manualClock(start: Date | number = Date.now()): ManualClock {

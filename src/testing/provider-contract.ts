@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import type { WebhookEvent } from '../core/event.ts'
 import { createReceiver } from '../core/receiver.ts'
+import { signingKey } from '../core/signature.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
 import { deliver } from './deliver.ts'
 import { manualClock } from './manual-clock.ts'
 import { type RequestOptions, requestFor, type SignedRequest } from './request.ts'
-import { signingKey } from '../core/signature.ts'
 import type { TestFunction } from './store-contract.ts'
 
 /** What {@link providerContract} needs. */
@@ -46,9 +46,17 @@ export function providerContract({
     const events: WebhookEvent[] = []
     const protection = provider.signature === false ? { allowUnsigned: true as const } : { secret }
     const on = { '*': (event: WebhookEvent) => void events.push(event) }
-    const receiver = createReceiver<Provider>(provider, { ...protection, clock, on, logger: false } as never)
+    const receiver = createReceiver<Provider>(provider, {
+      ...protection,
+      clock,
+      on,
+      logger: false,
+    } as never)
     function request(sample: JsonObject, options: RequestOptions = {}): SignedRequest {
-      const unique = { id: `contract_${sent++}`, timestamp: new Date(clock.now() - (options.ageMs ?? 0)) }
+      const unique = {
+        id: `contract_${sent++}`,
+        timestamp: new Date(clock.now() - (options.ageMs ?? 0)),
+      }
       const key = provider.signature === false ? undefined : signingKey(provider.signature, secret)
       return requestFor(provider, provider.renew(sample, unique), key, {
         ...options,
@@ -113,7 +121,10 @@ export function providerContract({
       const century = 100 * 365 * 24 * 60 * 60_000
       for (const [, sample] of samples) {
         for (const ageMs of [century, -century]) {
-          assert.deepEqual(await statusOf(deliver(receiver, request(sample, { ageMs }))), [400, 'rejected'])
+          assert.deepEqual(await statusOf(deliver(receiver, request(sample, { ageMs }))), [
+            400,
+            'rejected',
+          ])
         }
       }
       assert.equal(events.length, 0)
@@ -122,14 +133,14 @@ export function providerContract({
 }
 
 function samplesOf(provider: Provider): readonly (readonly [string, JsonObject])[] {
-  const samples = Object.values(provider.events).flatMap((event) => Object.entries(event.samples ?? {}))
+  const samples = Object.values(provider.events).flatMap((event) =>
+    Object.entries(event.samples ?? {}),
+  )
   assert.ok(samples.length > 0, `${provider.name} is defined without samples`)
   return samples
 }
 
-async function statusOf(
-  delivered: ReturnType<typeof deliver>,
-): Promise<readonly [number, string]> {
+async function statusOf(delivered: ReturnType<typeof deliver>): Promise<readonly [number, string]> {
   const { status, outcome } = await delivered
   return [status, outcome]
 }

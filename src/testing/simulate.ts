@@ -183,7 +183,8 @@ async function sign<P extends Provider>(
   { secret }: SimulationOptions<P>,
   options: RequestOptions | undefined,
 ): Promise<SignedRequest> {
-  if (typeof sent === 'object' && 'rawBody' in sent && 'method' in sent) return sent as SignedRequest
+  if (typeof sent === 'object' && 'rawBody' in sent && 'method' in sent)
+    return sent as SignedRequest
   const settings = typeof target === 'string' ? undefined : settingsOf(target)
   const keys =
     secret !== undefined && provider.signature !== false
@@ -206,7 +207,13 @@ async function post<P extends Provider>(
   try {
     const { method, headers, rawBody } = request
     const signal = AbortSignal.timeout(timeoutMs)
-    const response = await fetch(target, { method, headers, body: rawBody, signal, redirect: 'manual' })
+    const response = await fetch(target, {
+      method,
+      headers,
+      body: rawBody,
+      signal,
+      redirect: 'manual',
+    })
     const outcome = outcomeIn(await response.text())
     return { status: response.status, ...(outcome !== undefined && { outcome }) }
   } catch {

@@ -23,7 +23,7 @@ export function documentedBodies(provider: string): readonly DocumentedBody[] {
 }
 
 /** A copy of an object without one of its fields. */
-export function without(object: JsonObject, field: string): JsonObject {
+function without(object: JsonObject, field: string): JsonObject {
   return Object.fromEntries(Object.entries(object).filter(([name]) => name !== field))
 }
 

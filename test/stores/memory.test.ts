@@ -10,7 +10,12 @@ describe('memoryStore', () => {
 
   function bounded(maxEntries: number) {
     const warnings: string[] = []
-    const logger = { debug() {}, info() {}, error() {}, warn: (line: string) => void warnings.push(line) }
+    const logger = {
+      debug() {},
+      info() {},
+      error() {},
+      warn: (line: string) => void warnings.push(line),
+    }
     const clock = manualClock()
     const store = memoryStore({ maxEntries, clock, logger })
     async function finish(key: string, retentionMs = hour) {
@@ -86,7 +91,9 @@ describe('memoryStore', () => {
     const { store } = bounded(3)
     const held = await store.claim('a', claim('a'))
     if (held.state !== 'claimed') throw new Error('not claimed')
-    await expect(store.complete(held, { retentionMs: hour, transaction: {} })).rejects.toMatchObject({
+    await expect(
+      store.complete(held, { retentionMs: hour, transaction: {} }),
+    ).rejects.toMatchObject({
       code: 'RINGHOOK_STORE_NOT_TRANSACTIONAL',
     })
   })

@@ -3,14 +3,16 @@ import { storeContract } from 'ringhook/testing'
 import { describe, expect, it } from 'vitest'
 
 /** Runs the contract by hand and gives the names of the rules that a store breaks. */
-async function brokenRules(create: Parameters<typeof storeContract>[0]['create']): Promise<string[]> {
+async function brokenRules(
+  create: Parameters<typeof storeContract>[0]['create'],
+): Promise<string[]> {
   const rules: [string, () => Promise<void>][] = []
   storeContract({ test: (name, run) => void rules.push([name, run]), create })
-  const broken: string[] = []
+  const found: string[] = []
   for (const [name, run] of rules) {
-    await run().catch(() => broken.push(name))
+    await run().catch(() => found.push(name))
   }
-  return broken
+  return found
 }
 
 /** A store with one operation replaced: the kind of mistake that the contract is there to catch. */
@@ -61,7 +63,9 @@ describe('storeContract', () => {
         return store.release(holders.get(claim.key) ?? claim)
       },
     }))
-    expect(found).toContain('an owner that was taken over changes nothing: not by complete, release or extend')
+    expect(found).toContain(
+      'an owner that was taken over changes nothing: not by complete, release or extend',
+    )
     expect(found).toContain('the same owner with an old fence changes nothing')
   })
 
@@ -76,13 +80,16 @@ describe('storeContract', () => {
     const found = await broken((store) => ({
       complete: (claim) => store.complete(claim, { retentionMs: 86_400_000 }),
     }))
-    expect(found).toEqual(['a completed key is remembered for 30 days and can be claimed after them'])
+    expect(found).toEqual([
+      'a completed key is remembered for 30 days and can be claimed after them',
+    ])
   })
 
   it('catches a store that takes an owner for a stranger when it claims again', async () => {
     let claims = 0
     const found = await broken((store) => ({
-      claim: (key, options) => store.claim(key, { ...options, owner: `${options.owner}${claims++}` }),
+      claim: (key, options) =>
+        store.claim(key, { ...options, owner: `${options.owner}${claims++}` }),
     }))
     expect(found).toContain(
       'a claim repeated by its owner, whose reply was lost, gives the same fence and attempt',

@@ -1,9 +1,9 @@
+import express from 'express'
+import Fastify from 'fastify'
 import { createReceiver, krosai, odis, PermanentFailure, type WebhookEvent } from 'ringhook'
 import { krosaiWebhooks as expressWebhooks } from 'ringhook/express'
 import { krosaiWebhooks as fastifyWebhooks } from 'ringhook/fastify'
 import { deliver, fixture, manualClock, signedRequest } from 'ringhook/testing'
-import express from 'express'
-import Fastify from 'fastify'
 import request from 'supertest'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 
@@ -56,8 +56,12 @@ describe('fixture', () => {
   })
 
   it('takes a field away with undefined, and refuses that for a required one', () => {
-    expect(fixture(krosai, 'call.completed', { data: { transcript: undefined } }).data).not.toHaveProperty('transcript')
-    expect(errorOf(() => fixture(krosai, 'call.completed', { data: { call_id: undefined } }))).toMatchObject({
+    expect(
+      fixture(krosai, 'call.completed', { data: { transcript: undefined } }).data,
+    ).not.toHaveProperty('transcript')
+    expect(
+      errorOf(() => fixture(krosai, 'call.completed', { data: { call_id: undefined } })),
+    ).toMatchObject({
       code: 'RINGHOOK_FIXTURE_INVALID',
     })
   })
@@ -83,7 +87,10 @@ describe('signedRequest', () => {
   it('fits inject', async () => {
     const app = Fastify()
     await app.register(fastifyWebhooks({ secret, on }), { prefix: '/hooks' })
-    const sent = await app.inject({ url: '/hooks', ...signedRequest(krosai, 'call.completed', { secret }) })
+    const sent = await app.inject({
+      url: '/hooks',
+      ...signedRequest(krosai, 'call.completed', { secret }),
+    })
     expect([sent.statusCode, sent.json()]).toEqual([200, handled])
   })
 
@@ -100,7 +107,10 @@ describe('signedRequest', () => {
   })
 
   it('makes a new event at every call by name, also where the id is the hash of the body', () => {
-    const ids = Array.from({ length: 500 }, () => signedRequest(odis, 'call.started', { secret }).body)
+    const ids = Array.from(
+      { length: 500 },
+      () => signedRequest(odis, 'call.started', { secret }).body,
+    )
     expect(new Set(ids).size).toBe(500)
   })
 
@@ -169,7 +179,7 @@ describe('deliver', () => {
     const { events, receiver } = endpoint()
     const { outcome, duplicates } = await deliver(receiver, 'call.completed', { duplicate: 9 })
     const outcomes = [outcome, ...duplicates.map((copy) => copy.outcome)].sort()
-    expect(outcomes).toEqual([...Array(9).fill('duplicate'), 'handled'])
+    expect(outcomes).toEqual([...new Array(9).fill('duplicate'), 'handled'])
     expect(events).toHaveLength(1)
   })
 
@@ -181,7 +191,10 @@ describe('deliver', () => {
     ['be ahead of time', { ageMs: -3_600_000 }, 400],
   ])('can %s a delivery, which is then refused', async (_, options, status) => {
     const { events, receiver } = endpoint()
-    expect(await deliver(receiver, 'call.completed', options)).toMatchObject({ status, outcome: 'rejected' })
+    expect(await deliver(receiver, 'call.completed', options)).toMatchObject({
+      status,
+      outcome: 'rejected',
+    })
     expect(events).toEqual([])
   })
 

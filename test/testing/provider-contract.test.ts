@@ -11,13 +11,20 @@ describe('providerContract', () => {
         ...krosai,
         name: 'broken',
         events: {
-          'call.ringing': { ...krosai.events['call.ringing'], schema: krosai.events['call.failed'].schema },
+          'call.ringing': {
+            ...krosai.events['call.ringing'],
+            schema: krosai.events['call.failed'].schema,
+          },
           'call.answered': krosai.events['call.answered'],
         },
       }),
     )
-    expect(failed).toContain('broken: the sample of call.ringing is handled once, however often it is sent')
-    expect(passed).toContain('broken: the sample of call.answered is handled once, however often it is sent')
+    expect(failed).toContain(
+      'broken: the sample of call.ringing is handled once, however often it is sent',
+    )
+    expect(passed).toContain(
+      'broken: the sample of call.answered is handled once, however often it is sent',
+    )
   })
 
   it('catches a provider that gives every event the same id', async () => {
@@ -25,7 +32,12 @@ describe('providerContract', () => {
       defineProvider({
         ...krosai,
         name: 'broken',
-        read: (body) => ({ event: body['event'], id: 'same', timestamp: body['timestamp'], data: body['data'] }),
+        read: (body) => ({
+          event: body['event'],
+          id: 'same',
+          timestamp: body['timestamp'],
+          data: body['data'],
+        }),
       }),
     )
     expect(failed).toContain('broken: two events are two events')

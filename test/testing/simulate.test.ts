@@ -79,7 +79,9 @@ describe('simulateProvider', () => {
       clock: manualClock(),
       on: { call_ended: () => simulation.effect('saved') },
     })
-    const simulation: ProviderSimulation<typeof callkaro> = simulateProvider(callkaro, { target: receiver })
+    const simulation: ProviderSimulation<typeof callkaro> = simulateProvider(callkaro, {
+      target: receiver,
+    })
     simulation.send('call_ended')
     const { attempts, effects } = await simulation.run()
     expect(attempts.map(({ copy, outcome }) => [copy, outcome]).sort()).toEqual([
@@ -120,7 +122,11 @@ describe('simulateProvider', () => {
         secret,
         clock,
         logger: false,
-        on: { 'call.completed': () => simulation.effect('saved') },
+        on: {
+          'call.completed': () => {
+            simulation.effect('saved')
+          },
+        },
       })
     const old = make()
     const next = make()

@@ -1,0 +1,59 @@
+import type { Receiver } from '../core/receiver.ts'
+import { answerRules } from './adapter-contract/answers.ts'
+import { bodyRules } from './adapter-contract/bodies.ts'
+import { crowdRules } from './adapter-contract/crowds.ts'
+import { refusalRules } from './adapter-contract/refusals.ts'
+import { onStage, type Rule, type ServedAdapter } from './adapter-contract/stage.ts'
+import { uploadRules } from './adapter-contract/uploads.ts'
+import type { TestFunction } from './store-contract.ts'
+
+/** What {@link adapterContract} needs. */
+export interface AdapterContractOptions {
+  readonly test: TestFunction
+  /**
+   * Mounts a receiver by the adapter under test and listens on a free port of the loopback
+   * interface. Requests of every method must reach the adapter at `url`, which has a path.
+   */
+  serve(receiver: Receiver): Promise<ServedAdapter>
+}
+
+/**
+ * Holds an adapter to its contract: over real connections, the exact bytes reach the handler, every
+ * situation has its whole answer, and nothing is left unhandled, whatever the sender does.
+ *
+ * The tests must run one after another: each watches the process for errors that nobody caught.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http'
+ * import { adapterContract } from 'ringhook/testing'
+ * import { webhooks } from 'ringhook/express'
+ * import { test } from 'vitest'
+ *
+ * adapterContract({
+ *   test,
+ *   serve: async (receiver) => {
+ *     const server = createServer(webhooks(receiver))
+ *     const port = await new Promise((resolve) => {
+ *       server.listen(0, '127.0.0.1', () => resolve(Object(server.address()).port))
+ *     })
+ *     return {
+ *       url: `http://127.0.0.1:${port}/hooks`,
+ *       close: () =>
+ *         new Promise((resolve) => {
+ *           server.close(() => resolve())
+ *           server.closeAllConnections()
+ *         }),
+ *     }
+ *   },
+ * })
+ * ```
+ */
+export function adapterContract({ test, serve }: AdapterContractOptions): void {
+  const rule: Rule = (name, run) => test(name, () => onStage(serve, run))
+  bodyRules(rule)
+  answerRules(rule)
+  refusalRules(rule)
+  uploadRules(rule)
+  crowdRules(rule)
+}

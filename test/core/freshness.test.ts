@@ -1,0 +1,184 @@
+import fc from 'fast-check'
+import { krosai, memoryStore, odis } from 'ringhook'
+import { describe, expect, it } from 'vitest'
+import { parseTimestamp } from '../../src/core/freshness.ts'
+import { manualClock } from '../../src/testing/manual-clock.ts'
+import { build, endpoint, event, post, secret, seen, start } from '../helpers/endpoint.ts'
+
+const day = 24 * 60 * 60_000
+const answers = {
+  missing: '400 rejected RINGHOOK_TIMESTAMP_MISSING',
+  invalid: '400 rejected RINGHOOK_TIMESTAMP_INVALID',
+  old: '400 rejected RINGHOOK_TIMESTAMP_TOO_OLD',
+  future: '400 rejected RINGHOOK_TIMESTAMP_IN_FUTURE',
+  fine: '200 handled',
+}
+
+const at = (offsetMs: number) => new Date(start + offsetMs).toISOString()
+
+describe('a signed timestamp', () => {
+  it.each([
+    ['missing', undefined, answers.missing],
+    ['null', null, answers.missing],
+    ['empty', '', answers.invalid],
+    ['a number of seconds', start / 1_000, answers.invalid],
+    ['a number of milliseconds', start, answers.invalid],
+    ['digits', String(start), answers.invalid],
+    ['an object', {}, answers.invalid],
+    ['a list', [at(0)], answers.invalid],
+    ['without a zone', '2026-03-01T12:00:00', answers.invalid],
+    ['without a time', '2026-03-01', answers.invalid],
+    ['with a blank for the T', '2026-03-01 12:00:00Z', answers.invalid],
+    ['as mail headers have it', 'Sun, 01 Mar 2026 12:00:00 GMT', answers.invalid],
+    ['with more behind it', `${at(0)}x`, answers.invalid],
+    ['with a line end behind it', `${at(0)}\n`, answers.invalid],
+    ['of a 13th month', '2026-13-01T12:00:00Z', answers.invalid],
+    ['of a 25th hour', '2026-03-01T25:00:00Z', answers.invalid],
+    ['in Arabic digits', at(0).replaceAll('0', '\u0660'), answers.invalid],
+    ['a year in six digits', '+002026-03-01T12:00:00Z', answers.invalid],
+    ['very long', `2026-03-01T12:00:00.${'0'.repeat(100_000)}Z`, answers.invalid],
+    ['now', at(0), answers.fine],
+    ['without a fraction', '2026-03-01T12:00:00Z', answers.fine],
+    ['with nanoseconds', '2026-03-01T12:00:00.000000000Z', answers.fine],
+    ['in another zone', '2026-03-01T17:30:00+05:30', answers.fine],
+    ['30 days old', at(-30 * day), answers.fine],
+    ['30 days and a millisecond old', at(-30 * day - 1), answers.old],
+    ['of 1970', '1970-01-01T00:00:00Z', answers.old],
+    ['five minutes ahead', at(5 * 60_000), answers.fine],
+    ['five minutes and a millisecond ahead', at(5 * 60_000 + 1), answers.future],
+    ['of the year 9999', '9999-12-31T23:59:59Z', answers.future],
+  ])('that is %s is answered %3$s', async (_, timestamp, answer) => {
+    const { deliver, runs } = endpoint()
+    expect(seen(await deliver(event({ timestamp })))).toBe(answer)
+    expect(runs).toHaveLength(answer === answers.fine ? 1 : 0)
+  })
+
+  it('may be as old as retentionMs and as far ahead as clockToleranceMs say', async () => {
+    const { deliver, outcomes, lines } = endpoint({ retentionMs: 60_000, clockToleranceMs: 0 })
+    expect(seen(await deliver(event({ timestamp: at(-60_000) })))).toBe(answers.fine)
+    expect(seen(await deliver(event({ timestamp: at(-60_001) })))).toBe(answers.old)
+    expect(seen(await deliver(event({ timestamp: at(1) })))).toBe(answers.future)
+    expect(outcomes.map(({ ageMs }) => ageMs)).toEqual([undefined, 60_001, -1])
+    expect(lines).toEqual([
+      expect.stringMatching(/^warn .*age 60 s/),
+      expect.stringMatching(/^warn .*Is the clock of this machine wrong/),
+    ])
+  })
+
+  it('is required of ODIS too, and seven days old at most', async () => {
+    const clock = manualClock(start)
+    const receiver = build(odis, { secret, clock, logger: false })
+    const deliver = (timestamp: unknown) => {
+      const request = post(event({ timestamp }))
+      const signature = request.headers['x-webhook-signature']
+      return receiver.receive({ ...request, headers: { 'x-odis-signature': signature } })
+    }
+    expect(seen(await deliver(undefined))).toBe(answers.missing)
+    expect(seen(await deliver(at(-7 * day)))).toBe('200 ignored')
+    expect(seen(await deliver(at(-7 * day - 1)))).toBe(answers.old)
+  })
+
+  it('keeps a signed body from running twice, whenever it is replayed and however slow the store is', async () => {
+    const retentionMs = 60 * 60_000
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(0, 1, 5 * 60_000),
+        fc.double({ min: -1, max: 1, noNaN: true }),
+        fc.array(
+          fc.oneof(
+            fc.integer({ min: 0, max: 80 * 60_000 }),
+            fc.constantFrom(-1, 0, 1).map((by) => `bound${by}`),
+          ),
+          { minLength: 1, maxLength: 4 },
+        ),
+        fc.constantFrom(0, 1, 9_999),
+        async (clockToleranceMs, ahead, replays, storeMs) => {
+          const clock = manualClock(start)
+          const memory = memoryStore({ clock })
+          let delayMs = 0
+          const { deliver, runs } = endpoint({
+            clock,
+            retentionMs,
+            clockToleranceMs,
+            logger: false,
+            store: {
+              claim: (key, options) =>
+                delayMs === 0
+                  ? memory.claim(key, options)
+                  : clock.sleep(delayMs).then(() => memory.claim(key, options)),
+              extend: memory.extend.bind(memory),
+              complete: memory.complete.bind(memory),
+              release: memory.release.bind(memory),
+            },
+          })
+          const aheadMs = Math.round(ahead < 0 ? ahead * retentionMs : ahead * clockToleranceMs)
+          const body = Buffer.from(JSON.stringify(event({ timestamp: at(aheadMs) })))
+          expect(seen(await deliver(body))).toBe(answers.fine)
+          delayMs = storeMs
+          const lastMs = aheadMs + retentionMs
+          const times = replays.map((time) =>
+            typeof time === 'string' ? lastMs + Number(time.slice(5)) : time,
+          )
+          for (const time of times.sort((a, b) => a - b)) {
+            const fromNow = start + time - clock.now()
+            if (fromNow < 0) continue
+            await clock.advance(fromNow)
+            const replay = deliver(body)
+            await clock.advance(storeMs)
+            expect(['200 duplicate', answers.old]).toContain(seen(await replay))
+          }
+          expect(runs).toHaveLength(1)
+        },
+      ),
+      { numRuns: 60, seed: 7 },
+    )
+  })
+
+  it('at the last moment at which it is accepted is still a duplicate', async () => {
+    const { deliver, clock } = endpoint({ retentionMs: 60_000, clockToleranceMs: 1_000 })
+    const body = event({ timestamp: at(1_000) })
+    expect(seen(await deliver(body))).toBe(answers.fine)
+    await clock.advance(61_000)
+    expect(seen(await deliver(body))).toBe('200 duplicate')
+    await clock.advance(1)
+    expect(seen(await deliver(body))).toBe(answers.old)
+  })
+})
+
+describe('parseTimestamp', () => {
+  it('reads what a Date writes, and nothing that is no moment', () => {
+    fc.assert(
+      fc.property(
+        fc.date({
+          min: new Date(0),
+          max: new Date('9999-12-31T23:59:59.999Z'),
+          noInvalidDate: true,
+        }),
+        (date) => {
+          expect(parseTimestamp(date.toISOString())).toEqual(date)
+          expect(parseTimestamp(date)).toBe(date)
+        },
+      ),
+      { numRuns: 100, seed: 8 },
+    )
+    expect(parseTimestamp(new Date(Number.NaN))).toBeUndefined()
+    fc.assert(
+      fc.property(fc.anything(), (value) => {
+        const date = parseTimestamp(value)
+        expect(date === undefined || !Number.isNaN(date.getTime())).toBe(true)
+      }),
+      { numRuns: 300, seed: 9 },
+    )
+  })
+})
+
+describe('krosai', () => {
+  it('remembers a finished event for longer than a signed body of it is accepted', async () => {
+    const { deliver, store } = endpoint()
+    await deliver()
+    const { retentionMs = 0 } = krosai.defaults
+    expect(store.complete).toHaveBeenCalledWith(expect.anything(), {
+      retentionMs: retentionMs + 5 * 60_000 + 10_000,
+    })
+  })
+})

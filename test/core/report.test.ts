@@ -1,0 +1,273 @@
+import fc from 'fast-check'
+import { krosai, PermanentFailure } from 'ringhook'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { LogThrottle, printable, safeLogger, whereThrown } from '../../src/core/log.ts'
+import { manualClock } from '../../src/testing/manual-clock.ts'
+import { build, endpoint, event, post, secret, seen, sign } from '../helpers/endpoint.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+const phone = '+14155550199'
+const completed = {
+  call_id: 'call_1',
+  direction: 'inbound',
+  from_number: phone,
+  to_number: phone,
+  duration: 1,
+  cost_cents: 1,
+}
+
+describe('what is logged', () => {
+  it.each([
+    ['a line end', 'new\nline'],
+    ['a carriage return', 'new\rline'],
+    ['an escape sequence', '\u001b[31mred\u001b[0m'],
+    ['a direction mark', 'a\u202eb\u2066c\u200fd'],
+    ['a line separator', 'a\u2028b\u2029c'],
+    ['a next-line mark', 'a\u0085b'],
+    ['NUL and backspaces', 'a\0b\b\b\b'],
+    ['a lone surrogate', 'a\ud800b'],
+    ['a hundred thousand characters', 'x'.repeat(100_000)],
+  ])(
+    'is one short line of plain characters, whatever an event name or id holds: %s',
+    async (_, text) => {
+      const { deliver, lines } = endpoint({
+        on: {
+          'call.ringing': () => {
+            throw new Error('no')
+          },
+        },
+      })
+      await deliver(event({ event: text }))
+      await deliver(event({ id: text }))
+      await deliver(event({ id: text, timestamp: '2020-01-01T00:00:00Z' }))
+      await deliver(event({ id: text, data: { [text]: 1 } }))
+      expect(lines).toHaveLength(4)
+      for (const line of lines) {
+        expect(line).toMatch(/^[\x20-\x7e…]*$/)
+        expect(line.length).toBeLessThan(1_500)
+      }
+    },
+  )
+
+  it('never holds a secret, a signature, a payload, a phone number or a message of the handler', async () => {
+    const forged = sign('forged')
+    const body = event({ event: 'call.completed', data: completed })
+    const told: string[] = []
+    for (const handle of [
+      () => {
+        throw new Error(`cannot call ${phone}`)
+      },
+      () => {
+        throw new Error(`cannot\n    at ${phone} (${phone}:1:1)`)
+      },
+      () => {
+        throw Object.assign(new Error('other'), { message: `cannot call ${phone}` })
+      },
+      () => {
+        throw Object.assign(new Error(`x\n    at ${phone}`), { message: 'changed' })
+      },
+      () => {
+        throw Object.assign(new Error('other'), { stack: `Error: y\n    at ${phone}` })
+      },
+      () => {
+        throw new PermanentFailure(phone)
+      },
+      () => {
+        throw new AggregateError([new Error(phone)], phone, { cause: new Error(phone) })
+      },
+      () => {
+        throw phone
+      },
+      () => Promise.reject({ phone }),
+    ]) {
+      const { deliver, lines } = endpoint({ handle })
+      const replies = [
+        await deliver(body),
+        await deliver(body, {
+          headers: { 'x-webhook-signature': forged },
+          url: `/?token=${secret}`,
+        }),
+        await deliver(
+          event({
+            event: 'call.completed',
+            id: 'b',
+            data: { ...completed, direction: 5, [phone]: 1 },
+          }),
+        ),
+        await deliver(event({ id: 'c', timestamp: '2020-01-01T00:00:00Z', data: completed })),
+        await deliver(Buffer.from(`{"event":${phone}}`)),
+      ]
+      told.push(
+        ...lines,
+        ...replies.map((reply) => `${JSON.stringify(reply.headers)}${reply.body}`),
+      )
+      expect(lines).toHaveLength(5)
+    }
+    for (const text of told) {
+      for (const hush of [
+        phone,
+        '4155550199',
+        secret,
+        forged,
+        sign(JSON.stringify(body)),
+        'call_1',
+        'cannot',
+      ]) {
+        expect(text).not.toContain(hush)
+      }
+    }
+  })
+
+  it('says where a handler failed', async () => {
+    const { deliver, lines } = endpoint({
+      handle: function saveCall() {
+        throw new TypeError('no')
+      },
+    })
+    await deliver()
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^error ringhook krosai: call\.ringing evt_1 attempt 1 answered 500 failed \(TypeError at .*report\.test\.ts:\d+.*\) \[RINGHOOK_HANDLER_FAILED, see /,
+      ),
+    ])
+  })
+
+  it('is one line for a thousand forged requests, and a minute later how many were left out', async () => {
+    const { deliver, lines, clock } = endpoint()
+    const forge = () => deliver(event(), { headers: { 'x-webhook-signature': 'forged' } })
+    for (let at = 0; at < 1_000; at++) await forge()
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^warn ringhook krosai: a delivery answered 401 .*RINGHOOK_NOT_AUTHENTIC/,
+      ),
+    ])
+    await clock.advance(59_999)
+    await forge()
+    expect(lines).toHaveLength(1)
+    await clock.advance(1)
+    await forge()
+    expect(lines).toHaveLength(2)
+    expect(lines[1]).toMatch(/ \(1000 more like it left out\)$/)
+  })
+
+  it('leaves out no failure of a handler, and lines of one kind do not push out those of another', async () => {
+    const { deliver, lines } = endpoint({ handle: () => Promise.reject(new Error('no')) })
+    for (let at = 0; at < 5; at++) await deliver()
+    expect(lines).toHaveLength(5)
+    await deliver(Buffer.from('{'))
+    await deliver(event(), { headers: { 'x-webhook-signature': '' } })
+    expect(lines).toHaveLength(7)
+  })
+
+  it('is nothing for deliveries that went well', async () => {
+    const { deliver, lines } = endpoint()
+    for (let at = 0; at < 3; at++) await deliver()
+    expect(lines).toEqual([])
+  })
+})
+
+describe('logger', () => {
+  it('may throw or reject: no answer changes', async () => {
+    const fail = () => {
+      throw new Error('disk full')
+    }
+    const reject = () => Promise.reject(new Error('disk full'))
+    const stray = vi.fn()
+    process.on('unhandledRejection', stray)
+    for (const method of [fail, reject]) {
+      const logger = { debug: method, info: method, warn: method, error: method }
+      const { deliver } = endpoint({ logger, onOutcome: fail, handle: fail })
+      expect(seen(await deliver())).toBe('500 failed RINGHOOK_HANDLER_FAILED')
+      expect(seen(await deliver(event({ event: 'new' })))).toBe(
+        '500 failed RINGHOOK_HANDLER_FAILED',
+      )
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('unhandledRejection', stray)
+    expect(stray).not.toHaveBeenCalled()
+  })
+
+  it('keeps its this: pino and winston need it', () => {
+    class Lines {
+      readonly kept: string[] = []
+      debug(line: string) {
+        this.kept.push(line)
+      }
+      info(line: string) {
+        this.kept.push(line)
+      }
+      warn(line: string) {
+        this.kept.push(line)
+      }
+      error(line: string) {
+        this.kept.push(line)
+      }
+    }
+    const target = new Lines()
+    const logger = safeLogger(target)
+    for (const level of ['debug', 'info', 'warn', 'error'] as const) logger[level](level)
+    expect(target.kept).toEqual(['debug', 'info', 'warn', 'error'])
+  })
+
+  it('is the console for warnings and errors by default, and nothing when it is false', async () => {
+    const spies = (['debug', 'info', 'log', 'warn', 'error'] as const).map((level) =>
+      vi.spyOn(console, level).mockImplementation(() => {}),
+    )
+    const headers = { 'x-webhook-signature': 'forged' }
+    await build(krosai, { secret, logger: false }).receive(post(event(), { headers }))
+    expect(spies.flatMap(({ mock }) => mock.calls)).toEqual([])
+    await build(krosai, { secret }).receive(post(event(), { headers }))
+    expect(spies.map(({ mock }) => mock.calls.length)).toEqual([0, 0, 0, 1, 0])
+  })
+})
+
+describe('printable', () => {
+  it('is plain, at most 80 characters, and the same text where that is possible', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary', maxLength: 200 }),
+        fc.string({ maxLength: 80 }),
+        (any, plain) => {
+          expect(printable(any)).toMatch(/^[\x20-\x7e…]{0,80}$/)
+          expect(printable(plain)).toBe(plain)
+        },
+      ),
+      { numRuns: 200, seed: 16 },
+    )
+  })
+})
+
+describe('whereThrown', () => {
+  it('gives a line for anything, and never throws', () => {
+    fc.assert(
+      fc.property(
+        fc.anything({ withNullPrototype: true, withBigInt: true, withDate: true }),
+        fc.anything(),
+        (value, part) => {
+          expect(typeof whereThrown(value)).toBe('string')
+          expect(typeof whereThrown(Object.assign(new Error('a'), { stack: part }))).toBe('string')
+          expect(
+            typeof whereThrown(Object.assign(new Error('a'), { name: part, message: value })),
+          ).toBe('string')
+        },
+      ),
+      { numRuns: 300, seed: 17 },
+    )
+  })
+})
+
+describe('LogThrottle', () => {
+  it('counts every topic for itself', async () => {
+    const clock = manualClock(0)
+    const throttle = new LogThrottle(clock)
+    expect(['a', 'a', 'b'].map((topic) => throttle.admit(topic))).toEqual(['', undefined, ''])
+    await clock.advance(60_000)
+    expect(['a', 'b'].map((topic) => throttle.admit(topic))).toEqual([
+      ' (1 more like it left out)',
+      '',
+    ])
+  })
+})

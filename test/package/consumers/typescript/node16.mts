@@ -1,0 +1,55 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import { createReceiver, krosai, RinghookError } from 'ringhook'
+import { type ExpressHandler, krosaiWebhooks } from 'ringhook/express'
+import { krosaiWebhooks as fastifyWebhooks } from 'ringhook/fastify'
+import { krosaiWebhooks as koaWebhooks } from 'ringhook/koa'
+import { deliver, fixture, signedRequest } from 'ringhook/testing'
+import { z } from 'zod'
+
+interface App {
+  post(path: string, handler: ExpressHandler): void
+  listen(port: number, host: string): Server
+}
+
+const express: () => App = createRequire(import.meta.url)('express')
+const secret = 'a secret of the consumer'
+
+// Exported, so that the compiler has to name their types in the declarations that it writes.
+export const receiver = createReceiver(krosai, {
+  secret,
+  events: { 'call.noted': z.object({ note: z.string() }) },
+  on: {
+    'call.completed': (event) => void event.data.call_id.toUpperCase(),
+    'call.noted': (event) => void event.data.note.toUpperCase(),
+  },
+})
+export const onExpress = krosaiWebhooks({ secret, on: { 'call.completed': () => {} } })
+export const onKoa = koaWebhooks({ secret, on: { 'call.*': () => {} } })
+export const onFastify = fastifyWebhooks({ secret, on: { '*': () => {} } })
+export const payload = fixture(krosai, 'call.completed', { data: { duration: 7 } })
+
+const app = express()
+app.post('/hooks', onExpress)
+const server = app.listen(0, '127.0.0.1')
+await once(server, 'listening')
+const { port } = server.address() as AddressInfo
+const response = await fetch(
+  `http://127.0.0.1:${port}/hooks`,
+  signedRequest(krosai, payload, { secret }),
+)
+const answer = { status: response.status, body: await response.json() }
+server.close()
+const { status, outcome } = await deliver(receiver, 'call.completed')
+
+console.log(JSON.stringify({ answer, delivered: { status, outcome }, refusal: refusal() }))
+
+function refusal(): unknown {
+  try {
+    return krosaiWebhooks({ secret: undefined, on: {} })
+  } catch (error) {
+    return error instanceof RinghookError && { known: true, code: error.code }
+  }
+}

@@ -1,0 +1,104 @@
+import {
+  callkaro,
+  createReceiver,
+  defineProvider,
+  krosai,
+  memoryStore,
+  odis,
+  type Receiver,
+} from 'ringhook'
+import { expectTypeOf } from 'vitest'
+import { z } from 'zod'
+
+// Compiled, never run: tsc is the test.
+const secret = process.env['WEBHOOK_SECRET']
+const token = process.env['WEBHOOK_TOKEN']
+
+// A provider that signs takes a secret, in any of its forms.
+createReceiver(krosai, { secret })
+createReceiver(krosai, { secret: [secret, 'old'] })
+createReceiver(krosai, { secret: () => 'a secret' })
+createReceiver(krosai, { secret: async ({ url, headers }) => [url, String(headers['x-tenant'])] })
+createReceiver(krosai, { secret: () => undefined })
+createReceiver(odis, { secret, allowedIps: 'documented', trustedProxies: 'loopback' })
+expectTypeOf(createReceiver(odis, { secret })).toEqualTypeOf<Receiver<typeof odis>>()
+
+// @ts-expect-error -- no secret
+createReceiver(krosai, {})
+// @ts-expect-error -- no options
+createReceiver(odis)
+// @ts-expect-error -- a number
+createReceiver(krosai, { secret: 5 })
+// @ts-expect-error -- null, which is no secret and nothing from process.env
+createReceiver(krosai, { secret: null })
+// @ts-expect-error -- the function gives a number
+createReceiver(krosai, { secret: () => 5 })
+// @ts-expect-error -- KrosAI signs
+createReceiver(krosai, { secret, allowUnsigned: true })
+
+// A provider that signs nothing takes one of three, and no secret.
+createReceiver(callkaro, { urlToken: token })
+createReceiver(callkaro, { urlToken: [token, 'old'] })
+createReceiver(callkaro, { allowedIps: ['203.0.113.0/24'] })
+createReceiver(callkaro, { allowUnsigned: true })
+createReceiver(callkaro, { allowUnsigned: true, urlToken: token, allowedIps: ['203.0.113.7'] })
+
+// @ts-expect-error -- nothing would keep others out
+createReceiver(callkaro, {})
+// @ts-expect-error -- nothing would keep others out
+createReceiver(callkaro, { allowUnsigned: false })
+// @ts-expect-error -- nothing would keep others out
+createReceiver(callkaro, { on: { call_ended: () => {} } })
+// @ts-expect-error -- CallKaro signs nothing
+createReceiver(callkaro, { secret, allowUnsigned: true })
+
+// Options.
+createReceiver(krosai, {
+  secret,
+  store: memoryStore(),
+  namespace: 'eu',
+  maxBodyBytes: 1,
+  onStoreError: 'process',
+  invalidEvents: 'acknowledge',
+  eventId: (event, rawBody) => `${event.id}${rawBody.length}`,
+  onOutcome: ({ outcome, code, status, unmarked }) => {
+    expectTypeOf(status).toEqualTypeOf<number>()
+    expectTypeOf(unmarked).toEqualTypeOf<true | undefined>()
+    if (outcome === 'timed_out') return
+    // @ts-expect-error -- no such code
+    if (code === 'RINGHOOK_TEAPOT') return
+  },
+  logger: console,
+})
+createReceiver(krosai, { secret, logger: false })
+// @ts-expect-error -- misspelt
+createReceiver(krosai, { secret, allowedIPs: ['203.0.113.7'] })
+// @ts-expect-error -- not one of its values
+createReceiver(krosai, { secret, onStoreError: 'ignore' })
+// @ts-expect-error -- a client is no store
+createReceiver(krosai, { secret, store: new Map() })
+// @ts-expect-error -- an id is a text
+createReceiver(krosai, { secret, eventId: () => 5 })
+
+// A provider of the user's own has the same types.
+const acme = defineProvider({
+  name: 'acme',
+  signature: { header: 'x-acme', encoding: 'base64' },
+  signedTimestamp: false,
+  events: {
+    'call.ended': { schema: z.object({ call_id: z.string() }), spellings: ['call.closed'] },
+  },
+  delivery: { retryDelaysMs: [0] },
+})
+createReceiver(acme, {
+  secret,
+  on: {
+    'call.closed': ({ type, provider, data }) => {
+      expectTypeOf(type).toEqualTypeOf<'call.ended'>()
+      expectTypeOf(provider).toEqualTypeOf<'acme'>()
+      expectTypeOf(data).toEqualTypeOf<{ call_id: string }>()
+    },
+  },
+})
+// @ts-expect-error -- acme signs
+createReceiver(acme, { on: {} })
