@@ -77,7 +77,10 @@ export function signatureOf(
 
 /** The HMAC's key for a secret, wrapped once: a Buffer as key costs seven times as much per use. */
 export function signingKey(scheme: SignatureScheme, secret: string): KeyObject {
-  return createSecretKey(scheme.key?.(secret) ?? Buffer.from(secret, 'utf8'))
+  const bytes = scheme.key?.(secret) ?? Buffer.from(secret, 'utf8')
+  // Node would take it, and then anybody could sign.
+  if (bytes.length === 0) throw new RangeError('the key is empty')
+  return createSecretKey(bytes)
 }
 
 function digest(

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
-import { callkaro, krosai, odis } from 'ringhook'
+import { callkaro, defineProvider, krosai, odis } from 'ringhook'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { signatureVerifier, signingKey } from '../../src/core/signature.ts'
 import {
@@ -225,6 +225,15 @@ describe('secret', () => {
     for (const provider of [krosai, odis]) {
       expect(codeOf(() => build(provider, { secret: wrong }))).toBe(code)
     }
+  })
+
+  it('that its provider turns into an empty key is refused: anybody could sign with that', () => {
+    const provider = defineProvider({
+      ...krosai,
+      name: 'keyless',
+      signature: { ...hex, key: () => new Uint8Array() },
+    })
+    expect(codeOf(() => build(provider, { secret }))).toBe('RINGHOOK_SECRET_INVALID')
   })
 
   it('is refused without saying what it was', () => {
