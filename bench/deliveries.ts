@@ -1,0 +1,45 @@
+import { createHmac } from 'node:crypto'
+
+/** The secret of every endpoint that is measured. */
+export const secret = 'whsec_f3a91c6e5b7d4820'
+
+/** How long each body is, in bytes: as long as the documented `call.completed`. */
+export const bodyBytes = 430
+
+/** One delivery of a `call.completed`, signed. */
+export interface SignedBody {
+  readonly body: Buffer
+  /** As it is written into the header. */
+  readonly signature: string
+}
+
+/** Makes deliveries that are all different events. `series` keeps those of different calls apart. */
+export function signedBodies(count: number, series: string): readonly SignedBody[] {
+  return Array.from({ length: count }, (_, index) => signedBody(`evt_${series}_${index}`))
+}
+
+function signedBody(id: string): SignedBody {
+  const sample = {
+    event: 'call.completed',
+    id,
+    timestamp: new Date().toISOString(),
+    data: {
+      call_id: id.replace('evt', 'call'),
+      direction: 'inbound',
+      from_number: '+14155551234',
+      to_number: '+2348012345678',
+      duration: 180,
+      cost_cents: 12,
+      hangup_cause: 'normal_clearing',
+      recording_url: 'https://storage.krosai.com/recordings/a.mp3',
+      transcript: '',
+      metadata: { customer_id: 'cust_123' },
+    },
+  }
+  const missing = bodyBytes - JSON.stringify(sample).length
+  if (missing < 0) throw new Error(`a body with the id ${id} is longer than ${bodyBytes} bytes`)
+  sample.data.transcript = 'Hello, how can I help you today? '.repeat(4).slice(0, missing)
+  const body = Buffer.from(JSON.stringify(sample))
+  if (body.length !== bodyBytes) throw new Error(`a body is ${body.length} bytes long`)
+  return { body, signature: `sha256=${createHmac('sha256', secret).update(body).digest('hex')}` }
+}
