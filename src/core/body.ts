@@ -53,11 +53,17 @@ export function bodyReader(
     const options = { limit: maxBodyBytes, length: typeof length === 'string' ? length : null }
     return new Promise((resolve) => {
       const deadline = deadlines.add(receivedAtMs, () => resolve('RINGHOOK_BODY_TIMEOUT'))
-      getRawBody(body as IncomingMessage, options, (error, bytes) => {
-        deadline.cancel()
-        if (error === null || error === undefined) resolve(bytes)
-        else resolve(isTooLarge(error) ? 'RINGHOOK_BODY_TOO_LARGE' : 'RINGHOOK_BODY_ABORTED')
-      })
+      // By its promise: with a callback it makes an AsyncResource for every request.
+      getRawBody(body as IncomingMessage, options).then(
+        (bytes) => {
+          deadline.cancel()
+          resolve(bytes)
+        },
+        (error: unknown) => {
+          deadline.cancel()
+          resolve(isTooLarge(error) ? 'RINGHOOK_BODY_TOO_LARGE' : 'RINGHOOK_BODY_ABORTED')
+        },
+      )
     })
   }
 }
