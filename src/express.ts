@@ -1,7 +1,7 @@
 import type { OwnEvents } from './core/event.ts'
 import { type NodeMessage, nodeRequest, type ParsedBody } from './core/http.ts'
 import type { ReceiverOptions } from './core/options.ts'
-import { createReceiver, type Receiver } from './core/receiver.ts'
+import { checkReceiver, createReceiver, type Receiver } from './core/receiver.ts'
 import { callkaro } from './providers/callkaro/callkaro.ts'
 import { krosai } from './providers/krosai/krosai.ts'
 import { odis } from './providers/odis/odis.ts'
@@ -11,10 +11,18 @@ export interface ExpressResponse {
   readonly headersSent: boolean
   writeHead(status: number, headers: Record<string, string>): unknown
   end(body: string): unknown
+  destroy(): unknown
 }
 
-/** An Express request handler: it answers every request that reaches it, and never calls `next`. */
-export type ExpressHandler = (request: NodeMessage & ParsedBody, response: ExpressResponse) => void
+/**
+ * An Express request handler: it answers every request that reaches it. It calls `next` only with
+ * an error that other middleware threw while the answer was written.
+ */
+export type ExpressHandler = (
+  request: NodeMessage & ParsedBody,
+  response: ExpressResponse,
+  next?: (error: unknown) => void,
+) => void
 
 /**
  * Mounts a receiver on Express 4.18+ or 5.
@@ -31,13 +39,18 @@ export type ExpressHandler = (request: NodeMessage & ParsedBody, response: Expre
  * ```
  */
 export function webhooks(receiver: Receiver): ExpressHandler {
-  return function ringhookExpress(request, response) {
-    void receiver.receive(nodeRequest(request, request)).then(({ status, headers, body }) => {
-      // Something before us, such as a timeout, may have answered in the meantime.
-      if (response.headersSent) return
-      response.writeHead(status, headers)
-      response.end(body)
-    })
+  checkReceiver(receiver)
+  return function ringhookExpress(request, response, next = () => response.destroy()) {
+    receiver
+      .receive(nodeRequest(request, request))
+      .then(({ status, headers, body }) => {
+        // Something before us, such as a timeout, may have answered in the meantime.
+        if (response.headersSent) return
+        // A copy: middleware that adds headers as they are written adds them to this object.
+        response.writeHead(status, { ...headers })
+        response.end(body)
+      })
+      .catch(next)
   }
 }
 

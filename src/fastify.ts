@@ -1,7 +1,7 @@
 import type { OwnEvents } from './core/event.ts'
 import { type NodeMessage, nodeRequest } from './core/http.ts'
 import type { ReceiverOptions } from './core/options.ts'
-import { createReceiver, type Receiver } from './core/receiver.ts'
+import { checkReceiver, createReceiver, type Receiver } from './core/receiver.ts'
 import { callkaro } from './providers/callkaro/callkaro.ts'
 import { krosai } from './providers/krosai/krosai.ts'
 import { odis } from './providers/odis/odis.ts'
@@ -43,6 +43,7 @@ export type FastifyWebhooks = (fastify: FastifyLike) => Promise<void>
  * ```
  */
 export function webhooks(receiver: Receiver): FastifyWebhooks {
+  checkReceiver(receiver)
   // Answered before Fastify parses: its parsers, its body limit and its opinion of content types
   // stay out of it, and those of the routes beside this one stay as they are. The hook is one that
   // calls back, and never does: an async one that answers a sender who has gone lets Fastify go on.
@@ -51,7 +52,7 @@ export function webhooks(receiver: Receiver): FastifyWebhooks {
       '/',
       {
         onRequest({ raw }, reply) {
-          void receiver.receive(nodeRequest(raw, {})).then(({ status, headers, body }) => {
+          void receiver.receive(nodeRequest(raw)).then(({ status, headers, body }) => {
             // Something else, such as a timeout, may have answered in the meantime.
             if (reply.sent) return
             reply.code(status)

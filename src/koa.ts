@@ -1,7 +1,7 @@
 import type { OwnEvents } from './core/event.ts'
 import { type NodeMessage, nodeRequest, type ParsedBody } from './core/http.ts'
 import type { ReceiverOptions } from './core/options.ts'
-import { createReceiver, type Receiver } from './core/receiver.ts'
+import { checkReceiver, createReceiver, type Receiver } from './core/receiver.ts'
 import { callkaro } from './providers/callkaro/callkaro.ts'
 import { krosai } from './providers/krosai/krosai.ts'
 import { odis } from './providers/odis/odis.ts'
@@ -33,6 +33,7 @@ export type KoaMiddleware = (context: KoaContext) => Promise<void>
  * ```
  */
 export function webhooks(receiver: Receiver): KoaMiddleware {
+  checkReceiver(receiver)
   return async function ringhookKoa(context) {
     const { status, headers, body } = await receiver.receive(
       nodeRequest(context.req, context.request),

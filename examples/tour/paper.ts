@@ -11,7 +11,8 @@ export interface Line {
   readonly at: Date
   readonly name: string
   readonly answer: Answer
-  readonly ms: number
+  /** In ms, as in `1.2` or `<1`. */
+  readonly took: string
   readonly note: string
   /** The promise that the answer breaks. */
   readonly broken?: Answer | undefined
@@ -51,17 +52,16 @@ export class Paper {
     this.print(`${this.style('bold', title)}${this.style('dim', `  ${explanation}`)}`)
   }
 
-  line({ at, name, answer, ms, note, broken }: Line): void {
+  line({ at, name, answer, took, note, broken }: Line): void {
     const colour = colourOf(answer.status)
-    // Without what all codes begin with: lines are long enough.
-    const detail = [note, answer.code?.replace('RINGHOOK_', '')].filter(Boolean).join(' · ')
+    const detail = [note, answer.code].filter(Boolean).join(' · ')
     const columns = [
       broken === undefined ? ' ' : this.style('red', '✗'),
       this.style('dim', clock(at)),
       name.padEnd(nameWidth),
       this.style(colour, String(answer.status || '–').padEnd(3)),
       this.style(colour, answer.outcome.padEnd(9)),
-      `${ms.toFixed(1).padStart(5)} ms`,
+      `${took.padStart(5)} ms`,
       broken === undefined
         ? this.style('dim', detail)
         : this.style('red', `promised: ${answerText(broken)}`),
@@ -72,7 +72,7 @@ export class Paper {
   /** The summary: what was sent, what it did, and whether that was all. */
   table(rows: readonly Row[]): void {
     const width = Math.max(...rows.map(({ title }) => title.length))
-    const header = `${''.padEnd(width)}  deliveries  in the journal  promised`
+    const header = `${''.padEnd(width)}  deliveries  events handled  expected`
     this.print(this.style('dim', `   ${header}`))
     for (const { title, deliveries, effects, promisedEffects } of rows) {
       const isRight = effects === promisedEffects

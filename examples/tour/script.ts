@@ -1,6 +1,7 @@
 import { krosai, type SentName } from 'ringhook'
 import { type RequestOptions, type SignedRequest, signedRequest } from 'ringhook/testing'
 import type { Answer } from './check.ts'
+import { deadlineMs, openSlowEndpoint } from './slow-endpoint.ts'
 import { eventIdOf, type Shipment, type Stage } from './stage.ts'
 import type { TourLog } from './tour-log.ts'
 
@@ -9,6 +10,11 @@ type Name = SentName<typeof krosai>
 const handled: Answer = { status: 200, outcome: 'handled' }
 const duplicate: Answer = { status: 200, outcome: 'duplicate' }
 const failed: Answer = { status: 500, outcome: 'failed', code: 'RINGHOOK_HANDLER_FAILED' }
+const timedOut: Answer = {
+  status: 503,
+  outcome: 'timed_out',
+  code: 'RINGHOOK_DEADLINE_EXCEEDED',
+}
 
 const notAuthentic: Answer = { status: 401, outcome: 'rejected', code: 'RINGHOOK_NOT_AUTHENTIC' }
 const tooOld: Answer = { status: 400, outcome: 'rejected', code: 'RINGHOOK_TIMESTAMP_TOO_OLD' }
@@ -27,7 +33,7 @@ export async function playTour(
   stage: Stage,
   log: TourLog,
   secret: string,
-): Promise<{ readonly documented: number; readonly exactlyOnce: number }> {
+): Promise<{ readonly documented: number; readonly handledOnce: number }> {
   const shipmentOf = (name: string) => newEvent(name, secret)
 
   stage.chapter(
@@ -62,7 +68,10 @@ export async function playTour(
   ])
   log.latencyMs = 0
 
-  stage.chapter('Not to be believed', 'forged, changed, replayed or wrong: no handler sees them')
+  stage.chapter(
+    'Refused',
+    'forged, changed, replayed or wrong: no handler sees them. Codes: docs/errors.md',
+  )
   await stage.send(...unwanted(secret))
 
   stage.chapter(
@@ -72,9 +81,36 @@ export async function playTour(
   log.failures = 2
   await stage.sendUntilTaken(shipmentOf('call.completed'), [failed, failed, handled])
 
+  await playTooSlow(stage, log, secret)
+
   stage.conclude()
-  const exactlyOnce = stage.countExactlyOnce(documented.map(({ request }) => eventIdOf(request)))
-  return { documented: documented.length, exactlyOnce }
+  const handledOnce = stage.countHandledOnce(documented.map(({ request }) => eventIdOf(request)))
+  return { documented: documented.length, handledOnce }
+}
+
+/** A handler that is not done by its deadline: on an endpoint of its own, whose clock can be moved on. */
+async function playTooSlow(stage: Stage, log: TourLog, secret: string): Promise<void> {
+  const seconds = `${deadlineMs / 1_000} s`
+  stage.chapter('Too slow', `the handler is not done by the deadline of ${seconds}, and goes on`)
+  const endpoint = await openSlowEndpoint(secret, log)
+  try {
+    const shipment = { ...newEvent('call.completed', secret), url: endpoint.url }
+    const write = log.hold()
+    const answered = stage.send({
+      ...shipment,
+      promised: timedOut,
+      note: `${seconds} by its clock`,
+    })
+    // Whichever comes first: an answer before the write is a surprise, and nothing to wait behind.
+    await Promise.race([write.reached, answered])
+    await endpoint.passDeadline()
+    await answered
+    write.letGo()
+    await endpoint.idle()
+    await stage.send({ ...shipment, promised: duplicate, note: 'the handler has finished' })
+  } finally {
+    await endpoint.close()
+  }
 }
 
 function newEvent(name: string, secret: string): Shipment {

@@ -12,6 +12,8 @@ const patienceMs = 12_000
 export interface Shipment {
   readonly name: string
   readonly request: SignedRequest
+  /** Where it goes. Default: the endpoint that is shown. */
+  readonly url?: string
   readonly promised: Answer
   /** How often the event is to be in the journal in the end. Default: as often as before. */
   readonly effects?: number
@@ -55,7 +57,7 @@ export class Stage {
 
   /** Makes deliveries at the same moment. Which of them gets which of the promised answers is open. */
   async sendTogether(shipments: readonly Shipment[]): Promise<void> {
-    const lines = await Promise.all(shipments.map((shipment) => post(this.#url, shipment)))
+    const lines = await Promise.all(shipments.map((shipment) => this.#post(shipment)))
     this.#note(shipments, lines)
   }
 
@@ -69,7 +71,7 @@ export class Stage {
         promised: promised[index] ?? { status: 0, outcome: 'no attempt' },
         note: `attempt ${index + 1}, +${minutes} min`,
       }
-      const line = await post(this.#url, attempt)
+      const line = await this.#post(attempt)
       this.#note([attempt], [line])
       if (line.answer.status >= 200 && line.answer.status < 300) return
     }
@@ -78,15 +80,29 @@ export class Stage {
   /** Prints the summary, and compares every event with the journal. */
   conclude(): void {
     this.#endChapter()
-    this.paper.heading('Summary', 'every event that was sent, looked up in the journal')
+    this.paper.heading('Summary', 'how many events the handlers wrote into their journal')
     this.paper.table(this.#rows)
     this.surprises.push(...wrongEffects(this.#effects, this.log.journal))
   }
 
-  /** How many of these events are in the journal exactly once. */
-  countExactlyOnce(eventIds: readonly string[]): number {
+  /** How many deliveries there were, and how many events the handlers wrote into the journal. */
+  get totals(): { readonly deliveries: number; readonly handled: number } {
+    const sum = (of: (row: Row) => number) => this.#rows.reduce((all, row) => all + of(row), 0)
+    return { deliveries: sum((row) => row.deliveries), handled: sum((row) => row.effects) }
+  }
+
+  /** How many of these events are in the journal once. */
+  countHandledOnce(eventIds: readonly string[]): number {
     const times = timesInJournal(this.log.journal)
     return eventIds.filter((eventId) => times.get(eventId) === 1).length
+  }
+
+  async #post({ name, request, url = this.#url, note = '' }: Shipment): Promise<Line> {
+    const at = new Date()
+    const start = performance.now()
+    const answer = await fetchAnswer(url, request)
+    const took = (performance.now() - start).toFixed(1)
+    return { at, name, answer, took, note }
   }
 
   #note(shipments: readonly Shipment[], lines: readonly Line[]): void {
@@ -127,13 +143,6 @@ export class Stage {
 /** The id in a body that was made here. */
 export function eventIdOf({ body }: SignedRequest): string {
   return String(JSON.parse(body).id)
-}
-
-async function post(url: string, { name, request, note = '' }: Shipment): Promise<Line> {
-  const at = new Date()
-  const start = performance.now()
-  const answer = await fetchAnswer(url, request)
-  return { at, name, answer, ms: performance.now() - start, note }
 }
 
 async function fetchAnswer(

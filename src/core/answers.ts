@@ -6,7 +6,14 @@ import type { Outcome, OutcomeName } from './outcome.ts'
 export interface Answer
   extends Pick<
     Outcome,
-    'bodyChanged' | 'unmarked' | 'undeduplicated' | 'undocumented' | 'ageMs' | 'issues' | 'error'
+    | 'bodyChanged'
+    | 'unmarked'
+    | 'undeduplicated'
+    | 'undocumented'
+    | 'ageMs'
+    | 'reason'
+    | 'issues'
+    | 'error'
   > {
   readonly outcome: OutcomeName
   readonly status: number

@@ -30,7 +30,10 @@ export function checkAllowedIps(
       `allowedIps is 'documented', but ${provider.name} documents no addresses. List them yourself.`,
     )
   }
-  if (!Array.isArray(addresses) || addresses.length === 0) {
+  if (!Array.isArray(addresses)) {
+    throw ipRuleInvalid(`allowedIps is no array. Write it as ['203.0.113.7'], or 'documented'.`)
+  }
+  if (addresses.length === 0) {
     throw ipRuleInvalid(
       'allowedIps lists no address and would refuse everybody. List the addresses, or leave it out.',
     )
@@ -46,7 +49,7 @@ export function checkUrlToken(options: UncheckedOptions): SenderRule | undefined
   if (tokens.length > 0 && tokens.every(isStrongToken)) return urlTokenRule(tokens)
   throw new RinghookError(
     'RINGHOOK_URL_TOKEN_INVALID',
-    'urlToken is missing or too weak: it takes 16 characters or more, without white space. Make one with: node -p "crypto.randomBytes(24).toString(\'base64url\')", and check that the environment variable is set.',
+    `urlToken is ${tokens.every((token) => token) ? 'too weak: it takes 16 characters or more, without white space' : 'undefined or blank: is the environment variable set?'} Make one with: node -p "crypto.randomBytes(24).toString('base64url')".`,
   )
 }
 
@@ -94,7 +97,7 @@ export function checkSecret(provider: Provider, secret: unknown): KeySource {
   if (typeof secret === 'function') {
     return async function keysForRequest({ url, headers }) {
       const answer = await (secret as SecretFunction)({ url, headers })
-      if (answer === undefined) return []
+      if (answer === undefined || answer === null) return []
       const answered: readonly unknown[] = Array.isArray(answer) ? answer : [answer]
       return answered.map(keyOf)
     }

@@ -61,7 +61,7 @@ export function bodyReader(
         },
         (error: unknown) => {
           deadline.cancel()
-          resolve(isTooLarge(error) ? 'RINGHOOK_BODY_TOO_LARGE' : 'RINGHOOK_BODY_ABORTED')
+          resolve(codeOf(error))
         },
       )
     })
@@ -117,8 +117,8 @@ export function abandonBody(
     stream.on('error', () => {})
     stream.on('close', finish)
     stream.on('end', finish)
-    stream.on('data', (chunk: { readonly length: number }) => {
-      left -= chunk.length
+    stream.on('data', (chunk) => {
+      left -= types.isUint8Array(chunk) ? chunk.length : 0
       if (left < 0) giveUp()
     })
   })
@@ -126,6 +126,16 @@ export function abandonBody(
   return closesWithAnswer ? drained : undefined
 }
 
-function isTooLarge(error: unknown): boolean {
-  return (error as { readonly type?: unknown } | undefined)?.type === 'entity.too.large'
+/** By the `type` that raw-body gives its errors. */
+function codeOf(error: unknown): DeliveryCode {
+  switch ((error as { readonly type?: unknown } | undefined)?.type) {
+    case 'entity.too.large':
+      return 'RINGHOOK_BODY_TOO_LARGE'
+    case 'stream.encoding.set':
+    case 'stream.not.readable':
+      // Something before us turned the bytes into text, or took them.
+      return 'RINGHOOK_BODY_ALREADY_READ'
+    default:
+      return 'RINGHOOK_BODY_ABORTED'
+  }
 }

@@ -7,10 +7,10 @@ export interface Clock {
   clearTimeout(timer: unknown): void
 }
 
-/** The machine's clock. Its timers do not keep the process alive. */
+/** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs).unref(),
+  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
 }
 
@@ -21,7 +21,8 @@ export const longestTimer = 2_147_483_647
 export interface DelayTicket {
   /** When it falls due, in ms since 1970. */
   readonly dueAt: number
-  cancel(): void
+  /** Takes it out of its queue. `false`: it is out already. */
+  cancel(): boolean
 }
 
 /**
@@ -63,22 +64,26 @@ export class DelayQueue {
   }
 
   #arm(delayMs: number): void {
-    this.#timer = this.#clock.setTimeout(() => this.#fire(), delayMs)
+    const timer = this.#clock.setTimeout(() => this.#fire(), delayMs)
+    // What waits in a queue is watched over; it is not what a process should stay alive for.
+    if (typeof timer === 'object' && timer !== null && 'unref' in timer)
+      (timer as NodeJS.Timeout).unref()
+    this.#timer = timer
   }
 
   #fire(): void {
     const now = this.#clock.now()
+    // Taken together before the first is called back: one that comes back at once, by a clock that
+    // has gone on meanwhile, is for another time.
+    const due: Ticket[] = []
+    for (let ticket = this.#head; ticket !== undefined && this.#isDue(ticket, now); ) {
+      due.push(ticket)
+      ticket = ticket.next
+    }
     try {
       // The timer counts as set meanwhile: an entry that a callback adds must not set it for itself
       // while earlier ones wait.
-      for (
-        let ticket = this.#head;
-        ticket !== undefined && this.#isDue(ticket, now);
-        ticket = this.#head
-      ) {
-        ticket.cancel()
-        ticket.callback()
-      }
+      for (const ticket of due) if (ticket.cancel()) ticket.callback()
     } finally {
       this.#timer = undefined
       if (this.#head !== undefined) this.#arm(Math.max(this.#head.dueAt - now, 1))
@@ -110,8 +115,10 @@ class Ticket implements DelayTicket {
     this.previous = previous
   }
 
-  cancel(): void {
-    this.#queue?.remove(this)
+  cancel(): boolean {
+    if (this.#queue === undefined) return false
+    this.#queue.remove(this)
     this.#queue = undefined
+    return true
   }
 }

@@ -91,15 +91,23 @@ export class RunContext implements HandlerContext {
       )
     }
     const options: CompleteOptions = { retentionMs: this.#retentionMs, transaction }
-    if (!(await this.#store.complete(this.#facts.claim, options))) throw leaseLost()
+    if (!(await this.#store.complete(this.#facts.claim, options))) throw leaseTaken()
     this.#completed = true
   }
 }
 
-/** The reason why a handler must not go on. */
-export function leaseLost(): RinghookError {
+/** Why a handler must not go on: somebody else has the event. */
+export function leaseTaken(): RinghookError {
   return new RinghookError(
     'RINGHOOK_LEASE_LOST',
     'Another run of this event has taken over, because the lease ran out. Roll back and stop; raise leaseMs if the event loop is blocked for long.',
+  )
+}
+
+/** Why a handler must not go on: somebody else may have the event by now. */
+export function leaseRanOut(): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_LEASE_LOST',
+    'The lease ran out, because the store could not be reached to renew it, and another run may take over. Stop if running twice would do harm.',
   )
 }

@@ -19,6 +19,7 @@ export type SetupCode =
   | 'RINGHOOK_HANDLER_INVALID'
   | 'RINGHOOK_PROVIDER_INVALID'
   | 'RINGHOOK_STORE_INVALID'
+  | 'RINGHOOK_RECEIVER_INVALID'
   | 'RINGHOOK_FIXTURE_INVALID'
 
 /** Answered to a sender, and reported to `onOutcome`. */

@@ -9,8 +9,8 @@ export interface ByteStream {
   readonly destroyed?: boolean
   readonly complete?: boolean
   readonly readableEnded?: boolean
-  on(event: string, listener: (...values: never[]) => void): unknown
-  removeListener(event: string, listener: (...values: never[]) => void): unknown
+  on(event: string, listener: (...values: unknown[]) => void): unknown
+  removeListener(event: string, listener: (...values: unknown[]) => void): unknown
   resume(): unknown
   destroy(): unknown
 }
@@ -46,6 +46,8 @@ export interface NodeMessage extends ByteStream {
   readonly headers: RequestHeaders
   readonly socket?: { readonly remoteAddress?: string | undefined } | undefined
   readonly readableDidRead?: boolean
+  /** The bytes, where a platform or a parser has read the stream and kept them here. */
+  readonly rawBody?: unknown
 }
 
 /** What a body parser that ran before ringhook may have left. */
@@ -58,18 +60,19 @@ export interface ParsedBody {
  * Turns Node's request into ringhook's, with the bytes that a body parser kept if there are any.
  * Parsed values and strings are not bytes: re-serialising them would change what was signed.
  */
-export function nodeRequest(message: NodeMessage, parsed: ParsedBody): DeliveryRequest {
+export function nodeRequest(message: NodeMessage, parsed: ParsedBody = {}): DeliveryRequest {
   return {
     method: message.method ?? '',
     url: message.url ?? '',
     headers: message.headers,
     socket: message.socket,
-    body: keptBytes(parsed) ?? (message.readableDidRead === true ? undefined : message),
+    body: keptBytes(message, parsed) ?? (message.readableDidRead === true ? undefined : message),
   }
 }
 
-function keptBytes({ rawBody, body }: ParsedBody): Uint8Array | undefined {
+function keptBytes(message: NodeMessage, { rawBody, body }: ParsedBody): Uint8Array | undefined {
   // Not `instanceof`: in Jest a Buffer is no instance of the sandbox's Uint8Array.
   if (types.isUint8Array(rawBody)) return rawBody
+  if (types.isUint8Array(message.rawBody)) return message.rawBody
   return types.isUint8Array(body) ? body : undefined
 }

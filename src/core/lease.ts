@@ -1,6 +1,7 @@
 import type { HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import { type Clock, DelayQueue, type DelayTicket } from './clock.ts'
-import { leaseLost, type RunContext } from './context.ts'
+import { leaseRanOut, leaseTaken, type RunContext } from './context.ts'
+import type { RinghookError } from './errors.ts'
 
 /** The lease of a claim, and what is under way to renew it. */
 export interface Lease {
@@ -46,7 +47,7 @@ export class LeaseKeeper {
     this.keep(lease, now)
     if (lease.isRenewing) {
       // The store has not answered the last time.
-      if (now >= lease.endsAt) this.#lose(lease)
+      if (now >= lease.endsAt) this.#lose(lease, leaseRanOut())
       return
     }
     // Also when the lease is over, as after a long halt of the event loop: the claim holds for as
@@ -56,21 +57,21 @@ export class LeaseKeeper {
       .then(() => store.extend(lease.claim, { leaseMs }))
       .then((isHeld) => {
         if (isHeld) lease.endsAt = now + leaseMs
-        else this.#lose(lease)
+        else this.#lose(lease, leaseTaken())
       })
       .catch(() => {
         // The store is away: the next renewal may get through before the lease runs out.
-        if (clock.now() >= lease.endsAt) this.#lose(lease)
+        if (clock.now() >= lease.endsAt) this.#lose(lease, leaseRanOut())
       })
       .finally(() => {
         lease.isRenewing = false
       })
   }
 
-  #lose(lease: Lease): void {
+  #lose(lease: Lease, reason: RinghookError): void {
     // The answer may come after the handler's end, to a claim that was completed meanwhile.
     if (lease.renewal === undefined) return
     this.drop(lease)
-    lease.context.abort(leaseLost())
+    lease.context.abort(reason)
   }
 }

@@ -15,12 +15,12 @@ export type Secret = string | undefined | readonly (string | undefined)[] | Secr
 
 /**
  * Gives the secret or secrets for a request, from what nobody has verified yet: use it to look a
- * secret up and for nothing else. `undefined` or an empty array: no secret is known, answered 401.
+ * secret up and for nothing else. `undefined`, `null` or an empty array: no secret is known, answered 401.
  * Throwing, or a blank secret: answered 503.
  */
 export type SecretFunction = (request: SecretRequest) => SecretAnswer | Promise<SecretAnswer>
 
-type SecretAnswer = string | readonly string[] | undefined
+type SecretAnswer = string | readonly string[] | null | undefined
 
 /** What a {@link SecretFunction} may look at. */
 export interface SecretRequest {
@@ -80,13 +80,18 @@ export interface SignedOptions {
 
 /** How a provider that signs nothing is told from anybody else: one of three, by type and when built. */
 export type UnsignedOptions =
-  | { readonly urlToken: NonNullable<CommonOptions<Provider, OwnEvents>['urlToken']> | undefined }
-  | { readonly allowedIps: readonly string[] | 'documented' }
+  // Where none is given, the compiler names the last.
   | { readonly allowUnsigned: true }
+  | { readonly allowedIps: readonly string[] | 'documented' }
+  | { readonly urlToken: NonNullable<CommonOptions<Provider, OwnEvents>['urlToken']> | undefined }
+
+/** Of a provider that is known only as a `Provider`, either. */
+type ProtectionOptions<Signature> = Signature extends SignatureScheme
+  ? SignedOptions
+  : UnsignedOptions
 
 /** The options of `createReceiver`. */
 export type ReceiverOptions<
   P extends Provider,
   Own extends OwnEvents = Record<never, never>,
-> = CommonOptions<P, Own> &
-  (P['signature'] extends SignatureScheme ? SignedOptions : UnsignedOptions)
+> = CommonOptions<P, Own> & ProtectionOptions<P['signature']>

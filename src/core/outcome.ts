@@ -42,6 +42,8 @@ export interface Outcome {
   readonly undocumented?: true
   /** How old a refused timestamp was, in ms; negative for one in the future. */
   readonly ageMs?: number
+  /** Why a delivery is not authentic, in words. The sender is not told. */
+  readonly reason?: string
   /** What the schema objected to: where and which kind, never the value. */
   readonly issues?: readonly SchemaIssue[]
   /** What the handler, the store or the `secret` function threw. It may hold anything: log it with care. */

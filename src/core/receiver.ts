@@ -6,7 +6,7 @@ import type { UncheckedOptions } from './checks.ts'
 import { DelayQueue, longestTimer } from './clock.ts'
 import { answerAtDeadline, type Delivery, outcomeOf, type RoutedEvent } from './delivery.ts'
 import { RinghookError } from './errors.ts'
-import type { OwnEvents, WebhookEvent } from './event.ts'
+import type { OwnEvents } from './event.ts'
 import { checkFreshness, parseTimestamp } from './freshness.ts'
 import type { DeliveryRequest, Reply } from './http.ts'
 import { bodyId } from './idempotency.ts'
@@ -16,7 +16,8 @@ import type { ReceiverOptions } from './options.ts'
 import type { Outcome } from './outcome.ts'
 import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
-import { validateData } from './validation.ts'
+import { UnderWay } from './under-way.ts'
+import { identify, validateData } from './validation.ts'
 
 /** Receives the deliveries of one provider. Adapters mount it; tests deliver straight into it. */
 export interface Receiver<P extends Provider = Provider> {
@@ -29,6 +30,8 @@ export interface Receiver<P extends Provider = Provider> {
    * Ends the receiver: new deliveries are answered 503 at once, so that the provider sends them
    * again to the instance that follows, and handlers that run may finish. When `drainMs` is over,
    * their `signal` aborts; their leases are still renewed for as long as the process lives.
+   *
+   * @throws {RinghookError} RINGHOOK_OPTION_INVALID
    */
   close(options?: CloseOptions): Promise<CloseReport>
 }
@@ -67,6 +70,20 @@ export function createReceiver<
   return new Pipeline(provider, options as UncheckedOptions)
 }
 
+/**
+ * Refuses what is no receiver. For the adapters: without it the mistake would show at the first
+ * delivery.
+ *
+ * @throws {RinghookError} RINGHOOK_RECEIVER_INVALID
+ */
+export function checkReceiver(receiver: Receiver): Receiver {
+  if (typeof receiver?.receive === 'function') return receiver
+  throw new RinghookError(
+    'RINGHOOK_RECEIVER_INVALID',
+    'webhooks() was given something that is no receiver. Give what createReceiver(krosai, options) returned, or use krosaiWebhooks(options).',
+  )
+}
+
 const settings = new WeakMap<Receiver, Settings>()
 
 /** What a receiver was built with. For the testing kit, which signs and stamps what it delivers. */
@@ -80,8 +97,7 @@ class Pipeline<P extends Provider> implements Receiver<P> {
   readonly #runs: Runs
   readonly #deadlines: DelayQueue
   readonly #unheard = new Set<string>()
-  #underWay = 0
-  #whenIdle: (() => void)[] = []
+  readonly #underWay = new UnderWay()
   #closing: Promise<CloseReport> | undefined
 
   constructor(provider: P, options: UncheckedOptions) {
@@ -111,7 +127,7 @@ class Pipeline<P extends Provider> implements Receiver<P> {
       attempt: undefined,
       fence: undefined,
     }
-    this.#underWay++
+    this.#underWay.enter()
     return new Promise((resolve) => {
       const answer = (given: Answer) => {
         if (delivery.answered) return
@@ -126,7 +142,7 @@ class Pipeline<P extends Provider> implements Receiver<P> {
       const finish = (given: Answer) => {
         answer(given)
         if (delivery.isLate) this.#settings.report.late(this.#outcome(delivery, given))
-        this.#leave()
+        this.#underWay.leave()
       }
       void this.#receive(delivery).then(finish, (error: unknown) => {
         finish(answerFor('RINGHOOK_INTERNAL_ERROR', { error }))
@@ -135,13 +151,18 @@ class Pipeline<P extends Provider> implements Receiver<P> {
   }
 
   idle(): Promise<void> {
-    if (this.#underWay === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#whenIdle.push(resolve))
+    return this.#underWay.idle()
   }
 
-  close({ drainMs = 10_000 }: CloseOptions = {}): Promise<CloseReport> {
+  async close({ drainMs = 10_000 }: CloseOptions = {}): Promise<CloseReport> {
+    if (!(drainMs >= 0)) {
+      throw new RinghookError(
+        'RINGHOOK_OPTION_INVALID',
+        'drainMs is no number of milliseconds from 0. The default is 10000.',
+      )
+    }
     this.#closing ??= this.#drain(drainMs)
-    return this.#closing
+    return await this.#closing
   }
 
   /** From the socket to an authentic body: the steps that run before anything is believed. */
@@ -157,6 +178,7 @@ class Pipeline<P extends Provider> implements Receiver<P> {
     const reading = this.#settings.readBody(request, delivery.receivedAtMs)
     const body = reading instanceof Promise ? await reading : reading
     if (typeof body === 'string') return answerFor(body)
+    if (delivery.answered) return answerFor('RINGHOOK_BODY_TIMEOUT')
 
     delivery.phase = 'secret'
     let keys = this.#settings.keysFor(request)
@@ -169,7 +191,8 @@ class Pipeline<P extends Provider> implements Receiver<P> {
       // The sender was told to come again: nothing may begin for it now.
       if (delivery.answered) return answerFor('RINGHOOK_SECRET_UNAVAILABLE')
     }
-    if (!this.#isAuthentic(request, body, keys)) return answerFor('RINGHOOK_NOT_AUTHENTIC')
+    const reason = this.#reasonToDoubt(request, body, keys)
+    if (reason !== undefined) return answerFor('RINGHOOK_NOT_AUTHENTIC', { reason })
     const routed = this.#route(delivery, body)
     return 'outcome' in routed ? routed : await this.#runs.run(delivery, routed)
   }
@@ -205,9 +228,7 @@ class Pipeline<P extends Provider> implements Receiver<P> {
       provider: this.provider.name,
     }
     const routed =
-      this.#settings.ownId === undefined
-        ? event
-        : this.#withOwnId(this.#settings.ownId, event, body)
+      this.#settings.ownId === undefined ? event : identify(event, body, this.#settings.ownId)
     if ('outcome' in routed) return routed
     delivery.eventId = routed.id
     delivery.key = this.#settings.keyOf(routed.id)
@@ -217,12 +238,17 @@ class Pipeline<P extends Provider> implements Receiver<P> {
     return { event: routed, handler, key: delivery.key, rawBody: body }
   }
 
-  #isAuthentic(request: DeliveryRequest, body: Uint8Array, keys: readonly KeyObject[]): boolean {
-    if (this.#settings.hasUrlToken?.(request) === false) return false
-    return (
-      this.#settings.verifier === undefined ||
-      this.#settings.verifier.verify(request.headers, body, keys)
-    )
+  #reasonToDoubt(
+    request: DeliveryRequest,
+    body: Uint8Array,
+    keys: readonly KeyObject[],
+  ): string | undefined {
+    const { hasUrlToken, verifier } = this.#settings
+    if (hasUrlToken?.(request) === false) {
+      return 'its URL has no ?token= that is a urlToken. If the provider sent it: is the URL that it was given complete?'
+    }
+    if (verifier === undefined || verifier.verify(request.headers, body, keys)) return undefined
+    return verifier.explain(request.headers)
   }
 
   #ignore(sentAs: string, undocumented: boolean): Answer {
@@ -234,23 +260,6 @@ class Pipeline<P extends Provider> implements Receiver<P> {
       )
     }
     return { ...ignored, undocumented: true }
-  }
-
-  #withOwnId(
-    ownId: NonNullable<UncheckedOptions['eventId']>,
-    event: WebhookEvent,
-    body: Uint8Array,
-  ): WebhookEvent | Answer {
-    try {
-      const id: unknown = ownId(event, body)
-      if (typeof id === 'string' && id !== '') return { ...event, id }
-      throw new RinghookError(
-        'RINGHOOK_OPTION_INVALID',
-        'eventId gave something that is no string, or an empty one. Return a string that repeats of the event have in common.',
-      )
-    } catch (error) {
-      return answerFor('RINGHOOK_HANDLER_FAILED', { error })
-    }
   }
 
   #reply(delivery: Delivery, answer: Answer): Reply | Promise<Reply> {
@@ -270,6 +279,7 @@ class Pipeline<P extends Provider> implements Receiver<P> {
   }
 
   async #drain(drainMs: number): Promise<CloseReport> {
+    this.#runs.close()
     const { clock } = this.#settings
     let timer: unknown
     const drainIsOver = new Promise<void>((resolve) => {
@@ -277,7 +287,7 @@ class Pipeline<P extends Provider> implements Receiver<P> {
     })
     await Promise.race([this.idle(), drainIsOver])
     clock.clearTimeout(timer)
-    const running = this.#underWay
+    const running = this.#underWay.count
     if (running > 0) {
       this.#runs.abortAll(
         new RinghookError(
@@ -287,13 +297,5 @@ class Pipeline<P extends Provider> implements Receiver<P> {
       )
     }
     return { drained: running === 0, running }
-  }
-
-  #leave(): void {
-    this.#underWay--
-    if (this.#underWay > 0) return
-    const waiting = this.#whenIdle
-    this.#whenIdle = []
-    for (const wake of waiting) wake()
   }
 }

@@ -25,9 +25,7 @@ const hints: Partial<Record<DeliveryCode, string>> = {
   RINGHOOK_BODY_TOO_LARGE: 'the body is longer than maxBodyBytes',
   RINGHOOK_BODY_TIMEOUT: 'the body did not arrive within bodyTimeoutMs',
   RINGHOOK_BODY_ALREADY_READ:
-    'a body parser read the body before ringhook and kept no bytes to verify. Either mount ringhook before the parser, or let the parser keep the bytes: express.json({ verify: (req, _res, bytes) => { req.rawBody = bytes } })',
-  RINGHOOK_NOT_AUTHENTIC:
-    'no signature or token matched. If it is the provider that sends: is the secret the one of this endpoint, and does anything change the body on its way',
+    'a body parser read the body before ringhook and kept no bytes to verify. Either mount ringhook before the parser (on Koa ctx.disableBodyParser = true for its path does too), or, on Express, let the parser keep the bytes: express.json({ verify: (req, _res, bytes) => { req.rawBody = bytes } })',
   RINGHOOK_TIMESTAMP_TOO_OLD:
     'the signed timestamp is older than retentionMs. A replay, or the clock of this machine is wrong',
   RINGHOOK_TIMESTAMP_IN_FUTURE:
@@ -77,8 +75,7 @@ export function outcomeReporter(
   function write(outcome: Outcome, what: string): void {
     const line = lineFor(outcome, what)
     if (line === undefined) return
-    // A handler's failure is the user's own news and is never left out.
-    const isNews = outcome.outcome === 'failed' && outcome.code !== 'RINGHOOK_INTERNAL_ERROR'
+    const isNews = losesSomething(outcome)
     const suffix = isNews ? '' : throttle.admit(line.topic)
     if (suffix !== undefined) log[line.level](`${line.text}${suffix}`)
   }
@@ -103,6 +100,12 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function'
 }
 
+/** Never left out of the log: a handler's failure, and what nobody will send again. */
+function losesSomething({ outcome, code, status, unmarked }: Outcome): boolean {
+  if (outcome === 'failed') return code !== 'RINGHOOK_INTERNAL_ERROR'
+  return unmarked === true || (outcome === 'invalid' && status === 200)
+}
+
 interface Line {
   readonly level: LogLevel
   /** What the line is about: one line per topic and minute. */
@@ -123,7 +126,7 @@ function lineFor(outcome: Outcome, what: string): Line | undefined {
   if (code === undefined || code === 'RINGHOOK_SHUTTING_DOWN') return undefined
   const level = code === 'RINGHOOK_BODY_ALREADY_READ' ? 'error' : levels[outcome.outcome]
   if (level === undefined) return undefined
-  const hint = hints[code]
+  const hint = outcome.reason ?? hints[code]
   const text = `${headOf(outcome)} ${what}${hint === undefined ? '' : `: ${hint}`}${because(outcome)} [${code}, see ringhook/docs/errors.md#${code.toLowerCase()}]`
   return { level, topic: code, text }
 }

@@ -32,6 +32,7 @@ export function compileRoutes(
   const canonicalNames = new Map(provider.canonicalNames)
   const schemas = schemasOf(provider, own, canonicalNames)
   const exact = new Map<string, Handler>()
+  const spelled = new Map<string, string>()
   const prefixes: { readonly prefix: string; readonly handler: Handler }[] = []
   let fallback: Handler | undefined
 
@@ -39,7 +40,12 @@ export function compileRoutes(
     if (typeof handler !== 'function') throw handlerInvalid(key)
     if (key === '*') fallback = handler
     else if (key.endsWith('.*')) prefixes.push({ prefix: key.slice(0, -1), handler })
-    else addExact(exact, key, handler, canonicalNames, provider)
+    else {
+      const type = canonicalNames.get(key)
+      if (type === undefined) throw eventUnknown(key, canonicalNames, provider)
+      refuseRepeated('on', type, key, spelled)
+      exact.set(type, handler)
+    }
   }
   prefixes.sort((a, b) => b.prefix.length - a.prefix.length)
   for (const { prefix } of prefixes) checkPrefix(prefix, canonicalNames, provider)
@@ -86,24 +92,6 @@ function schemasOf(
   return schemas
 }
 
-function addExact(
-  exact: Map<string, Handler>,
-  key: string,
-  handler: Handler,
-  canonicalNames: ReadonlyMap<string, string>,
-  provider: Provider,
-): void {
-  const type = canonicalNames.get(key)
-  if (type === undefined) throw eventUnknown(key, canonicalNames, provider)
-  if (exact.has(type)) {
-    throw new RinghookError(
-      'RINGHOOK_EVENT_REPEATED',
-      `on holds "${type}" under two spellings. They are one event and one handler runs for it: keep one key.`,
-    )
-  }
-  exact.set(type, handler)
-}
-
 function refuseRepeated(
   option: string,
   type: string,
@@ -126,7 +114,7 @@ function checkPrefix(
   provider: Provider,
 ): void {
   for (const [sentAs] of canonicalNames) if (sentAs.startsWith(prefix)) return
-  throw eventUnknown(`${prefix}*`, canonicalNames, provider)
+  throw wildcardUnknown(`${prefix}*`, canonicalNames, provider)
 }
 
 function eventUnknown(
@@ -142,6 +130,21 @@ function eventUnknown(
   )
 }
 
+function wildcardUnknown(
+  key: string,
+  canonicalNames: ReadonlyMap<string, string>,
+  provider: Provider,
+): RinghookError {
+  const wildcards = new Set<string>()
+  for (const name of canonicalNames.keys()) {
+    if (name.includes('.')) wildcards.add(`${name.slice(0, name.indexOf('.'))}.*`)
+  }
+  return new RinghookError(
+    'RINGHOOK_EVENT_UNKNOWN',
+    `on holds "${key}", which matches no event that ${provider.name} documents. Wildcards that do: ${[...wildcards, '*'].join(', ')}.`,
+  )
+}
+
 function handlerInvalid(key: string): RinghookError {
   return new RinghookError(
     'RINGHOOK_HANDLER_INVALID',
@@ -152,7 +155,8 @@ function handlerInvalid(key: string): RinghookError {
 /** The name that takes the fewest single-character edits, if that is few enough to be a slip. */
 export function nearest(word: string, names: readonly string[]): string | undefined {
   let best: string | undefined
-  let fewest = Math.min(4, Math.ceil(word.length / 3))
+  // Two letters in each other's place count as two edits.
+  let fewest = word.length < 5 ? 2 : Math.max(3, Math.min(4, Math.ceil(word.length / 3)))
   for (const name of names) {
     const edits = editDistance(word, name)
     if (edits < fewest) [best, fewest] = [name, edits]

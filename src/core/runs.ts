@@ -1,225 +1,156 @@
 import { randomUUID } from 'node:crypto'
-import type { Claim, HeldClaim, IdempotencyStore } from '../stores/store.ts'
+import type { HeldClaim } from '../stores/store.ts'
 import { type Answer, answerFor, duplicate, handled } from './answers.ts'
-import type { Clock } from './clock.ts'
-import { leaseLost, RunContext } from './context.ts'
+import { type ClaimSettings, Claims, type TimedClaim } from './claims.ts'
+import { leaseTaken, RunContext } from './context.ts'
 import type { Delivery, RoutedEvent } from './delivery.ts'
 import { isPermanentFailure, RinghookError } from './errors.ts'
 import { fingerprintOf } from './idempotency.ts'
-import { type Lease, LeaseKeeper } from './lease.ts'
+import { LeaseKeeper } from './lease.ts'
+import { type Run, Running } from './running.ts'
 
 /** What the runs of a receiver have in common. */
-export interface RunSettings {
-  readonly store: IdempotencyStore
-  readonly clock: Clock
-  readonly leaseMs: number
+export interface RunSettings extends ClaimSettings {
   readonly retentionMs: number
-  readonly onStoreError: 'reject' | 'process'
 }
-
-/** One handler that runs in this process. */
-interface Run extends Lease {
-  readonly waiting: (() => void)[]
-  /** Whether the handler has ended. The store may still have to be told. */
-  hasEnded: boolean
-}
-
-/** How long a repeat waits for the delivery that runs already. */
-const turnMs = 2_000
 
 /**
- * Runs handlers, each under a claim of the store: claim, wait for a run that is under way, renew
- * the lease while the handler runs, then mark the event as finished or give it back.
+ * Runs handlers, each under a claim of the store: claim, renew the lease while the handler runs,
+ * then mark the event as finished or give it back.
  */
 export class Runs {
   readonly #settings: RunSettings
+  readonly #running: Running
+  readonly #claims: Claims
   readonly #leases: LeaseKeeper
-  readonly #running = new Map<string, Run>()
-  /** Owners are this and a number: unlike those of any other process, and of any other delivery. */
-  readonly #ownerPrefix = `${randomUUID()}.`
-  #owners = 0
+  #isClosing = false
 
   constructor(settings: RunSettings) {
     this.#settings = settings
+    this.#running = new Running(settings.clock)
+    this.#claims = new Claims(settings, this.#running)
     this.#leases = new LeaseKeeper(settings)
   }
 
   /** Runs the event's handler, unless it has finished before. Never rejects. */
   async run(delivery: Delivery, routed: RoutedEvent): Promise<Answer> {
     delivery.phase = 'claim'
-    const owner = `${this.#ownerPrefix}${this.#owners++}`
     const fingerprint = fingerprintOf(routed.rawBody)
-    let claimedAtMs = 0
-    const claimOnce = () => {
-      // Before the store is asked: the lease may count from then.
-      claimedAtMs = this.#settings.clock.now()
-      return this.#claim(routed.key, owner, fingerprint)
-    }
-    let claim: Claim
+    let timed: TimedClaim
     try {
-      claim = await claimOnce()
-      if (claim.state === 'in_flight') {
-        claim = await this.#awaitTurn(delivery, routed.key, claim, claimOnce)
-      }
+      timed = await this.#claims.claim(delivery, routed.key, fingerprint)
     } catch (error) {
       // Not once the store has said that the event runs: the handler would run beside itself.
-      const isFree = delivery.phase === 'claim' && !this.#runsHere(routed.key)
+      const isFree = delivery.phase === 'claim' && this.#running.get(routed.key) === undefined
       if (this.#settings.onStoreError === 'process' && isFree && !delivery.answered) {
-        return this.#runUnclaimed(delivery, routed, owner)
+        return await this.#runUnclaimed(delivery, routed)
       }
       return answerFor('RINGHOOK_STORE_UNAVAILABLE', { error })
     }
+    const { claim } = timed
     switch (claim.state) {
       case 'completed':
         return claim.fingerprint === fingerprint ? duplicate : { ...duplicate, bodyChanged: true }
       case 'in_flight':
         return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
       case 'claimed':
-        return await this.#runClaimed(delivery, routed, claim, claimedAtMs)
+        return await this.#runClaimed(delivery, routed, claim, timed.askedAtMs)
       default:
         return answerFor('RINGHOOK_STORE_UNAVAILABLE', { error: strangeClaim() })
     }
   }
 
+  /** Begins no handler any more. Those that run go on. */
+  close(): void {
+    this.#isClosing = true
+  }
+
   /** Tells every running handler that the process is about to end. */
   abortAll(reason: RinghookError): void {
-    for (const run of this.#running.values()) run.context.abort(reason)
-  }
-
-  /** Claims, and once more if that fails: the claim may stand although its reply was lost. */
-  async #claim(key: string, owner: string, fingerprint: string): Promise<Claim> {
-    const { store, leaseMs } = this.#settings
-    const options = { owner, leaseMs, fingerprint }
-    try {
-      return await store.claim(key, options)
-    } catch {
-      return await store.claim(key, options)
-    }
-  }
-
-  /** Waits until the run under way has ended, and claims then: it may have failed. */
-  async #awaitTurn(
-    delivery: Delivery,
-    key: string,
-    inFlight: Claim,
-    claimOnce: () => Promise<Claim>,
-  ): Promise<Claim> {
-    const { clock } = this.#settings
-    delivery.phase = 'turn'
-    const giveUpAt = Math.min(clock.now() + turnMs, delivery.deadlineMs)
-    let claim = inFlight
-    for (let pollMs = 25; claim.state === 'in_flight'; pollMs *= 2) {
-      delivery.result = answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
-      const leftMs = giveUpAt - clock.now()
-      if (leftMs <= 0) break
-      // A run in this process says when it ends; for one elsewhere the store has to be asked.
-      const isHere = this.#running.has(key)
-      await this.#pause(key, isHere ? leftMs : Math.min(pollMs, leftMs, 250))
-      if (delivery.answered) break
-      claim = await claimOnce()
-    }
-    return claim
-  }
-
-  #pause(key: string, pauseMs: number): Promise<void> {
-    const { clock } = this.#settings
-    return new Promise((resolve) => {
-      const timer = clock.setTimeout(resolve, pauseMs)
-      this.#running.get(key)?.waiting.push(() => {
-        clock.clearTimeout(timer)
-        resolve()
-      })
-    })
+    this.#running.abortAll(reason)
   }
 
   async #runClaimed(
     delivery: Delivery,
     routed: RoutedEvent,
     claim: HeldClaim,
-    claimedAtMs: number,
+    askedAtMs: number,
   ): Promise<Answer> {
-    const { clock, leaseMs } = this.#settings
-    if (delivery.answered || clock.now() >= claimedAtMs + leaseMs) {
-      // The store was slower than the deadline: the sender was told to come again. Or slower than
-      // the lease: another delivery may have taken over by now.
-      await this.#release(claim)
-      return answerFor('RINGHOOK_STORE_UNAVAILABLE')
+    const reason = this.#reasonNotToRun(delivery, claim, askedAtMs)
+    if (reason !== undefined) {
+      await this.#claims.release(claim)
+      return reason
     }
-    if (this.#runsHere(claim.key)) {
-      // A run that lost its claim and did not stop, or one without a claim (`onStoreError`).
-      await this.#release(claim)
-      return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: leaseMs })
-    }
-    delivery.phase = 'handler'
     delivery.attempt = claim.attempt
     delivery.fence = claim.fence
-    const context = this.#contextOf(delivery, routed, claim)
-    const run = this.#begin(claim, context, claimedAtMs)
-    this.#leases.keep(run, claimedAtMs)
+    const run = this.#begin(delivery, routed, claim, askedAtMs)
+    this.#leases.keep(run, askedAtMs)
+    let answer: Answer
     try {
-      await routed.handler(routed.event, context)
+      await routed.handler(routed.event, run.context)
+      run.hasEnded = true
+      answer = run.context.completed ? handled : await this.#mark(delivery, run, handled)
     } catch (error) {
       run.hasEnded = true
-      const answer = isPermanentFailure(error)
+      answer = isPermanentFailure(error)
         ? await this.#mark(delivery, run, answerFor('RINGHOOK_PERMANENT_FAILURE', { error }))
         : await this.#giveBack(delivery, run, error)
-      this.#end(run)
-      return answer
     }
-    run.hasEnded = true
-    const answer = context.completed ? handled : await this.#mark(delivery, run, handled)
-    this.#end(run)
+    this.#leases.drop(run)
+    this.#running.end(run)
     return answer
   }
 
-  async #runUnclaimed(delivery: Delivery, routed: RoutedEvent, owner: string): Promise<Answer> {
-    delivery.phase = 'handler'
+  /** A claim that came too late, or at the wrong moment, is given back. */
+  #reasonNotToRun(delivery: Delivery, claim: HeldClaim, askedAtMs: number): Answer | undefined {
+    const { clock, leaseMs } = this.#settings
+    if (this.#isClosing) return answerFor('RINGHOOK_SHUTTING_DOWN')
+    // The store was slower than the deadline: the sender was told to come again. Or slower than the
+    // lease: another delivery may have taken over by now.
+    if (delivery.answered || clock.now() >= askedAtMs + leaseMs) {
+      return answerFor('RINGHOOK_STORE_UNAVAILABLE')
+    }
+    // It began here while the store was asked.
+    if (this.#running.get(claim.key) === undefined) return undefined
+    return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: leaseMs })
+  }
+
+  /** The store is down and the user would rather run twice than not at all. */
+  async #runUnclaimed(delivery: Delivery, routed: RoutedEvent): Promise<Answer> {
+    if (this.#isClosing) return answerFor('RINGHOOK_SHUTTING_DOWN')
+    const owner = randomUUID()
     const claim: HeldClaim = { state: 'claimed', key: routed.key, owner, fence: 0, attempt: 1 }
-    const context = this.#contextOf(delivery, routed, claim)
-    const run = this.#begin(claim, context, this.#settings.clock.now())
+    const run = this.#begin(delivery, routed, claim, this.#settings.clock.now())
+    let answer: Answer
     try {
-      await routed.handler(routed.event, context)
-      return { ...handled, undeduplicated: true }
+      await routed.handler(routed.event, run.context)
+      answer = { ...handled, undeduplicated: true }
     } catch (error) {
       const code = isPermanentFailure(error)
         ? 'RINGHOOK_PERMANENT_FAILURE'
         : 'RINGHOOK_HANDLER_FAILED'
-      return answerFor(code, { error, undeduplicated: true })
-    } finally {
-      this.#end(run)
+      answer = answerFor(code, { error, undeduplicated: true })
     }
+    this.#running.end(run)
+    return answer
   }
 
-  #contextOf(delivery: Delivery, { rawBody }: RoutedEvent, claim: HeldClaim): RunContext {
+  #begin(delivery: Delivery, { rawBody }: RoutedEvent, claim: HeldClaim, askedAtMs: number): Run {
+    const { store, retentionMs, leaseMs } = this.#settings
     const { request, receivedAtMs, deadlineMs } = delivery
     const facts = { claim, rawBody, headers: request.headers, receivedAtMs, deadlineMs }
-    return new RunContext(facts, this.#settings.store, this.#settings.retentionMs)
-  }
-
-  #begin(claim: HeldClaim, context: RunContext, claimedAtMs: number): Run {
     const run: Run = {
       claim,
-      context,
-      waiting: [],
-      endsAt: claimedAtMs + this.#settings.leaseMs,
+      context: new RunContext(facts, store, retentionMs),
+      endsAt: askedAtMs + leaseMs,
       renewal: undefined,
       isRenewing: false,
       hasEnded: false,
+      waiting: undefined,
     }
-    this.#running.set(claim.key, run)
+    this.#running.begin(run)
+    delivery.phase = 'handler'
     return run
-  }
-
-  /** Whether the event's handler runs in this process, whatever the store knows of it. */
-  #runsHere(key: string): boolean {
-    return this.#running.get(key)?.hasEnded === false
-  }
-
-  #end(run: Run): void {
-    this.#leases.drop(run)
-    // Not if another delivery took the event over in the meantime.
-    if (this.#running.get(run.claim.key) === run) this.#running.delete(run.claim.key)
-    for (const wake of run.waiting) wake()
   }
 
   /**
@@ -235,7 +166,7 @@ export class Runs {
     for (let pauseMs = 25; ; pauseMs = Math.min(2 * pauseMs, 1_000)) {
       try {
         const isMarked = await store.complete(run.claim, { retentionMs })
-        return isMarked ? answer : { ...answer, unmarked: true, error: leaseLost() }
+        return isMarked ? answer : { ...answer, unmarked: true, error: leaseTaken() }
       } catch (error) {
         const leftMs = giveUpAt - clock.now()
         if (leftMs <= 0) return { ...answer, unmarked: true, error }
@@ -251,16 +182,8 @@ export class Runs {
   async #giveBack(delivery: Delivery, run: Run, error: unknown): Promise<Answer> {
     delivery.phase = 'release'
     delivery.result = answerFor('RINGHOOK_HANDLER_FAILED', { error })
-    await this.#release(run.claim)
+    await this.#claims.release(run.claim)
     return delivery.result
-  }
-
-  async #release(claim: HeldClaim): Promise<void> {
-    try {
-      await this.#settings.store.release(claim)
-    } catch {
-      // The lease runs out by itself; until then a repeat is answered 503 with the time left.
-    }
   }
 }
 

@@ -51,6 +51,12 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
   const limits = checkLimits(provider, options)
   const clock = options.clock ?? systemClock
   const report = outcomeReporter(clock, options.logger, options.onOutcome)
+  const on = options.on ?? {}
+  if (Object.keys(on).length === 0) {
+    report.logger.warn(
+      `ringhook ${provider.name}: on holds no handler, so every event is answered 200 and dropped. Add one, such as on: { '*': (event) => … }.`,
+    )
+  }
   return {
     ...limits,
     clock,
@@ -59,7 +65,7 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
     keysFor: checkSecret(provider, options.secret),
     verifier: provider.signature === false ? undefined : signatureVerifier(provider.signature),
     hasUrlToken: checkUrlToken(options),
-    routeOf: compileRoutes(provider, options.on ?? {}, options.events ?? {}),
+    routeOf: compileRoutes(provider, on, options.events ?? {}),
     invalidEvents: checkChoice(
       options,
       'invalidEvents',

@@ -9,6 +9,8 @@ const maxSignatures = 16
 export interface SignatureVerifier {
   /** Whether `body` was signed with one of `keys`. Never throws, whatever the headers hold. */
   verify(headers: RequestHeaders, body: Uint8Array, keys: readonly KeyObject[]): boolean
+  /** Why the headers of a delivery did not verify, for the log: never what was sent. */
+  explain(headers: RequestHeaders): string
 }
 
 /**
@@ -49,7 +51,7 @@ export function signatureVerifier(scheme: SignatureScheme): SignatureVerifier {
       if (typeof value !== 'string') return false
       const presented = presentedDigests(value)
       if (presented.length === 0) return false
-      const before = signedPrefix?.(headers)
+      const before = signedPrefix === undefined ? undefined : textBefore(signedPrefix, headers)
       if (signedPrefix !== undefined && before === undefined) return false
       // Stops at the first match: that tells a sender which of its own secrets it used, and an
       // attacker, who can match none, nothing.
@@ -61,6 +63,30 @@ export function signatureVerifier(scheme: SignatureScheme): SignatureVerifier {
         })
       })
     },
+    explain(headers) {
+      const value = headers[header]
+      if (value === undefined) return `it has no ${header} header`
+      if (typeof value !== 'string' || presentedDigests(value).length === 0) {
+        const form = encoding === 'hex' ? '64 lower-case hex digits' : '44 characters of base64'
+        return `its ${header} header is not of the form ${prefix}<${form}>`
+      }
+      if (signedPrefix !== undefined && textBefore(signedPrefix, headers) === undefined) {
+        return 'another header that the signature covers is missing or malformed'
+      }
+      return 'its signature matches no secret. If the provider sent it: is the secret that of this endpoint, and does anything change the body on its way?'
+    },
+  }
+}
+
+/** What the provider's own function makes of headers that anybody can send. */
+function textBefore(
+  signedPrefix: NonNullable<SignatureScheme['signedPrefix']>,
+  headers: RequestHeaders,
+): string | undefined {
+  try {
+    return signedPrefix(headers)
+  } catch {
+    return undefined
   }
 }
 

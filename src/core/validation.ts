@@ -1,5 +1,8 @@
+import { types } from 'node:util'
 import type { EventSchema, RawSchemaIssue } from '../providers/provider.ts'
 import { type Answer, answerFor } from './answers.ts'
+import { RinghookError } from './errors.ts'
+import type { WebhookEvent } from './event.ts'
 import type { SchemaIssue } from './outcome.ts'
 
 /** Data that its schema accepted, or the answer to data that it did not. */
@@ -17,6 +20,7 @@ export function validateData(
   let result: ReturnType<EventSchema['safeParse']>
   try {
     result = schema.safeParse(data)
+    refusePromise('safeParse', result)
   } catch (error) {
     // A transform that throws, or an asynchronous refinement: the user's code, not the sender's.
     return { valid: false, answer: answerFor('RINGHOOK_HANDLER_FAILED', { error }) }
@@ -25,6 +29,35 @@ export function validateData(
   const issues = result.error.issues.slice(0, 10).map(describeIssue)
   const status = invalidEvents === 'acknowledge' ? 200 : 422
   return { valid: false, answer: answerFor('RINGHOOK_EVENT_INVALID', { status, issues }) }
+}
+
+/** Gives an event the id that the user's own function makes. */
+export function identify<Event extends WebhookEvent>(
+  event: Event,
+  body: Uint8Array,
+  ownId: (event: WebhookEvent, rawBody: Uint8Array) => string,
+): Event | Answer {
+  try {
+    const id: unknown = ownId(event, body)
+    refusePromise('eventId', id)
+    if (typeof id === 'string' && id !== '') return { ...event, id }
+    throw new RinghookError(
+      'RINGHOOK_OPTION_INVALID',
+      'eventId gave something that is no string, or an empty one. Return a string that repeats of the event have in common.',
+    )
+  } catch (error) {
+    return answerFor('RINGHOOK_HANDLER_FAILED', { error })
+  }
+}
+
+/** Its rejection, which nobody waits for, must not end the process. */
+function refusePromise(name: string, result: unknown): void {
+  if (!types.isPromise(result)) return
+  result.catch(() => {})
+  throw new RinghookError(
+    'RINGHOOK_OPTION_INVALID',
+    `${name} gave a promise. It has to answer at once: leave out what is asynchronous in it.`,
+  )
 }
 
 /** Says where and which kind, but never what was sent: a key of a free-form object may be a phone number. */

@@ -1,5 +1,5 @@
-import { RinghookError } from '../core/errors.ts'
 import type { RequestHeaders } from '../core/http.ts'
+import { checkDefinition, invalid } from './checks.ts'
 
 /** An object as `JSON.parse` gives it. */
 export type JsonObject = { readonly [key: string]: unknown }
@@ -154,42 +154,14 @@ export function defineProvider<
   const Events extends EventDefinitions,
   const Signature extends SignatureScheme | false,
 >(definition: ProviderDefinition<Name, Events, Signature>): Provider<Name, Events, Signature> {
-  if (!/^[a-z][a-z0-9-]{0,62}$/.test(definition.name)) {
-    throw invalid('its name is not made of lower-case letters, digits and hyphens')
-  }
-  checkSignature(definition.signature)
-  checkDelivery(definition.delivery)
+  checkDefinition(definition)
   return Object.freeze({
-    read: readEnvelope,
-    renew: renewBody,
-    defaults: {},
     ...definition,
+    read: definition.read ?? readEnvelope,
+    renew: definition.renew ?? renewBody,
+    defaults: definition.defaults ?? {},
     canonicalNames: namesOf(definition.events),
   })
-}
-
-function checkSignature(signature: SignatureScheme | false): void {
-  if (signature === false) return
-  if (!/^[a-z0-9-]+$/.test(signature.header)) {
-    throw invalid('the name of its signature header is not in lower case')
-  }
-  if (signature.encoding !== 'hex' && signature.encoding !== 'base64') {
-    throw invalid('the encoding of its signature is neither "hex" nor "base64"')
-  }
-  if (signature.separator !== undefined && !/^[ ,;]$/.test(signature.separator)) {
-    throw invalid('the separator of its signatures is not one space, comma or semicolon')
-  }
-}
-
-function checkDelivery({ retryDelaysMs }: DeliveryPolicy): void {
-  if (
-    retryDelaysMs[0] !== 0 ||
-    !retryDelaysMs.every((delay) => Number.isFinite(delay) && delay >= 0)
-  ) {
-    throw invalid(
-      'delivery.retryDelaysMs does not start with 0 and go on with waits in milliseconds',
-    )
-  }
 }
 
 function namesOf(events: EventDefinitions): ReadonlyMap<string, string> {
@@ -203,13 +175,6 @@ function namesOf(events: EventDefinitions): ReadonlyMap<string, string> {
     }
   }
   return names
-}
-
-function invalid(cause: string): RinghookError {
-  return new RinghookError(
-    'RINGHOOK_PROVIDER_INVALID',
-    `This provider cannot be used: ${cause}. Correct its definition.`,
-  )
 }
 
 function readEnvelope(body: JsonObject): Envelope {

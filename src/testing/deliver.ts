@@ -4,10 +4,12 @@ import type { DeliveryRequest } from '../core/http.ts'
 import type { Outcome, OutcomeName } from '../core/outcome.ts'
 import { type Receiver, settingsOf } from '../core/receiver.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
+import { refuseUnknown } from './options.ts'
 import {
   type OverridesFor,
   type RequestOptions,
   requestFor,
+  requestOptions,
   type Sendable,
   type SignedRequest,
 } from './request.ts'
@@ -39,7 +41,7 @@ export interface Delivered {
  * clock, and waits for the handler: also for one that goes on after its answer. A
  * {@link SignedRequest} is delivered as it is, so delivering it twice is a retry.
  *
- * @throws {RinghookError} RINGHOOK_FIXTURE_INVALID
+ * @throws {RinghookError} RINGHOOK_FIXTURE_INVALID, RINGHOOK_OPTION_INVALID
  * @example
  * ```ts
  * import { createReceiver, krosai } from 'ringhook'
@@ -60,6 +62,7 @@ export async function deliver<P extends Provider, const Sent extends Sendable<P>
   sent: Sent,
   options?: DeliverOptions & OverridesFor<P, Sent>,
 ): Promise<Delivered> {
+  refuseUnknown(options, [...requestOptions, 'url', 'remoteAddress', 'duplicate'])
   const { url = '/', remoteAddress = '127.0.0.1', duplicate = 0 } = options ?? {}
   const signed = isSignedRequest(sent) ? sent : await signFor(receiver, sent, options ?? {})
   const { method, headers, rawBody } = signed
@@ -78,7 +81,8 @@ export async function deliver<P extends Provider, const Sent extends Sendable<P>
   return { ...(first as Delivered), duplicates: copies }
 }
 
-async function signFor(
+/** Signs with the receiver's own secret and stamps by its clock. */
+export async function signFor(
   receiver: Receiver,
   sent: string | JsonObject | Uint8Array,
   options: DeliverOptions & { readonly overrides?: JsonObject },
@@ -103,7 +107,8 @@ async function deliverOne(receiver: Receiver, request: DeliveryRequest): Promise
   }
 }
 
-function isSignedRequest(sent: unknown): sent is SignedRequest {
+/** Whether it is to be sent as it is. */
+export function isSignedRequest(sent: unknown): sent is SignedRequest {
   return types.isUint8Array((sent as { readonly rawBody?: unknown } | undefined)?.rawBody)
 }
 

@@ -17,7 +17,7 @@ export type Fixture<P extends Provider, Name extends SentName<P>> = JsonObject &
 
 /** What to change in a fixture: any field at any depth, and fields of your own. */
 export type FixtureOverrides<P extends Provider, Name extends SentName<P>> = {
-  readonly data?: DeepPartial<EventData<P, Name>> & JsonObject
+  readonly data?: DeepPartial<EventData<P, Name>>
   readonly [field: string]: unknown
 }
 

@@ -6,6 +6,7 @@ import type { SentName } from '../core/event.ts'
 import { signatureOf, signingKey } from '../core/signature.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
 import { buildBody, type FixtureOverrides } from './fixture.ts'
+import { refuseUnknown } from './options.ts'
 
 /**
  * A delivery as it goes over the wire. Fits `fetch(url, request)`,
@@ -48,8 +49,8 @@ export type Sendable<P extends Provider> = SentName<P> | JsonObject | Uint8Array
  * - An object, such as `fixture` gives: this event, with the time now where it has a `timestamp`.
  * - Bytes: exactly these.
  *
- * @throws {RinghookError} RINGHOOK_FIXTURE_INVALID, or RINGHOOK_SECRET_MISSING for a provider that
- * signs.
+ * @throws {RinghookError} RINGHOOK_FIXTURE_INVALID, RINGHOOK_OPTION_INVALID, or
+ * RINGHOOK_SECRET_MISSING for a provider that signs.
  * @example
  * ```ts
  * import { krosai } from 'ringhook'
@@ -65,6 +66,7 @@ export function signedRequest<P extends Provider, const Sent extends Sendable<P>
   options?: RequestOptions & { readonly secret?: string } & OverridesFor<P, Sent>,
 ): SignedRequest {
   const { signature } = provider
+  refuseUnknown(options, [...requestOptions, 'secret'])
   const secret = options?.secret
   if (signature === false) return requestFor(provider, sent, undefined, options ?? {})
   if (typeof secret !== 'string' || secret === '') {
@@ -79,6 +81,17 @@ export function signedRequest<P extends Provider, const Sent extends Sendable<P>
 /** Overrides go with an event's name only: whoever gives a body has it in hand. */
 export type OverridesFor<P extends Provider, Sent> =
   Sent extends SentName<P> ? { readonly overrides?: FixtureOverrides<P, Sent> } : unknown
+
+/** The names of {@link RequestOptions}, and of the overrides that go with an event's name. */
+export const requestOptions: readonly string[] = [
+  'headers',
+  'forge',
+  'ageMs',
+  'truncate',
+  'tamper',
+  'clock',
+  'overrides',
+]
 
 /** Makes the request with a key that may come from a receiver. */
 export function requestFor(
@@ -117,17 +130,16 @@ function bytesOf(
   )
 }
 
-let lastStampMs = 0
+const lastStamps = new WeakMap<Clock, number>()
 
 /**
- * The time now, or one millisecond after the last: two events with equal payloads must differ in
- * their bytes, for providers whose event id is the hash of the body.
+ * The time now, or one millisecond after the last by this clock: two events with equal payloads must
+ * differ in their bytes, for providers whose event id is the hash of the body.
  */
 function timestampFor({ clock = systemClock, ageMs = 0 }: RequestOptions): Date {
-  const now = clock.now()
-  const isTaken = now <= lastStampMs && lastStampMs - now < 1_000
-  lastStampMs = isTaken ? lastStampMs + 1 : now
-  return new Date(lastStampMs - ageMs)
+  const stamp = Math.max(clock.now(), (lastStamps.get(clock) ?? 0) + 1)
+  lastStamps.set(clock, stamp)
+  return new Date(stamp - ageMs)
 }
 
 function damaged(signed: Buffer, { truncate, tamper }: RequestOptions): Buffer {

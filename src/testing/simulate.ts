@@ -1,13 +1,17 @@
-import { type Clock, systemClock } from '../core/clock.ts'
+import { systemClock } from '../core/clock.ts'
 import type { OutcomeName } from '../core/outcome.ts'
 import { type Receiver, settingsOf } from '../core/receiver.ts'
 import { signingKey } from '../core/signature.ts'
 import type { Provider } from '../providers/provider.ts'
+import { attemptReceiver, attemptUrl } from './attempt.ts'
+import { isSignedRequest, signFor } from './deliver.ts'
 import { type ManualClock, settle } from './manual-clock.ts'
+import { refuseUnknown } from './options.ts'
 import {
   type OverridesFor,
   type RequestOptions,
   requestFor,
+  requestOptions,
   type Sendable,
   type SignedRequest,
 } from './request.ts'
@@ -20,6 +24,10 @@ export interface SimulationOptions<P extends Provider> {
   readonly target: SimulationTarget<P> | (() => SimulationTarget<P>)
   /** To sign with, for a provider that signs. Not needed for a receiver. */
   readonly secret?: string
+  /** Path and query for a receiver, as in `/hooks?token=…`. Default: `/`. */
+  readonly url?: string
+  /** Where the connection to a receiver comes from. Default: a documented address, or `127.0.0.1`. */
+  readonly remoteAddress?: string
   /** How long the provider waits for an answer, in ms. Default: what its pages say, or 10 000 where they do not. */
   readonly timeoutMs?: number
   /** How many hooks send each event. Default: what its pages say, CallKaro 2, or 1. */
@@ -30,6 +38,16 @@ export interface SimulationOptions<P extends Provider> {
    */
   readonly patienceMs?: number
 }
+
+const simulationOptions = [
+  'target',
+  'secret',
+  'url',
+  'remoteAddress',
+  'timeoutMs',
+  'copies',
+  'patienceMs',
+]
 
 /** One attempt to deliver one event. */
 export interface Attempt {
@@ -109,7 +127,9 @@ export function simulateProvider<P extends Provider>(
   provider: P,
   options: SimulationOptions<P>,
 ): ProviderSimulation<P> {
+  refuseUnknown(options, simulationOptions)
   const { retryDelaysMs, disabledAfterFailures } = provider.delivery
+  const { url = '/', remoteAddress } = options
   const timeoutMs = options.timeoutMs ?? provider.delivery.timeoutMs ?? 10_000
   const copies = options.copies ?? provider.delivery.copies ?? 1
   const effects: Record<string, number> = {}
@@ -124,7 +144,11 @@ export function simulateProvider<P extends Provider>(
   }
 
   async function attemptOne(plan: Planned): Promise<void> {
-    const answer = await post(targetNow(), await plan.request(), timeoutMs)
+    const target = targetNow()
+    const request = await plan.request()
+    const answer = await (typeof target === 'string'
+      ? attemptUrl(target, request, timeoutMs)
+      : attemptReceiver(target, request, { url, remoteAddress, timeoutMs }))
     const { event, copy, attempt, atMs } = plan
     attempts.push({ event, copy, attempt, atMs, ...answer })
     if (answer.status !== undefined && answer.status >= 200 && answer.status < 300) {
@@ -138,10 +162,12 @@ export function simulateProvider<P extends Provider>(
 
   return {
     send(sent, sendOptions) {
+      refuseUnknown(sendOptions, requestOptions)
       const event = sentEvents++
       let signed: Promise<SignedRequest> | undefined
       // Signed when it is first sent, by the clock of then; every retry is the same bytes.
-      const request = () => (signed ??= sign(provider, targetNow(), sent, options, sendOptions))
+      const request = () =>
+        (signed ??= sign(provider, targetNow(), sent, options.secret, sendOptions))
       for (let copy = 1; copy <= copies; copy++) {
         planned.push({ event, copy, attempt: 1, atMs: 0, request })
       }
@@ -180,76 +206,17 @@ async function sign<P extends Provider>(
   provider: P,
   target: SimulationTarget<P>,
   sent: Sendable<P> | SignedRequest,
-  { secret }: SimulationOptions<P>,
+  secret: string | undefined,
   options: RequestOptions | undefined,
 ): Promise<SignedRequest> {
-  if (typeof sent === 'object' && 'rawBody' in sent && 'method' in sent)
-    return sent as SignedRequest
-  const settings = typeof target === 'string' ? undefined : settingsOf(target)
-  const keys =
-    secret !== undefined && provider.signature !== false
-      ? [signingKey(provider.signature, secret)]
-      : await settings?.keysFor({ method: 'POST', url: '/', headers: {}, body: undefined })
-  const clock = settings?.clock ?? systemClock
-  return requestFor(provider, sent as Sendable<P>, keys?.[0], { clock, ...options })
-}
-
-/** Sends once and waits for as long as the provider would. */
-async function post<P extends Provider>(
-  target: SimulationTarget<P>,
-  request: SignedRequest,
-  timeoutMs: number,
-): Promise<Pick<Attempt, 'status' | 'outcome'>> {
-  if (typeof target !== 'string') {
-    const clock = settingsOf(target)?.clock ?? systemClock
-    return withTimeout(clock, timeoutMs, target, request)
-  }
-  try {
-    const { method, headers, rawBody } = request
-    const signal = AbortSignal.timeout(timeoutMs)
-    const response = await fetch(target, {
-      method,
-      headers,
-      body: rawBody,
-      signal,
-      redirect: 'manual',
-    })
-    const outcome = outcomeIn(await response.text())
-    return { status: response.status, ...(outcome !== undefined && { outcome }) }
-  } catch {
-    return {}
-  }
-}
-
-function withTimeout<P extends Provider>(
-  clock: Clock,
-  timeoutMs: number,
-  target: Receiver<P>,
-  request: SignedRequest,
-): Promise<Pick<Attempt, 'status' | 'outcome'>> {
-  return new Promise((resolve) => {
-    const timer = clock.setTimeout(() => resolve({}), timeoutMs)
-    void target
-      .receive({
-        method: request.method,
-        url: '/',
-        headers: request.headers,
-        body: request.rawBody,
-        socket: { remoteAddress: target.provider.delivery.addresses?.[0] ?? '127.0.0.1' },
-      })
-      .then(({ status, outcome: { outcome } }) => {
-        clock.clearTimeout(timer)
-        resolve({ status, outcome })
-      })
-  })
-}
-
-function outcomeIn(body: string): OutcomeName | undefined {
-  try {
-    return JSON.parse(body).outcome
-  } catch {
-    return undefined
-  }
+  if (isSignedRequest(sent)) return sent
+  if (secret === undefined && typeof target !== 'string')
+    return signFor(target, sent, options ?? {})
+  const { signature } = provider
+  const key =
+    secret === undefined || signature === false ? undefined : signingKey(signature, secret)
+  const clock = manualClockOf(target) ?? systemClock
+  return requestFor(provider, sent, key, { clock, ...options })
 }
 
 function manualClockOf<P extends Provider>(target: SimulationTarget<P>): ManualClock | undefined {

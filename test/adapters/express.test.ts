@@ -1,11 +1,14 @@
+import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import express from 'express'
 import { createReceiver, krosai } from 'ringhook'
 import { krosaiWebhooks, webhooks } from 'ringhook/express'
+import { webhooks as fastifyWebhooks } from 'ringhook/fastify'
+import { webhooks as koaWebhooks } from 'ringhook/koa'
 import supertest from 'supertest'
 import { describe, expect, it, vi } from 'vitest'
 import { answer, completedCall, post, recordingLogger, secret } from '../helpers/deliveries.ts'
-import { gate } from '../helpers/endpoint.ts'
+import { codeOf, gate } from '../helpers/endpoint.ts'
 import { expressVersions, type Served, serveExpress } from '../helpers/frameworks.ts'
 
 type App = ReturnType<typeof express>
@@ -15,6 +18,36 @@ const keepBytes: Parameters<typeof express.json>[0] = {
     Object.assign(request, { rawBody: bytes })
   },
 }
+
+describe('webhooks()', () => {
+  it('refuses what is no receiver when it is mounted, in every framework', () => {
+    for (const mount of [webhooks, koaWebhooks, fastifyWebhooks]) {
+      for (const wrong of [undefined, null, { secret }, krosai]) {
+        expect(codeOf(() => mount(wrong as never))).toBe('RINGHOOK_RECEIVER_INVALID')
+      }
+    }
+  })
+
+  it('hands on what other middleware throws while the answer is written', async () => {
+    const receiver = createReceiver(krosai, { secret, logger: false })
+    const broken = new Error('from a middleware')
+    const request = Object.assign(Readable.from([]), { method: 'GET', url: '/', headers: {} })
+    const destroy = vi.fn()
+    const response = {
+      headersSent: false,
+      writeHead() {
+        throw broken
+      },
+      end() {},
+      destroy,
+    }
+    const next = vi.fn()
+    webhooks(receiver)(request, response, next)
+    await vi.waitFor(() => expect(next).toHaveBeenCalledExactlyOnceWith(broken))
+    webhooks(receiver)(request, response)
+    await vi.waitFor(() => expect(destroy).toHaveBeenCalledOnce())
+  })
+})
 
 describe.each(expressVersions)('krosaiWebhooks() on $name', ({ express: version }) => {
   /** Serves an app for one test. */

@@ -125,7 +125,11 @@ describe('a delivery that comes as a stream', () => {
     ['ends early', () => stream([bytes.subarray(0, 10)]), aborted],
     ['goes on for too long', () => stream([bytes, bytes]), aborted],
     ['was destroyed', () => stream([]).destroy(), aborted],
-    ['had an encoding set', () => stream([bytes]).setEncoding('utf8'), aborted],
+    [
+      'had an encoding set',
+      () => stream([bytes]).setEncoding('utf8'),
+      '500 rejected RINGHOOK_BODY_ALREADY_READ',
+    ],
   ])('and %s is answered %3$s', async (_, make, answer) => {
     const { receiver, runs, outcomes } = endpoint()
     expect(seen(await receiver.receive(post(bytes, { headers, body: make() })))).toBe(answer)
@@ -186,7 +190,9 @@ describe('a body that a parser took', () => {
     const reply = await receiver.receive({ ...post(event()), body: undefined })
     expect(seen(reply)).toBe('500 rejected RINGHOOK_BODY_ALREADY_READ')
     expect(lines).toEqual([
-      expect.stringMatching(/^error .*mount ringhook before the parser, or .*rawBody/),
+      expect.stringMatching(
+        /^error .*mount ringhook before the parser.*, or, on Express, .*rawBody/,
+      ),
     ])
   })
 })

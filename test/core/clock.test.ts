@@ -55,6 +55,49 @@ describe('DelayQueue', () => {
     ])
   })
 
+  it('calls back once what adds itself again, also while the clock goes on', () => {
+    let fire = () => {}
+    let now = 0
+    // Every look at it takes a millisecond.
+    const clock = {
+      now: () => now++,
+      setTimeout: (callback: () => void) => {
+        fire = callback
+      },
+      clearTimeout() {},
+    }
+    const queue = new DelayQueue(clock, 1_000)
+    let calls = 0
+    const repeat = () => {
+      if (++calls > 1_000) throw new Error('called back again and again')
+      queue.add(clock.now(), repeat)
+    }
+    for (let index = 0; index < 50; index++) queue.add(0, repeat)
+    now = 1_000
+    fire()
+    expect(calls).toBe(50)
+  })
+
+  it('does not call back what an earlier callback cancelled', () => {
+    let fire = () => {}
+    const clock = {
+      now: () => 1_000,
+      setTimeout: (callback: () => void) => {
+        fire = callback
+      },
+      clearTimeout() {},
+    }
+    const queue = new DelayQueue(clock, 1_000)
+    const called: string[] = []
+    queue.add(0, () => {
+      called.push('first')
+      second.cancel()
+    })
+    const second = queue.add(0, () => called.push('second'))
+    fire()
+    expect(called).toEqual(['first'])
+  })
+
   it('goes on after a callback that throws', () => {
     let fire = () => {}
     let now = 0
@@ -128,10 +171,14 @@ describe('DelayQueue', () => {
 })
 
 describe('systemClock', () => {
-  it('tells the time of the machine, and its timers do not keep the process alive', () => {
+  it('tells the time of the machine, and its timers keep the process alive, but those of queues do not', () => {
+    const setTimeout = vi.spyOn(systemClock, 'setTimeout')
     const timer = systemClock.setTimeout(() => {}, 60_000) as NodeJS.Timeout
-    expect(timer.hasRef()).toBe(false)
+    new DelayQueue(systemClock, 60_000).add(Date.now(), () => {}).cancel()
+    const [ofItself, ofQueue] = setTimeout.mock.results.map(({ value }) => value as NodeJS.Timeout)
+    expect([ofItself?.hasRef(), ofQueue?.hasRef()]).toEqual([true, false])
     systemClock.clearTimeout(timer)
+    setTimeout.mockRestore()
     const before = Date.now()
     const now = systemClock.now()
     expect(now >= before && now <= Date.now()).toBe(true)

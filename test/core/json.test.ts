@@ -18,6 +18,21 @@ function nested(levels: number, open = '[', close = ']'): Buffer {
 
 describe('the body of a delivery', () => {
   it.each([
+    ['as it is', '"__proto__"'],
+    ['with an escape', '"\\u005f_proto__"'],
+    [
+      'with every letter escaped',
+      '"\\u005F\\u005f\\u0070\\u0072\\u006f\\u0074\\u006f\\u005f\\u005f"',
+    ],
+  ])('loses keys that would change a prototype, at any depth, written %s', (_, key) => {
+    const text = `{"a":{"b":[{${key}:{"admin":true},"c":1}]},${key}:{"admin":true}}`
+    const value = parseJsonObject(Buffer.from(text))
+    expect(value).toEqual({ a: { b: [{ c: 1 }] } })
+    expect(JSON.stringify(value)).not.toContain('admin')
+    expect(Object.assign({}, value)).not.toHaveProperty('admin')
+  })
+
+  it.each([
     ['a byte that is never in UTF-8', [0xff]],
     ['a continuation without a start', [0x80]],
     ['a start without its continuation', [0xc3]],

@@ -268,7 +268,7 @@ describe('the receiver', () => {
     }
   })
 
-  it('answers a provider that cannot read a body, or its headers, with 500', async () => {
+  it('answers a provider that cannot read a body with 500, and one that cannot read its headers with 401', async () => {
     const acme = defineProvider({
       name: 'acme',
       signature: {
@@ -298,13 +298,50 @@ describe('the receiver', () => {
     })
     const body = Buffer.from('{}')
     const value = sign(body).slice('sha256='.length)
-    for (const headers of [{ 'x-acme': value }, { 'x-acme': value, 'x-t': '' }]) {
-      const reply = await receiver.receive(post(body, { headers }))
-      expect(seen(reply)).toBe('500 failed RINGHOOK_INTERNAL_ERROR')
+    for (const [headers, answer] of [
+      [{ 'x-acme': value }, '401 rejected RINGHOOK_NOT_AUTHENTIC'],
+      [{ 'x-acme': value, 'x-t': '' }, '500 failed RINGHOOK_INTERNAL_ERROR'],
+      [{ 'x-acme': value, 'x-t': '' }, '500 failed RINGHOOK_INTERNAL_ERROR'],
+    ] as const) {
+      expect(seen(await receiver.receive(post(body, { headers })))).toBe(answer)
     }
-    // Anybody can send these, so they must not be able to fill the log.
     expect(lines).toHaveLength(1)
     expect(lines.join()).not.toContain('555')
+  })
+
+  it('answers an eventId or a schema that gives a promise with 500, and nothing else comes of it', async () => {
+    const later = () => Promise.reject(new Error('boo'))
+    const { deliver, outcomes } = endpoint({ eventId: later as never })
+    expect(seen(await deliver())).toBe('500 failed RINGHOOK_HANDLER_FAILED')
+    expect(String(outcomes[0]?.error)).toContain('eventId gave a promise')
+    const schema = endpoint({ events: { 'call.ringing': { safeParse: later } } as never })
+    expect(seen(await schema.deliver())).toBe('500 failed RINGHOOK_HANDLER_FAILED')
+    expect(String(schema.outcomes[0]?.error)).toContain('safeParse gave a promise')
+  })
+
+  it('says in the log and to onOutcome why a delivery is not authentic, and to the sender nothing', async () => {
+    const unsigned = { 'x-webhook-signature': undefined }
+    const { deliver, outcomes, lines } = endpoint()
+    await deliver(event(), { headers: unsigned })
+    await deliver(event(), { headers: { 'x-webhook-signature': 'md5=555' } })
+    const replies = [await deliver(event(), { headers: { 'x-webhook-signature': sign('other') } })]
+    expect(outcomes.map(({ reason }) => reason)).toEqual([
+      'it has no x-webhook-signature header',
+      'its x-webhook-signature header is not of the form sha256=<64 lower-case hex digits>',
+      expect.stringContaining('matches no secret'),
+    ])
+    expect(lines).toEqual([expect.stringContaining('it has no x-webhook-signature header')])
+    expect(replies[0]?.body).toBe('{"outcome":"rejected","code":"RINGHOOK_NOT_AUTHENTIC"}')
+  })
+
+  it('refuses to be closed with a time that is none', async () => {
+    const { receiver } = endpoint()
+    for (const drainMs of [Number.NaN, -1, 'soon' as never]) {
+      await expect(receiver.close({ drainMs })).rejects.toMatchObject({
+        code: 'RINGHOOK_OPTION_INVALID',
+      })
+    }
+    expect(seen(await endpoint().deliver())).toBe('200 handled')
   })
 
   it('answers a body that is neither bytes nor a stream at once', async () => {

@@ -219,7 +219,8 @@ describe('logger', () => {
     const headers = { 'x-webhook-signature': 'forged' }
     await build(krosai, { secret, logger: false }).receive(post(event(), { headers }))
     expect(spies.flatMap(({ mock }) => mock.calls)).toEqual([])
-    await build(krosai, { secret }).receive(post(event(), { headers }))
+    const on = { '*': () => {} }
+    await build(krosai, { secret, on }).receive(post(event(), { headers }))
     expect(spies.map(({ mock }) => mock.calls.length)).toEqual([0, 0, 0, 1, 0])
   })
 })

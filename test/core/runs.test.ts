@@ -1,8 +1,9 @@
 import { types } from 'node:util'
 import { memoryStore, PermanentFailure, RinghookError } from 'ringhook'
 import { describe, expect, it, vi } from 'vitest'
+import { type Run, Running } from '../../src/core/running.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
-import { endpoint, event, seen, start } from '../helpers/endpoint.ts'
+import { endpoint, event, gate, seen, start } from '../helpers/endpoint.ts'
 
 const failed = '500 failed RINGHOOK_HANDLER_FAILED'
 
@@ -307,8 +308,59 @@ describe('a delivery', () => {
     void deliver()
     await clock.advance(61_000)
     expect(runs[0]?.context.signal.aborted).toBe(true)
-    expect(seen(await deliver())).toBe('503 in_flight RINGHOOK_IN_FLIGHT retry-after 30')
+    const repeat = deliver()
+    await clock.advance(2_000)
+    expect(seen(await repeat)).toBe('503 in_flight RINGHOOK_IN_FLIGHT retry-after 30')
     expect(runs).toHaveLength(1)
+  })
+
+  it('is finished by a handler that ended after its lease, although a repeat came in between', async () => {
+    const clock = manualClock(start)
+    const memory = memoryStore({ clock })
+    const store = { ...bound(memory), extend: () => Promise.reject(new Error('away')) }
+    const { deliver, runs } = endpoint({ clock, store, handle: () => clock.sleep(50_000) })
+    void deliver()
+    await clock.advance(40_000)
+    const repeat = deliver()
+    await clock.advance(2_000)
+    expect(seen(await repeat)).toBe('503 in_flight RINGHOOK_IN_FLIGHT retry-after 30')
+    await clock.advance(10_000)
+    expect(seen(await deliver())).toBe('200 duplicate')
+    expect(runs).toHaveLength(1)
+  })
+
+  it('is not begun once the receiver is closed, however slow the store was', async () => {
+    const clock = manualClock(start)
+    const memory = memoryStore({ clock })
+    const slow = gate()
+    const store = {
+      ...bound(memory),
+      claim: async (...values: Parameters<typeof memory.claim>) => {
+        await slow.opened
+        return memory.claim(...values)
+      },
+    }
+    const { deliver, receiver, runs } = endpoint({ clock, store })
+    const answer = deliver()
+    const closing = receiver.close()
+    slow.open()
+    expect(seen(await answer)).toBe('503 unavailable RINGHOOK_SHUTTING_DOWN retry-after 30')
+    expect(await closing).toEqual({ drained: true, running: 0 })
+    expect(runs).toEqual([])
+    const next = endpoint({ clock, store: memory })
+    expect(seen(await next.deliver())).toBe('200 handled')
+  })
+
+  it('leaves nothing behind of the repeats that waited for it in vain', async () => {
+    const clock = manualClock(start)
+    const running = new Running(clock)
+    const run = { claim: { key: 'k' }, waiting: undefined } as unknown as Run
+    running.begin(run)
+    const waits = Array.from({ length: 100 }, () => running.pause('k', 2_000))
+    expect(run.waiting?.size).toBe(100)
+    await clock.advance(2_000)
+    await Promise.all(waits)
+    expect(run.waiting?.size).toBe(0)
   })
 })
 

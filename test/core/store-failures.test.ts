@@ -1,4 +1,4 @@
-import { type IdempotencyStore, memoryStore, PermanentFailure } from 'ringhook'
+import { type HeldClaim, type IdempotencyStore, memoryStore, PermanentFailure } from 'ringhook'
 import { describe, expect, it } from 'vitest'
 import { type ManualClock, manualClock } from '../../src/testing/manual-clock.ts'
 import { endpoint, event, seen, start } from '../helpers/endpoint.ts'
@@ -109,9 +109,12 @@ describe('a store that is down', () => {
     })
     const first = deliver()
     await clock.advance(10)
-    expect(seen(await deliver())).toBe(unavailable)
-    isDown = false
-    expect(seen(await deliver())).toBe(`${inFlight} 30`)
+    for (const left of [28, 26]) {
+      const repeat = deliver()
+      await clock.advance(2_000)
+      expect(seen(await repeat)).toBe(`${inFlight} ${left}`)
+      isDown = false
+    }
     await clock.advance(5_000)
     expect(seen(await first)).toBe('200 handled')
     expect(runs).toHaveLength(1)
@@ -130,6 +133,31 @@ describe('a store that is down', () => {
     await time.advance(2_000)
     expect(seen(await reply)).toBe(unavailable)
     expect(runs).toEqual([])
+  })
+})
+
+describe('a store that does not answer', () => {
+  it('is not waited for to the end where handlers may run without it, and a late claim is given back', async () => {
+    const clock = manualClock(start)
+    const released: string[] = []
+    let reply: (claim: HeldClaim) => void = () => {}
+    const store = broken(clock, () => ({
+      claim: (key, { owner }) =>
+        new Promise<HeldClaim>((resolve) => {
+          reply = () => resolve({ state: 'claimed', key, owner, fence: 1, attempt: 1 })
+        }),
+      release: async ({ owner }) => released.push(owner) > 0,
+    }))
+    const { deliver, outcomes, runs } = endpoint({ clock, store, onStoreError: 'process' })
+    const answer = deliver()
+    await clock.advance(4_999)
+    expect(runs).toHaveLength(0)
+    await clock.advance(1)
+    expect(seen(await answer)).toBe('200 handled')
+    expect(outcomes[0]).toMatchObject({ undeduplicated: true })
+    reply({ state: 'claimed', key: '', owner: '', fence: 1, attempt: 1 })
+    await clock.advance(0)
+    expect([runs.length, released.length]).toEqual([1, 1])
   })
 })
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { format } from 'node:util'
 import { krosai } from 'ringhook'
@@ -84,6 +84,35 @@ describe('the first program of the README', () => {
     } finally {
       await server.stop()
     }
+  }, 60_000)
+
+  it('is delivered to by the program that sends one', async () => {
+    const server = await start(program, { KROSAI_WEBHOOK_SECRET: secret })
+    try {
+      expect(server.output()).toContain(`Listening on http://localhost:${server.port}/hooks\n`)
+      const sender = blockNamed('README.md', 'send.ts')
+      const variables = { KROSAI_WEBHOOK_SECRET: secret, PORT: String(server.port) }
+      const child = run(sender, variables)
+      const output = outputOf(child)
+      await once(child, 'close')
+
+      expect(output()).toBe(`${promisedOutput(sender.text).join('\n')}\n`)
+    } finally {
+      await server.stop()
+    }
+  }, 60_000)
+
+  it('says so when its port is taken', async () => {
+    const other = createServer().listen(0)
+    await once(other, 'listening')
+    const child = run(program, { KROSAI_WEBHOOK_SECRET: secret, PORT: String(portOf(other)) })
+    const output = outputOf(child)
+    const [code] = await once(child, 'close')
+    other.close()
+
+    expect(code).not.toBe(0)
+    expect(output()).toContain('EADDRINUSE')
+    expect(output()).not.toContain('Listening')
   }, 60_000)
 
   it('is refused without its secret, in the words of the README', async () => {
@@ -185,7 +214,7 @@ async function start(program: Block, variables: Readonly<Record<string, string>>
     child.kill()
     await ended
   }
-  return { url, output, stop }
+  return { url, port, output, stop }
 }
 
 function run(program: Block, variables: Readonly<Record<string, string>>): ChildProcess {
@@ -210,9 +239,14 @@ function outputOf(child: ChildProcess): () => string {
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const address = server.address()
+  const port = portOf(server)
   server.close()
   await once(server, 'close')
+  return port
+}
+
+function portOf(server: Server): number {
+  const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   return address.port
 }

@@ -20,13 +20,13 @@ const run = promisify(execFile)
 const escapes = '\u001b['
 
 describe('npm start -- --once', () => {
-  it('has every documented payload handled exactly once, and ends well', async () => {
+  it('has every documented payload handled once, and ends well', async () => {
     const { code, stdout } = await new Program('npm', ['start', '--', '--once']).ended
 
     expect(code).toBe(0)
     expect(stdout).not.toContain(escapes)
     expect(stdout.trimEnd().split('\n').at(-1)).toBe(
-      '19 documented payloads handled exactly once · 0 surprises',
+      '19 documented payloads handled once each · 46 deliveries, 28 events handled, 0 surprises',
     )
     const names = documented.map(({ event }) => event)
     const lines = deliveriesIn(chapterOf(stdout, 'Documented payloads'))
@@ -45,7 +45,7 @@ describe('npm start -- --once', () => {
       ...times(5, '200 duplicate'),
       '200 handled',
     ])
-    expect(answersIn('Not to be believed')).toEqual([
+    expect(answersIn('Refused')).toEqual([
       '401 rejected',
       '401 rejected',
       '401 rejected',
@@ -54,6 +54,7 @@ describe('npm start -- --once', () => {
       '422 invalid',
     ])
     expect(answersIn('Retried')).toEqual(['500 failed', '500 failed', '200 handled'])
+    expect(answersIn('Too slow')).toEqual(['503 timed_out', '200 duplicate'])
   })
 
   it.each<[string, Record<string, string>, boolean]>([
@@ -90,6 +91,8 @@ describe('npm start', () => {
     const { code, stdout } = await program.ended
     expect(code).toBe(0)
     const [, afterwards = ''] = stdout.split('Ctrl+C stops.')
+    // durationMs counts whole milliseconds.
+    expect(afterwards).not.toContain('0.0 ms')
     const own = deliveriesIn(afterwards).map(({ name, answer }) => [name, answer])
     expect(own).toEqual([
       ['call.ended', '200 handled'],
@@ -170,7 +173,7 @@ describe('the tour', () => {
     expect(printed).toMatch(
       /✗ {2}call\.completed \(evt_\S+\): promised 1 in the journal, found 4\n/,
     )
-    expect(printed).toContain('\n17 of 19 documented payloads handled exactly once · ')
+    expect(printed).toContain('\n17 of 19 documented payloads handled once each · ')
   })
 
   it('finds out an endpoint that believes everybody and does nothing', async () => {
@@ -184,7 +187,7 @@ describe('the tour', () => {
       '✗  call.completed: promised 401 rejected RINGHOOK_NOT_AUTHENTIC, got 200 handled\n',
     )
     expect(printed).toMatch(/✗ {2}balance\.low \(evt_\S+\): promised 1 in the journal, found 0\n/)
-    expect(printed).toContain('\n0 of 19 documented payloads handled exactly once · ')
+    expect(printed).toContain('\n0 of 19 documented payloads handled once each · ')
   })
 
   it('finds out an endpoint that answers nothing', async () => {
@@ -296,7 +299,8 @@ function chapterOf(printed: string, title: string): string {
 /** The lines that are about a delivery. */
 function deliveriesIn(printed: string): { readonly name: string; readonly answer: string }[] {
   return printed.split('\n').flatMap((line) => {
-    const match = /^ {3}\d\d:\d\d:\d\d\.\d{3} {2}(\S+) +(\d{3}) {2}(\w+) +\d+\.\d ms/.exec(line)
+    const match =
+      /^ {3}\d\d:\d\d:\d\d\.\d{3} {2}(\S+) +(\d{3}) {2}(\w+) +(?:<1|\d+(?:\.\d)?) ms/.exec(line)
     if (match === null) return []
     const [, name = '', status, outcome] = match
     return [{ name, answer: `${status} ${outcome}` }]

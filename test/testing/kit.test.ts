@@ -21,13 +21,12 @@ describe('fixture', () => {
 
   it('puts overrides on top at any depth and leaves the rest', () => {
     const { data } = fixture(krosai, 'call.completed', {
-      data: { duration: 7, metadata: { crm_id: 'crm_1' }, unknown_field: true },
+      data: { duration: 7, metadata: { crm_id: 'crm_1' } },
     })
     expect(data).toMatchObject({
       duration: 7,
       hangup_cause: 'normal_clearing',
       metadata: { customer_id: 'cust_123', crm_id: 'crm_1' },
-      unknown_field: true,
     })
     expectTypeOf(data.duration).toEqualTypeOf<number>()
   })
@@ -127,6 +126,19 @@ describe('signedRequest', () => {
   it('refuses to sign without a secret', () => {
     expect(errorOf(() => signedRequest(krosai, 'call.completed'))).toMatchObject({
       code: 'RINGHOOK_SECRET_MISSING',
+    })
+  })
+})
+
+describe('the kit', () => {
+  it('refuses options that do not exist, and says which is meant', async () => {
+    const receiver = createReceiver(krosai, { secret, on: { '*': () => {} } })
+    const misspelt = { duplicates: 2 } as never
+    await expect(deliver(receiver, 'call.completed', misspelt)).rejects.toThrow(/mean "duplicate"/)
+    expect(
+      errorOf(() => signedRequest(krosai, 'call.completed', { secert: secret } as never)),
+    ).toMatchObject({
+      code: 'RINGHOOK_OPTION_INVALID',
     })
   })
 })

@@ -91,6 +91,25 @@ describe('simulateProvider', () => {
     expect(effects).toEqual({ saved: 1 })
   })
 
+  it('reaches a receiver that asks for a token in the URL and for an address', async () => {
+    const receiver = createReceiver(callkaro, {
+      urlToken: 'a-token-of-some-length',
+      allowedIps: ['203.0.113.7'],
+      clock: manualClock(),
+      logger: false,
+      on: { call_ended: () => {} },
+    })
+    for (const [changes, statuses] of [
+      [{}, [403, 403]],
+      [{ remoteAddress: '203.0.113.7' }, [401, 401]],
+      [{ remoteAddress: '203.0.113.7', url: '/?token=a-token-of-some-length' }, [200, 200]],
+    ] as const) {
+      const simulation = simulateProvider(callkaro, { target: receiver, ...changes })
+      simulation.send('call_ended')
+      expect((await simulation.run()).attempts.map(({ status }) => status)).toEqual(statuses)
+    }
+  })
+
   it('times out like the provider: a slow handler goes on, and the retry finds it done', async () => {
     const clock = manualClock()
     const receiver = createReceiver(krosai, {

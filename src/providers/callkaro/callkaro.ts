@@ -29,7 +29,12 @@ function readCallkaroBody(body: JsonObject): Envelope {
   const { event, data } = body
   const callSid = isObject(data) ? data['callSid'] : undefined
   // An empty callSid identifies nothing: with it, all such events would count as repeats of one.
-  const identified = typeof event === 'string' && typeof callSid === 'string' && callSid !== ''
+  // Nor may a colon in a name that nobody documents make two ids one.
+  const identified =
+    typeof event === 'string' &&
+    !event.includes(':') &&
+    typeof callSid === 'string' &&
+    callSid !== ''
   return { event, data, id: identified ? `${event}:${callSid}` : undefined }
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Clock } from '../../core/clock.ts'
 import type { HandlerContext, WebhookEvent } from '../../core/event.ts'
 import type { ReceiverOptions } from '../../core/options.ts'
 import type { Outcome } from '../../core/outcome.ts'
@@ -49,6 +50,8 @@ export interface Endpoint {
   readonly calls: readonly { readonly event: WebhookEvent; readonly context: HandlerContext }[]
   readonly outcomes: readonly Outcome[]
   readonly claims: readonly Claim['state'][]
+  /** How many repeats have begun to wait for a delivery that was running. */
+  readonly waits: number
   /** How many bytes of bodies arrived, with `watchBytes`. */
   readonly bytes: number
   /** Makes an operation of the store fail, until it is set to `undefined`. */
@@ -108,6 +111,7 @@ export function gate(): Gate {
 class WatchedEndpoint implements Endpoint {
   url = ''
   bytes = 0
+  waits = 0
   failing: Endpoint['failing']
   readonly receiver: Receiver
   /** The receiver as the adapter gets it. */
@@ -121,7 +125,7 @@ class WatchedEndpoint implements Endpoint {
     const receiver = createReceiver(krosai, {
       secret,
       ...options,
-      clock,
+      clock: this.#observed(clock),
       logger: false,
       store: this.#watched(memoryStore({ clock, logger: false })),
       onOutcome: (outcome) => {
@@ -146,8 +150,8 @@ class WatchedEndpoint implements Endpoint {
         const { body } = request
         // After the receiver, which must be the first to read.
         if (watchBytes === true && body !== undefined && 'resume' in body) {
-          body.on('data', (chunk: { readonly length: number }) => {
-            this.bytes += chunk.length
+          body.on('data', (chunk) => {
+            this.bytes += Buffer.isBuffer(chunk) ? chunk.length : 0
             this.#look()
           })
         }
@@ -174,6 +178,21 @@ class WatchedEndpoint implements Endpoint {
 
   #look(): void {
     for (const look of this.#waiting) look()
+  }
+
+  /** The only timers of up to two seconds are those of repeats that wait. */
+  #observed({ now, clearTimeout, setTimeout }: ManualClock): Clock {
+    return {
+      now,
+      clearTimeout,
+      setTimeout: (callback, delayMs) => {
+        if (delayMs <= 2_000) {
+          this.waits++
+          this.#look()
+        }
+        return setTimeout(callback, delayMs)
+      },
+    }
   }
 
   #watched(store: IdempotencyStore): IdempotencyStore {

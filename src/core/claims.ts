@@ -1,0 +1,136 @@
+import { randomUUID } from 'node:crypto'
+import type { Claim, HeldClaim, IdempotencyStore } from '../stores/store.ts'
+import { answerFor } from './answers.ts'
+import type { Clock } from './clock.ts'
+import type { Delivery } from './delivery.ts'
+import type { Running } from './running.ts'
+
+/** What {@link Claims} need. */
+export interface ClaimSettings {
+  readonly store: IdempotencyStore
+  readonly clock: Clock
+  readonly leaseMs: number
+  readonly onStoreError: 'reject' | 'process'
+}
+
+/** The store's answer to a delivery, and when it was asked: the lease may count from then. */
+export interface TimedClaim {
+  readonly claim: Claim
+  readonly askedAtMs: number
+}
+
+/** How long a repeat waits for the delivery that runs already. */
+const turnMs = 2_000
+const longestPollMs = 250
+
+/** Claims events for deliveries, and waits its turn where an event runs already. */
+export class Claims {
+  readonly #settings: ClaimSettings
+  readonly #running: Running
+  /** Owners are this and a number: unlike those of any other process, and of any other delivery. */
+  readonly #ownerPrefix = `${randomUUID()}.`
+  #owners = 0
+
+  constructor(settings: ClaimSettings, running: Running) {
+    this.#settings = settings
+    this.#running = running
+  }
+
+  /** Claims, and again until a run under way has ended: it may fail, and then it is this one's turn. */
+  async claim(delivery: Delivery, key: string, fingerprint: string): Promise<TimedClaim> {
+    const { clock } = this.#settings
+    const owner = `${this.#ownerPrefix}${this.#owners++}`
+    const endedBefore = this.#running.ended
+    let timed = await this.#claimUnlessHere(delivery, key, owner, fingerprint)
+    if (timed.claim.state !== 'in_flight') return timed
+    // The delivery that won may have come to this process too: now its handler runs, or has ended.
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    if (this.#running.ended > endedBefore) {
+      timed = await this.#claimUnlessHere(delivery, key, owner, fingerprint)
+    }
+    delivery.phase = 'turn'
+    const giveUpAt = Math.min(clock.now() + turnMs, delivery.deadlineMs)
+    for (let pollMs = 25; timed.claim.state === 'in_flight'; pollMs *= 2) {
+      const { retryAfterMs } = timed.claim
+      delivery.result = answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs })
+      const leftMs = giveUpAt - clock.now()
+      if (leftMs <= 0) break
+      // A run in this process says when it ends; for one elsewhere the store has to be asked.
+      const isHere = this.#running.get(key) !== undefined
+      await this.#running.pause(key, isHere ? leftMs : Math.min(pollMs, leftMs, longestPollMs))
+      if (delivery.answered) break
+      timed = await this.#claimUnlessHere(delivery, key, owner, fingerprint)
+    }
+    return timed
+  }
+
+  /** Gives a claim back, so that the next delivery gets it at once. */
+  async release(claim: HeldClaim): Promise<void> {
+    try {
+      await this.#settings.store.release(claim)
+    } catch {
+      // The lease runs out by itself; until then a repeat is answered 503 with the time left.
+    }
+  }
+
+  /**
+   * Leaves the store alone while the event runs in this process, whatever the store knows of it: a
+   * claim won from a run that lost its lease would make that run's own end count for nothing.
+   */
+  async #claimUnlessHere(
+    delivery: Delivery,
+    key: string,
+    owner: string,
+    fingerprint: string,
+  ): Promise<TimedClaim> {
+    const { clock, leaseMs } = this.#settings
+    const askedAtMs = clock.now()
+    const here = this.#running.get(key)
+    if (here !== undefined) {
+      const leftMs = here.endsAt - askedAtMs
+      const retryAfterMs = leftMs > 0 ? leftMs : leaseMs
+      return { claim: { state: 'in_flight', retryAfterMs }, askedAtMs }
+    }
+    const claiming = this.#claimTwice(key, owner, fingerprint)
+    const canRunWithout = this.#settings.onStoreError === 'process' && delivery.phase === 'claim'
+    const claim = await (canRunWithout ? this.#inTime(claiming, delivery) : claiming)
+    return { claim, askedAtMs }
+  }
+
+  /** Claims, and once more if that fails: the claim may stand although its reply was lost. */
+  async #claimTwice(key: string, owner: string, fingerprint: string): Promise<Claim> {
+    const { store, leaseMs } = this.#settings
+    const options = { owner, leaseMs, fingerprint }
+    try {
+      return await store.claim(key, options)
+    } catch {
+      return await store.claim(key, options)
+    }
+  }
+
+  /** Fails after half of the time that is left, so that the handler can still run without a claim. */
+  #inTime(claiming: Promise<Claim>, { deadlineMs }: Delivery): Promise<Claim> {
+    const { clock } = this.#settings
+    return new Promise((resolve, reject) => {
+      let isLate = false
+      const timer = clock.setTimeout(
+        () => {
+          isLate = true
+          reject(new Error('the store did not answer in time'))
+        },
+        Math.max(0, (deadlineMs - clock.now()) / 2),
+      )
+      claiming.then(
+        (claim) => {
+          clock.clearTimeout(timer)
+          if (isLate && claim.state === 'claimed') void this.release(claim)
+          resolve(claim)
+        },
+        (error: unknown) => {
+          clock.clearTimeout(timer)
+          reject(error)
+        },
+      )
+    })
+  }
+}

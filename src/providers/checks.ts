@@ -1,0 +1,71 @@
+import { RinghookError } from '../core/errors.ts'
+import type { DeliveryPolicy, ProviderDefinition, SignatureScheme } from './provider.ts'
+
+/**
+ * Checks a definition field by field, for whoever writes it without types.
+ *
+ * @throws {RinghookError} RINGHOOK_PROVIDER_INVALID
+ */
+export function checkDefinition(definition: ProviderDefinition): void {
+  if (!isObject(definition)) throw invalid('it is no object')
+  const { name, signature, signedTimestamp, events, delivery, defaults } = definition
+  if (typeof name !== 'string' || !/^[a-z][a-z0-9-]{0,62}$/.test(name)) {
+    throw invalid('its name is not made of lower-case letters, digits and hyphens')
+  }
+  if (typeof signedTimestamp !== 'boolean') throw invalid('signedTimestamp is not true or false')
+  checkOptional(definition, ['read', 'renew'], 'function')
+  if (signature !== false) checkSignature(signature)
+  checkDelivery(delivery)
+  if (defaults !== undefined && !isObject(defaults)) throw invalid('defaults is no object')
+  if (!isObject(events)) throw invalid('events is no object')
+  for (const [type, event] of Object.entries(events)) {
+    if (typeof event?.schema?.safeParse === 'function') continue
+    throw invalid(`its event "${type}" has no schema, such as z.object({ call_id: z.string() })`)
+  }
+}
+
+/** The error for a definition that cannot be used. */
+export function invalid(cause: string): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_PROVIDER_INVALID',
+    `This provider cannot be used: ${cause}. Correct its definition.`,
+  )
+}
+
+function checkSignature(signature: SignatureScheme): void {
+  if (!isObject(signature)) throw invalid('signature is neither false nor an object')
+  const { header, encoding, separator } = signature
+  if (typeof header !== 'string' || !/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(header)) {
+    throw invalid('signature.header is no name of a header in lower case')
+  }
+  if (encoding !== 'hex' && encoding !== 'base64') {
+    throw invalid('signature.encoding is neither "hex" nor "base64"')
+  }
+  if (separator !== undefined && !/^[ ,;]$/.test(separator)) {
+    throw invalid('signature.separator is not one space, comma or semicolon')
+  }
+  checkOptional(signature, ['prefix'], 'string')
+  checkOptional(signature, ['signedPrefix', 'key'], 'function')
+}
+
+function checkDelivery(delivery: DeliveryPolicy): void {
+  const delays: unknown = delivery?.retryDelaysMs
+  const isWait = (delay: unknown) => Number.isFinite(delay) && (delay as number) >= 0
+  if (Array.isArray(delays) && delays[0] === 0 && delays.every(isWait)) return
+  throw invalid('delivery.retryDelaysMs does not start with 0 and go on with waits in milliseconds')
+}
+
+function checkOptional<Shape extends object>(
+  shape: Shape,
+  names: readonly (keyof Shape & string)[],
+  type: 'string' | 'function',
+): void {
+  for (const name of names) {
+    const value: unknown = shape[name]
+    if (value !== undefined && typeof value !== type) throw invalid(`${name} is no ${type}`)
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
