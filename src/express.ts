@@ -33,7 +33,10 @@ export type ExpressHandler = (
  * import { createReceiver, krosai } from 'ringhook'
  * import { webhooks } from 'ringhook/express'
  *
- * const receiver = createReceiver(krosai, { secret: process.env.KROSAI_WEBHOOK_SECRET })
+ * const receiver = createReceiver(krosai, {
+ *   secret: process.env.KROSAI_WEBHOOK_SECRET,
+ *   on: { '*': (event) => console.log(event.type) },
+ * })
  * export const app = express()
  * app.post('/hooks', webhooks(receiver))
  * ```

@@ -37,7 +37,10 @@ export type FastifyWebhooks = (fastify: FastifyLike) => Promise<void>
  * import { createReceiver, krosai } from 'ringhook'
  * import { webhooks } from 'ringhook/fastify'
  *
- * const receiver = createReceiver(krosai, { secret: process.env.KROSAI_WEBHOOK_SECRET })
+ * const receiver = createReceiver(krosai, {
+ *   secret: process.env.KROSAI_WEBHOOK_SECRET,
+ *   on: { '*': (event) => console.log(event.type) },
+ * })
  * export const app = Fastify()
  * app.register(webhooks(receiver), { prefix: '/hooks' })
  * ```

@@ -9,7 +9,8 @@ import { odis } from './providers/odis/odis.ts'
 /** The parts of Koa's context that ringhook reads and writes. */
 export interface KoaContext {
   readonly req: NodeMessage
-  readonly request: ParsedBody
+  /** What Koa's parsers leave is here. `req` tells the compiler that this is Koa's request. */
+  readonly request: ParsedBody & { readonly req: unknown }
   status: number
   body: unknown
   set(headers: Record<string, string>): void
@@ -27,7 +28,10 @@ export type KoaMiddleware = (context: KoaContext) => Promise<void>
  * import { createReceiver, krosai } from 'ringhook'
  * import { webhooks } from 'ringhook/koa'
  *
- * const receiver = createReceiver(krosai, { secret: process.env.KROSAI_WEBHOOK_SECRET })
+ * const receiver = createReceiver(krosai, {
+ *   secret: process.env.KROSAI_WEBHOOK_SECRET,
+ *   on: { '*': (event) => console.log(event.type) },
+ * })
  * export const router = new Router()
  * router.post('/hooks', webhooks(receiver))
  * ```

@@ -25,7 +25,7 @@ export interface WebhookEvent<
 export interface HandlerContext {
   /** The key under which the store remembers the event: fit for an idempotency key of your own. */
   readonly idempotencyKey: string
-  /** Which run of the handler this is for the event, from 1. */
+  /** Which claim of the event this is, from 1: a claim that was given back before it ran counts too. */
   readonly attempt: number
   /** Higher with every owner of the event: write it beside your data to refuse late writers. */
   readonly fence: number

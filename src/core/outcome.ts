@@ -27,7 +27,7 @@ export interface Outcome {
   readonly sentAs?: string
   readonly eventId?: string
   readonly idempotencyKey?: string
-  /** Which run of the handler this was for the event, from 1. */
+  /** Which claim of the event this was, from 1. */
   readonly attempt?: number
   readonly fence?: number
   /** From the arrival of the headers to the answer, in ms. */

@@ -52,12 +52,7 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
   const clock = options.clock ?? systemClock
   const report = outcomeReporter(clock, options.logger, options.onOutcome)
   const on = options.on ?? {}
-  if (Object.keys(on).length === 0) {
-    report.logger.warn(
-      `ringhook ${provider.name}: on holds no handler, so every event is answered 200 and dropped. Add one, such as on: { '*': (event) => … }.`,
-    )
-  }
-  return {
+  const settings: Settings = {
     ...limits,
     clock,
     isAllowedSender: checkAllowedIps(provider, options),
@@ -85,4 +80,11 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
     ),
     report,
   }
+  // Last: a set-up that is refused needs no warning.
+  if (Object.keys(on).length === 0) {
+    report.logger.warn(
+      `ringhook ${provider.name}: on holds no handler, so every event is answered 200 and dropped. Add one, such as on: { '*': (event) => … }.`,
+    )
+  }
+  return settings
 }

@@ -51,7 +51,7 @@ export interface HeldClaim {
   readonly owner: string
   /** Higher by one for every owner that the key had: a guard against owners that lost it. */
   readonly fence: number
-  /** Which run of the handler this is, from 1. */
+  /** Which claim of the key this is, from 1. */
   readonly attempt: number
 }
 

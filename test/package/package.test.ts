@@ -154,6 +154,15 @@ describe('a TypeScript consumer without types for any framework', () => {
   })
 })
 
+describe('a TypeScript consumer with the newest types of Node', () => {
+  it('mounts its webhooks on Express, Koa and Fastify', async () => {
+    const folder = await install('frameworks')
+    const tsc = join(folder, 'node_modules', 'typescript', 'bin', 'tsc')
+
+    await run(process.execPath, [tsc], folder)
+  })
+})
+
 describe('a Jest consumer in CommonJS', () => {
   it('tests its webhooks', async () => {
     const folder = await install('jest')
