@@ -43,12 +43,12 @@ export class Claims {
     const endedBefore = this.#running.ended
     let timed = await this.#claimUnlessHere(delivery, key, owner, fingerprint)
     if (timed.claim.state !== 'in_flight') return timed
+    delivery.phase = 'turn'
     // The delivery that won may have come to this process too: now its handler runs, or has ended.
     await new Promise<void>((resolve) => setImmediate(resolve))
     if (this.#running.ended > endedBefore) {
       timed = await this.#claimUnlessHere(delivery, key, owner, fingerprint)
     }
-    delivery.phase = 'turn'
     const giveUpAt = Math.min(clock.now() + turnMs, delivery.deadlineMs)
     for (let pollMs = 25; timed.claim.state === 'in_flight'; pollMs *= 2) {
       const { retryAfterMs } = timed.claim
