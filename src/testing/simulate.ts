@@ -1,6 +1,7 @@
 import { systemClock } from '../core/clock.ts'
 import type { OutcomeName } from '../core/outcome.ts'
-import { type Receiver, settingsOf } from '../core/receiver.ts'
+import { settingsOf } from '../core/pipeline.ts'
+import type { Receiver } from '../core/receiver.ts'
 import { signingKey } from '../core/signature.ts'
 import type { Provider } from '../providers/provider.ts'
 import { attemptReceiver, attemptUrl } from './attempt.ts'

@@ -14,7 +14,7 @@ import { describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import { answerFor, duplicate, handled, ignored } from '../../src/core/answers.ts'
 import { maxJsonDepth } from '../../src/core/json.ts'
-import { settingsOf } from '../../src/core/receiver.ts'
+import { settingsOf } from '../../src/core/pipeline.ts'
 import {
   blocksOf,
   codeIn,
