@@ -98,7 +98,8 @@ function placeOf(error: Error): string {
   // have lines that look like frames.
   const frames = (messageAt === -1 ? '' : stack.slice(messageAt + message.length))
     .split('\n')
-    .filter((line) => /^\s+at /.test(line))
+    // The handler's place, and not ours that called it.
+    .filter((line) => /^\s+at /.test(line) && !/[\\/]node_modules[\\/]ringhook[\\/]/.test(line))
   const place = frames.slice(0, 3).map((frame) => printablePath(frame.trim()))
   return [printable(String(error.name)), ...place].join(' ')
 }

@@ -26,6 +26,11 @@ const hints: Partial<Record<DeliveryCode, string>> = {
   RINGHOOK_BODY_TIMEOUT: 'the body did not arrive within bodyTimeoutMs',
   RINGHOOK_BODY_ALREADY_READ:
     'a body parser read the body before ringhook and kept no bytes to verify. Either mount ringhook before the parser (on Koa ctx.disableBodyParser = true for its path does too), or, on Express, let the parser keep the bytes: express.json({ verify: (req, _res, bytes) => { req.rawBody = bytes } })',
+  RINGHOOK_METHOD_NOT_ALLOWED: 'it was no POST. A browser or a health check, perhaps',
+  RINGHOOK_HANDLER_FAILED: 'the handler threw. onOutcome is given the error with its message',
+  RINGHOOK_TIMESTAMP_MISSING:
+    'the body has no timestamp, which the provider sends with every event',
+  RINGHOOK_TIMESTAMP_INVALID: 'the timestamp is not in the form of RFC 3339 with its zone',
   RINGHOOK_TIMESTAMP_TOO_OLD:
     'the signed timestamp is older than retentionMs. A replay, or the clock of this machine is wrong',
   RINGHOOK_TIMESTAMP_IN_FUTURE:

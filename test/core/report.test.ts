@@ -130,7 +130,7 @@ describe('what is logged', () => {
     await deliver()
     expect(lines).toEqual([
       expect.stringMatching(
-        /^error ringhook krosai: call\.ringing evt_1 attempt 1 answered 500 failed \(TypeError at .*report\.test\.ts:\d+.*\) \[RINGHOOK_HANDLER_FAILED, see /,
+        /^error ringhook krosai: call\.ringing evt_1 attempt 1 answered 500 failed: the handler threw\. onOutcome is given the error with its message \(TypeError at .*report\.test\.ts:\d+.*\) \[RINGHOOK_HANDLER_FAILED, see /,
       ),
     ])
   })
