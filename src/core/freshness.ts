@@ -22,7 +22,15 @@ export function parseTimestamp(timestamp: unknown): Date | undefined {
   if (typeof timestamp !== 'string' || timestamp.length > 64) return undefined
   if (!rfc3339.test(timestamp)) return undefined
   const date = new Date(timestamp)
-  return Number.isNaN(date.getTime()) ? undefined : date
+  return Number.isNaN(date.getTime()) || !isInItsMonth(timestamp) ? undefined : date
+}
+
+/** `Date` takes the 31st of November for the 1st of December. */
+function isInItsMonth(timestamp: string): boolean {
+  const day = Number(timestamp.slice(8, 10))
+  if (day <= 28) return true
+  const [year, month] = [Number(timestamp.slice(0, 4)), Number(timestamp.slice(5, 7))]
+  return day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
 }
 
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/
