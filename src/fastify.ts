@@ -9,6 +9,7 @@ import { odis } from './providers/odis/odis.ts'
 /** The parts of Fastify's reply that ringhook writes. */
 export interface FastifyReplyLike {
   readonly sent: boolean
+  readonly raw: { readonly headersSent: boolean; destroy(): unknown }
   code(status: number): unknown
   headers(headers: Record<string, string>): unknown
   send(body: string): unknown
@@ -55,13 +56,16 @@ export function webhooks(receiver: Receiver): FastifyWebhooks {
       '/',
       {
         onRequest({ raw }, reply) {
-          void receiver.receive(nodeRequest(raw)).then(({ status, headers, body }) => {
-            // Something else, such as a timeout, may have answered in the meantime.
-            if (reply.sent) return
-            reply.code(status)
-            reply.headers(headers)
-            reply.send(body)
-          })
+          receiver
+            .receive(nodeRequest(raw))
+            .then(({ status, headers, body }) => {
+              // Something else, such as a timeout, may have answered in the meantime.
+              if (reply.sent || reply.raw.headersSent) return
+              reply.code(status)
+              reply.headers(headers)
+              reply.send(body)
+            })
+            .catch(() => reply.raw.destroy())
         },
       },
       unreachable,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Claim, HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import { answerFor } from './answers.ts'
-import type { Clock } from './clock.ts'
+import { type Clock, inTime } from './clock.ts'
 import type { Delivery } from './delivery.ts'
 import type { Running } from './running.ts'
 
@@ -66,8 +66,9 @@ export class Claims {
 
   /** Gives a claim back, so that the next delivery gets it at once. */
   async release(claim: HeldClaim): Promise<void> {
+    const { store, clock, leaseMs } = this.#settings
     try {
-      await this.#settings.store.release(claim)
+      await inTime(clock, Promise.resolve(store.release(claim)), leaseMs)
     } catch {
       // The lease runs out by itself; until then a repeat is answered 503 with the time left.
     }
@@ -109,28 +110,20 @@ export class Claims {
   }
 
   /** Fails after half of the time that is left, so that the handler can still run without a claim. */
-  #inTime(claiming: Promise<Claim>, { deadlineMs }: Delivery): Promise<Claim> {
+  async #inTime(claiming: Promise<Claim>, { deadlineMs }: Delivery): Promise<Claim> {
     const { clock } = this.#settings
-    return new Promise((resolve, reject) => {
-      let isLate = false
-      const timer = clock.setTimeout(
-        () => {
-          isLate = true
-          reject(new Error('the store did not answer in time'))
-        },
-        Math.max(0, (deadlineMs - clock.now()) / 2),
-      )
+    try {
+      return await inTime(clock, claiming, Math.max(0, (deadlineMs - clock.now()) / 2))
+    } catch (error) {
       claiming.then(
-        (claim) => {
-          clock.clearTimeout(timer)
-          if (isLate && claim.state === 'claimed') void this.release(claim)
-          resolve(claim)
+        (late) => {
+          if (late?.state === 'claimed') void this.release(late)
         },
-        (error: unknown) => {
-          clock.clearTimeout(timer)
-          reject(error)
+        () => {
+          // It had failed before the time was over.
         },
       )
-    })
+      throw error
+    }
   }
 }

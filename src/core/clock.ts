@@ -17,6 +17,14 @@ export const systemClock: Clock = {
 /** The longest wait that a timer can hold, in ms: 2^31 - 1. A longer one would be over at once. */
 export const longestTimer = 2_147_483_647
 
+/** Rejects if a promise has not settled after `ms`. What it comes to later is dropped. */
+export function inTime<Value>(clock: Clock, promise: Promise<Value>, ms: number): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimeout(() => reject(new Error('there was no answer in time')), ms)
+    promise.then(resolve, reject).finally(() => clock.clearTimeout(timer))
+  })
+}
+
 /** One entry in a {@link DelayQueue}. */
 export interface DelayTicket {
   /** When it falls due, in ms since 1970. */

@@ -90,6 +90,8 @@ export class RunContext implements HandlerContext {
         'context.complete() was called without a transaction. Give it the open transaction that your write belongs to.',
       )
     }
+    // Until the store has said so again: an earlier call's transaction may have been rolled back.
+    this.#completed = false
     const options: CompleteOptions = { retentionMs: this.#retentionMs, transaction }
     if (!(await this.#store.complete(this.#facts.claim, options))) throw leaseTaken()
     this.#completed = true

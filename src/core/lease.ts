@@ -1,7 +1,6 @@
 import type { HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import { type Clock, DelayQueue, type DelayTicket } from './clock.ts'
 import { leaseRanOut, leaseTaken, type RunContext } from './context.ts'
-import type { RinghookError } from './errors.ts'
 
 /** The lease of a claim, and what is under way to renew it. */
 export interface Lease {
@@ -11,6 +10,8 @@ export interface Lease {
   endsAt: number
   renewal: DelayTicket | undefined
   isRenewing: boolean
+  /** From when on it is renewed no longer, once the handler has ended. */
+  stopAt: number | undefined
 }
 
 /** What a {@link LeaseKeeper} needs. */
@@ -21,33 +22,47 @@ export interface LeaseSettings {
 }
 
 /** Renews the leases of handlers that run, and tells a handler when its lease is lost. */
-export class LeaseKeeper {
+export class LeaseKeeper<Held extends Lease> {
   readonly #settings: LeaseSettings
   readonly #renewals: DelayQueue
+  readonly #onStopped: (lease: Held) => void
 
-  constructor(settings: LeaseSettings) {
+  constructor(settings: LeaseSettings, onStopped: (lease: Held) => void) {
     this.#settings = settings
+    this.#onStopped = onStopped
     this.#renewals = new DelayQueue(settings.clock, Math.floor(settings.leaseMs / 3))
   }
 
-  /** Renews a lease three times in its length from `now` on, until it is dropped or lost. */
-  keep(lease: Lease, now: number): void {
-    lease.renewal = this.#renewals.add(now, () => this.#renew(lease))
+  /** Renews a lease three times in its length, until it is dropped, lost or to stop. */
+  keep(lease: Held, askedAtMs: number): void {
+    const now = this.#settings.clock.now()
+    // The store took its time to answer the claim: the first renewal is due already.
+    if (now - askedAtMs >= this.#settings.leaseMs / 3) this.#renew(lease)
+    else this.#renewLater(lease, now)
   }
 
   /** Renews a lease no longer. */
-  drop(lease: Lease): void {
+  drop(lease: Held): void {
     lease.renewal?.cancel()
     lease.renewal = undefined
   }
 
-  #renew(lease: Lease): void {
+  #renewLater(lease: Held, now: number): void {
+    lease.renewal = this.#renewals.add(now, () => this.#renew(lease))
+  }
+
+  #renew(lease: Held): void {
     const { store, clock, leaseMs } = this.#settings
     const now = clock.now()
-    this.keep(lease, now)
+    lease.renewal = undefined
+    if (lease.stopAt !== undefined && now >= lease.stopAt) {
+      this.#onStopped(lease)
+      return
+    }
+    this.#renewLater(lease, now)
     if (lease.isRenewing) {
       // The store has not answered the last time.
-      if (now >= lease.endsAt) this.#lose(lease, leaseRanOut())
+      if (now >= lease.endsAt) this.#warn(lease)
       return
     }
     // Also when the lease is over, as after a long halt of the event loop: the claim holds for as
@@ -57,21 +72,27 @@ export class LeaseKeeper {
       .then(() => store.extend(lease.claim, { leaseMs }))
       .then((isHeld) => {
         if (isHeld) lease.endsAt = now + leaseMs
-        else this.#lose(lease, leaseTaken())
+        else this.#lose(lease)
       })
       .catch(() => {
         // The store is away: the next renewal may get through before the lease runs out.
-        if (clock.now() >= lease.endsAt) this.#lose(lease, leaseRanOut())
+        if (clock.now() >= lease.endsAt) this.#warn(lease)
       })
       .finally(() => {
         lease.isRenewing = false
       })
   }
 
-  #lose(lease: Lease, reason: RinghookError): void {
+  /** Tells the handler; the store may come back before somebody else takes over, and is still asked. */
+  #warn(lease: Held): void {
+    if (lease.renewal !== undefined) lease.context.abort(leaseRanOut())
+  }
+
+  #lose(lease: Held): void {
     // The answer may come after the handler's end, to a claim that was completed meanwhile.
     if (lease.renewal === undefined) return
     this.drop(lease)
-    lease.context.abort(reason)
+    // The handler may have completed it itself, in its own transaction.
+    if (!lease.context.completed) lease.context.abort(leaseTaken())
   }
 }

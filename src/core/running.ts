@@ -4,8 +4,6 @@ import type { Lease } from './lease.ts'
 
 /** One handler that runs in this process. */
 export interface Run extends Lease {
-  /** Whether the handler has ended. The store may still have to be told. */
-  hasEnded: boolean
   /** The repeats that wait for its end. */
   waiting: Set<() => void> | undefined
 }

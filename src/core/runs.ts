@@ -22,14 +22,15 @@ export class Runs {
   readonly #settings: RunSettings
   readonly #running: Running
   readonly #claims: Claims
-  readonly #leases: LeaseKeeper
+  readonly #leases: LeaseKeeper<Run>
   #isClosing = false
 
   constructor(settings: RunSettings) {
     this.#settings = settings
     this.#running = new Running(settings.clock)
     this.#claims = new Claims(settings, this.#running)
-    this.#leases = new LeaseKeeper(settings)
+    // A store that never answers must not keep the event from everybody for ever.
+    this.#leases = new LeaseKeeper(settings, (run) => this.#running.end(run))
   }
 
   /** Runs the event's handler, unless it has finished before. Never rejects. */
@@ -88,10 +89,8 @@ export class Runs {
     let answer: Answer
     try {
       await routed.handler(routed.event, run.context)
-      run.hasEnded = true
       answer = run.context.completed ? handled : await this.#mark(delivery, run, handled)
     } catch (error) {
-      run.hasEnded = true
       answer = isPermanentFailure(error)
         ? await this.#mark(delivery, run, answerFor('RINGHOOK_PERMANENT_FAILURE', { error }))
         : await this.#giveBack(delivery, run, error)
@@ -145,7 +144,7 @@ export class Runs {
       endsAt: askedAtMs + leaseMs,
       renewal: undefined,
       isRenewing: false,
-      hasEnded: false,
+      stopAt: undefined,
       waiting: undefined,
     }
     this.#running.begin(run)
@@ -163,6 +162,7 @@ export class Runs {
     delivery.phase = 'mark'
     delivery.result = answer
     const giveUpAt = Math.max(delivery.deadlineMs, run.endsAt)
+    run.stopAt = giveUpAt
     for (let pauseMs = 25; ; pauseMs = Math.min(2 * pauseMs, 1_000)) {
       try {
         const isMarked = await store.complete(run.claim, { retentionMs })
@@ -181,6 +181,7 @@ export class Runs {
   /** Gives a failed event back, so that the next delivery runs it at once. */
   async #giveBack(delivery: Delivery, run: Run, error: unknown): Promise<Answer> {
     delivery.phase = 'release'
+    this.#leases.drop(run)
     delivery.result = answerFor('RINGHOOK_HANDLER_FAILED', { error })
     await this.#claims.release(run.claim)
     return delivery.result

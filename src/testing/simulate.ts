@@ -235,6 +235,8 @@ async function drive(
   const done = work.then(() => {
     isDone = true
   })
+  // It may fail before it is waited for, below.
+  done.catch(() => {})
   while (clock !== undefined && !isDone) {
     await settle()
     if (isDone) break

@@ -351,6 +351,73 @@ describe('a delivery', () => {
     expect(seen(await next.deliver())).toBe('200 handled')
   })
 
+  it('renews its lease at once when the store took its time to grant it', async () => {
+    const clock = manualClock(start)
+    const memory = memoryStore({ clock })
+    const store = {
+      ...bound(memory),
+      claim: async (...values: Parameters<typeof memory.claim>) => {
+        const claim = await memory.claim(...values)
+        await clock.sleep(2_500)
+        return claim
+      },
+    }
+    const slow = endpoint({ clock, store, leaseMs: 3_000, handle: () => clock.sleep(6_000) })
+    const other = endpoint({ clock, store: memory, leaseMs: 3_000 })
+    void slow.deliver()
+    await clock.advance(3_100)
+    const repeat = other.deliver()
+    await clock.advance(2_000)
+    expect(seen(await repeat)).toMatch(/^503 in_flight/)
+    expect([slow.runs.length, other.runs.length]).toEqual([1, 0])
+  })
+
+  it('is warned when its lease ran out, and holds it again when the store comes back in time', async () => {
+    const clock = manualClock(start)
+    const memory = memoryStore({ clock })
+    let isAway = false
+    const store = {
+      ...bound(memory),
+      extend: (...values: Parameters<typeof memory.extend>) =>
+        isAway ? Promise.reject(new Error('away')) : memory.extend(...values),
+    }
+    const { deliver, runs } = endpoint({ clock, store, handle: () => clock.sleep(300_000) })
+    const other = endpoint({ clock, store: memory })
+    void deliver()
+    await clock.advance(15_000)
+    isAway = true
+    await clock.advance(45_000)
+    expect(runs[0]?.context.signal.aborted).toBe(true)
+    isAway = false
+    await clock.advance(10_000)
+    const repeat = other.deliver()
+    await clock.advance(2_000)
+    expect(seen(await repeat)).toMatch(/^503 in_flight/)
+    expect(other.runs).toEqual([])
+  })
+
+  it.each(['release', 'complete'] as const)(
+    'is free for another instance in the end when the store never answers %s',
+    async (operation) => {
+      const clock = manualClock(start)
+      const memory = memoryStore({ clock })
+      const store = { ...bound(memory), [operation]: () => new Promise<boolean>(() => {}) }
+      const stuck = endpoint({
+        clock,
+        store,
+        handle: () => {
+          if (operation === 'release') throw new Error('no')
+        },
+      })
+      const answer = stuck.deliver()
+      await clock.advance(10_000)
+      expect(seen(await answer)).toBe(operation === 'release' ? failed : '200 handled')
+      await clock.advance(90_000)
+      const other = endpoint({ clock, store: memory })
+      expect(seen(await other.deliver())).toBe('200 handled')
+    },
+  )
+
   it('leaves nothing behind of the repeats that waited for it in vain', async () => {
     const clock = manualClock(start)
     const running = new Running(clock)
@@ -392,6 +459,49 @@ describe('context', () => {
     expect(seen(await deliver())).toBe(failed)
     expect(outcomes[0]?.error).toMatchObject({ code })
     expect(store.release).toHaveBeenCalledOnce()
+  })
+
+  it('is marked by the receiver when a later call of complete() failed', async () => {
+    const memory = memoryStore()
+    let calls = 0
+    const complete = vi.fn(async (...[claim, options]: Parameters<typeof memory.complete>) => {
+      if (options.transaction === undefined) return memory.complete(claim, options)
+      if (calls++ === 0) return true
+      throw new Error('rolled back')
+    })
+    const { deliver, runs } = endpoint({
+      store: { ...bound(memory), complete },
+      handle: async (_event, context) => {
+        await context.complete({})
+        await context.complete({}).catch(() => {})
+      },
+    })
+    expect(seen(await deliver())).toBe('200 handled')
+    expect(seen(await deliver())).toBe('200 duplicate')
+    expect(runs).toHaveLength(1)
+  })
+
+  it('is not told that it lost the event when it completed it itself', async () => {
+    const clock = manualClock(start)
+    const memory = memoryStore({ clock })
+    const store = {
+      ...bound(memory),
+      complete: (...[claim, options]: Parameters<typeof memory.complete>) =>
+        memory.complete(claim, { retentionMs: options.retentionMs }),
+    }
+    const { deliver, runs } = endpoint({
+      clock,
+      store,
+      ackDeadlineMs: 60_000,
+      handle: async (_event, context) => {
+        await context.complete({})
+        await clock.sleep(25_000)
+      },
+    })
+    const answer = deliver()
+    await clock.advance(25_000)
+    expect(seen(await answer)).toBe('200 handled')
+    expect(runs[0]?.context.signal.aborted).toBe(false)
   })
 
   it('marks the event in the transaction of the handler, and not once more', async () => {

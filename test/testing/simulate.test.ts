@@ -110,6 +110,13 @@ describe('simulateProvider', () => {
     }
   })
 
+  it('fails for an event that nobody documents, and in one place only', async () => {
+    const receiver = createReceiver(krosai, { secret, clock: manualClock(), logger: false })
+    const simulation = simulateProvider(krosai, { target: receiver })
+    simulation.send('call.nope' as never)
+    await expect(simulation.run()).rejects.toMatchObject({ code: 'RINGHOOK_FIXTURE_INVALID' })
+  })
+
   it('times out like the provider: a slow handler goes on, and the retry finds it done', async () => {
     const clock = manualClock()
     const receiver = createReceiver(krosai, {
