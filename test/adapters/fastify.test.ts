@@ -211,6 +211,30 @@ describe.each(fastifyVersions)('krosaiWebhooks() on $name', ({ Fastify: version 
     expect(lines).toEqual([])
   })
 
+  it('leaves an answer alone whose headers something else has written to the raw response', async () => {
+    const finish = gate()
+    let answerRaw = () => {}
+    const on = {
+      '*': () => {
+        answerRaw()
+        return finish.opened
+      },
+    }
+    const receiver = createReceiver(krosai, { secret, on })
+    const app = version()
+    app.addHook('onRequest', async (_request, reply) => {
+      answerRaw = () => reply.raw.writeHead(503).end('too late')
+    })
+    app.register(webhooks(receiver), { prefix: '/hooks' })
+    await withApp(app, async ({ url }) => {
+      const { status, body } = await post(url, completedCall())
+      expect({ status, body }).toEqual({ status: 503, body: 'too late' })
+      finish.open()
+      await receiver.idle()
+      await settle()
+    })
+  })
+
   it('goes by the address of the connection, whatever trustProxy says', async () => {
     const app = version({ trustProxy: true })
     app.register(krosaiWebhooks({ ...handled(), allowedIps: ['192.0.2.1'] }), { prefix: '/hooks' })
