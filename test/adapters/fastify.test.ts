@@ -212,26 +212,28 @@ describe.each(fastifyVersions)('krosaiWebhooks() on $name', ({ Fastify: version 
   })
 
   it('leaves an answer alone whose headers something else has written to the raw response', async () => {
-    const finish = gate()
-    let answerRaw = () => {}
-    const on = {
-      '*': () => {
-        answerRaw()
-        return finish.opened
-      },
-    }
+    const began = gate()
+    let begin = () => {}
+    let end = () => {}
+    const on = { '*': () => begin() }
     const receiver = createReceiver(krosai, { secret, on })
     const app = version()
     app.addHook('onRequest', async (_request, reply) => {
-      answerRaw = () => reply.raw.writeHead(503).end('too late')
+      begin = () => {
+        reply.raw.writeHead(503).write('too ')
+        began.open()
+      }
+      end = () => reply.raw.end('late')
     })
     app.register(webhooks(receiver), { prefix: '/hooks' })
     await withApp(app, async ({ url }) => {
-      const { status, body } = await post(url, completedCall())
-      expect({ status, body }).toEqual({ status: 503, body: 'too late' })
-      finish.open()
+      const answer = post(url, completedCall())
+      await began.opened
       await receiver.idle()
       await settle()
+      end()
+      const { status, body } = await answer
+      expect({ status, body }).toEqual({ status: 503, body: 'too late' })
     })
   })
 
