@@ -227,12 +227,12 @@ describe.each(fastifyVersions)('krosaiWebhooks() on $name', ({ Fastify: version 
     })
     app.register(webhooks(receiver), { prefix: '/hooks' })
     await withApp(app, async ({ url }) => {
-      const answer = post(url, completedCall())
+      const answering = post(url, completedCall())
       await began.opened
       await receiver.idle()
       await settle()
       end()
-      const { status, body } = await answer
+      const { status, body } = await answering
       expect({ status, body }).toEqual({ status: 503, body: 'too late' })
     })
   })
