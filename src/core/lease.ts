@@ -61,9 +61,10 @@ export class LeaseKeeper<Held extends Lease> {
     }
     this.#renewLater(lease, now)
     if (lease.isRenewing) {
-      // The store has not answered the last time.
-      if (now >= lease.endsAt) this.#warn(lease)
-      return
+      // The store has not answered the last time. By the end of the lease it is asked again: what
+      // was asked on a connection that went silent may never be answered.
+      if (now < lease.endsAt) return
+      this.#warn(lease)
     }
     // Also when the lease is over, as after a long halt of the event loop: the claim holds for as
     // long as nobody took over, and the store knows.
@@ -71,7 +72,7 @@ export class LeaseKeeper<Held extends Lease> {
     Promise.resolve()
       .then(() => store.extend(lease.claim, { leaseMs }))
       .then((isHeld) => {
-        if (isHeld) lease.endsAt = now + leaseMs
+        if (isHeld) lease.endsAt = Math.max(lease.endsAt, now + leaseMs)
         else this.#lose(lease)
       })
       .catch(() => {
@@ -92,6 +93,7 @@ export class LeaseKeeper<Held extends Lease> {
     // The answer may come after the handler's end, to a claim that was completed meanwhile.
     if (lease.renewal === undefined) return
     this.drop(lease)
+    if (lease.stopAt !== undefined) this.#onStopped(lease)
     // The handler may have completed it itself, in its own transaction.
     if (!lease.context.completed) lease.context.abort(leaseTaken())
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { WebhookEvent } from '../core/event.ts'
+import type { ReceiverOptions } from '../core/options.ts'
 import { createReceiver } from '../core/receiver.ts'
 import { signingKey } from '../core/signature.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
@@ -51,7 +52,7 @@ export function providerContract({
       clock,
       on,
       logger: false,
-    } as never)
+    } as ReceiverOptions<Provider>)
     function request(sample: JsonObject, options: RequestOptions = {}): SignedRequest {
       const unique = {
         id: `contract_${sent++}`,

@@ -396,6 +396,29 @@ describe('a delivery', () => {
     expect(other.runs).toEqual([])
   })
 
+  it('asks for its lease again when the store went silent, and holds it when that is answered', async () => {
+    const clock = manualClock(start)
+    const memory = memoryStore({ clock })
+    let isSilent = false
+    const store = {
+      ...bound(memory),
+      extend: (...values: Parameters<typeof memory.extend>) =>
+        isSilent ? new Promise<boolean>(() => {}) : memory.extend(...values),
+    }
+    const { deliver } = endpoint({ clock, store, handle: () => clock.sleep(300_000) })
+    const other = endpoint({ clock, store: memory })
+    void deliver()
+    await clock.advance(15_000)
+    isSilent = true
+    await clock.advance(45_000)
+    isSilent = false
+    await clock.advance(10_000)
+    const repeat = other.deliver()
+    await clock.advance(2_000)
+    expect(seen(await repeat)).toMatch(/^503 in_flight/)
+    expect(other.runs).toEqual([])
+  })
+
   it.each(['release', 'complete'] as const)(
     'is free for another instance in the end when the store never answers %s',
     async (operation) => {
