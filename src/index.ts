@@ -59,6 +59,8 @@ export type {
   Claim,
   ClaimOptions,
   CompleteOptions,
+  Forgotten,
   HeldClaim,
   IdempotencyStore,
+  PersistentStore,
 } from './stores/store.ts'

@@ -153,9 +153,9 @@ export function checkShapes(options: UncheckedOptions): void {
   }
 }
 
-/** Refuses a store that lacks one of the four operations. */
+/** Refuses a store that lacks one of the five operations. */
 export function checkStore(store: IdempotencyStore): IdempotencyStore {
-  for (const operation of ['claim', 'extend', 'complete', 'release'] as const) {
+  for (const operation of ['claim', 'extend', 'complete', 'release', 'forget'] as const) {
     if (typeof store?.[operation] === 'function') continue
     throw new RinghookError(
       'RINGHOOK_STORE_INVALID',

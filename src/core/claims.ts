@@ -4,6 +4,7 @@ import { answerFor } from './answers.ts'
 import { type Clock, inTime } from './clock.ts'
 import type { Delivery } from './delivery.ts'
 import type { Running } from './running.ts'
+import { checkClaim } from './store-answers.ts'
 
 /** What {@link Claims} need. */
 export interface ClaimSettings {
@@ -103,9 +104,9 @@ export class Claims {
     const { store, leaseMs } = this.#settings
     const options = { owner, leaseMs, fingerprint }
     try {
-      return await store.claim(key, options)
+      return checkClaim(await store.claim(key, options), key, owner)
     } catch {
-      return await store.claim(key, options)
+      return checkClaim(await store.claim(key, options), key, owner)
     }
   }
 

@@ -17,10 +17,18 @@ export const systemClock: Clock = {
 /** The longest wait that a timer can hold, in ms: 2^31 - 1. A longer one would be over at once. */
 export const longestTimer = 2_147_483_647
 
-/** Rejects if a promise has not settled after `ms`. What it comes to later is dropped. */
-export function inTime<Value>(clock: Clock, promise: Promise<Value>, ms: number): Promise<Value> {
+/**
+ * Rejects if a promise has not settled after `ms`, with the error that `late` makes. What the
+ * promise comes to later is dropped.
+ */
+export function inTime<Value>(
+  clock: Clock,
+  promise: Promise<Value>,
+  ms: number,
+  late = () => new Error('there was no answer in time'),
+): Promise<Value> {
   return new Promise((resolve, reject) => {
-    const timer = clock.setTimeout(() => reject(new Error('there was no answer in time')), ms)
+    const timer = clock.setTimeout(() => reject(late()), ms)
     promise.then(resolve, reject).finally(() => clock.clearTimeout(timer))
   })
 }

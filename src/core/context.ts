@@ -2,6 +2,7 @@ import type { CompleteOptions, HeldClaim, IdempotencyStore } from '../stores/sto
 import { RinghookError } from './errors.ts'
 import type { HandlerContext } from './event.ts'
 import type { RequestHeaders } from './http.ts'
+import { checkFlag } from './store-answers.ts'
 
 /** What a run of a handler is about. */
 export interface RunFacts {
@@ -83,17 +84,28 @@ export class RunContext implements HandlerContext {
     return (transaction) => this.#complete(transaction)
   }
 
-  async #complete(transaction: unknown): Promise<void> {
+  /**
+   * Not an async function: in a synchronous transaction a failure must be thrown at once, or the
+   * transaction would be committed before it is known.
+   */
+  #complete(transaction: unknown): Promise<void> {
     if (transaction === undefined || transaction === null) {
       throw new RinghookError(
-        'RINGHOOK_OPTION_INVALID',
+        'RINGHOOK_TRANSACTION_INVALID',
         'context.complete() was called without a transaction. Give it the open transaction that your write belongs to.',
       )
     }
     // Until the store has said so again: an earlier call's transaction may have been rolled back.
     this.#completed = false
     const options: CompleteOptions = { retentionMs: this.#retentionMs, transaction }
-    if (!(await this.#store.complete(this.#facts.claim, options))) throw leaseTaken()
+    const marking = this.#store.complete(this.#facts.claim, options)
+    if (typeof marking === 'object') return marking.then((isMarked) => this.#note(isMarked))
+    this.#note(marking)
+    return Promise.resolve()
+  }
+
+  #note(isMarked: boolean): void {
+    if (!checkFlag(isMarked, 'complete')) throw leaseTaken()
     this.#completed = true
   }
 }
@@ -111,5 +123,13 @@ export function leaseRanOut(): RinghookError {
   return new RinghookError(
     'RINGHOOK_LEASE_LOST',
     'The lease ran out, because the store could not be reached to renew it, and another run may take over. Stop if running twice would do harm.',
+  )
+}
+
+/** Why an event whose handler returned has not finished. */
+export function notCommitted(): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_TRANSACTION_NOT_COMMITTED',
+    'The handler called context.complete(transaction) and returned, but the transaction is not committed. Throw where it is rolled back, and wait for its commit before you return.',
   )
 }

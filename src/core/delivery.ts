@@ -5,7 +5,15 @@ import type { DeliveryRequest } from './http.ts'
 import type { Outcome } from './outcome.ts'
 
 /** What a delivery waits for. It decides what is answered when its deadline comes. */
-export type Phase = 'body' | 'secret' | 'claim' | 'turn' | 'handler' | 'mark' | 'release'
+export type Phase =
+  | 'body'
+  | 'secret'
+  | 'claim'
+  | 'turn'
+  | 'handler'
+  | 'mark'
+  | 'confirm'
+  | 'release'
 
 /** One delivery on its way through the pipeline. */
 export interface Delivery {
@@ -17,7 +25,7 @@ export interface Delivery {
   /** Set once the answer is out: what is still going on then goes on without a sender. */
   answered: boolean
   deadline: DelayTicket | undefined
-  /** What to answer at the deadline in the phases `turn`, `mark` and `release`. */
+  /** What to answer at the deadline in the phases from `turn` on. */
   result: Answer | undefined
   /** Set when the deadline came while the handler ran: what it comes to then is only logged. */
   isLate: boolean
@@ -48,6 +56,9 @@ export function answerAtDeadline({ phase, result }: Delivery, leaseMs: number): 
       return answerFor('RINGHOOK_SECRET_UNAVAILABLE')
     case 'claim':
       return answerFor('RINGHOOK_STORE_UNAVAILABLE')
+    case 'confirm':
+      // Nobody knows whether the handler's transaction was committed. The next delivery will.
+      return result ?? answerFor('RINGHOOK_STORE_UNAVAILABLE')
     case 'turn':
       return result ?? answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: leaseMs })
     case 'handler':

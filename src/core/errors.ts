@@ -4,7 +4,7 @@
  * Codes for set-up mistakes are thrown when the receiver is built, as {@link RinghookError}.
  * Codes for deliveries appear in the answer's body, in the log and in {@link Outcome.code}.
  */
-export type RinghookCode = SetupCode | DeliveryCode | HandlerCode
+export type RinghookCode = SetupCode | DeliveryCode | HandlerCode | StoreCode
 
 /** Thrown when something is built: the set-up is wrong and nothing was received yet. */
 export type SetupCode =
@@ -50,8 +50,26 @@ export type DeliveryCode =
   | 'RINGHOOK_SHUTTING_DOWN'
   | 'RINGHOOK_INTERNAL_ERROR'
 
-/** Thrown into a handler that uses its context. */
-export type HandlerCode = 'RINGHOOK_STORE_NOT_TRANSACTIONAL' | 'RINGHOOK_LEASE_LOST'
+/** Thrown into a handler that uses its context, or what became of its transaction. */
+export type HandlerCode =
+  | 'RINGHOOK_STORE_NOT_TRANSACTIONAL'
+  | 'RINGHOOK_TRANSACTION_INVALID'
+  | 'RINGHOOK_TRANSACTION_NOT_COMMITTED'
+  | 'RINGHOOK_LEASE_LOST'
+
+/**
+ * Why a store in a database could not do its work. Rejected by its operations and by `migrate()`;
+ * a delivery that it happens to is answered 503 RINGHOOK_STORE_UNAVAILABLE, and the log has both.
+ */
+export type StoreCode =
+  | 'RINGHOOK_STORE_UNREACHABLE'
+  | 'RINGHOOK_STORE_ACCESS_DENIED'
+  | 'RINGHOOK_STORE_NOT_MIGRATED'
+  | 'RINGHOOK_STORE_READ_ONLY'
+  | 'RINGHOOK_STORE_FULL'
+  | 'RINGHOOK_STORE_BUSY'
+  | 'RINGHOOK_STORE_TIMEOUT'
+  | 'RINGHOOK_STORE_FAILED'
 
 /**
  * A mistake in the set-up, or a thing that the set-up cannot do. The message says the cause and

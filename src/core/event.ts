@@ -39,9 +39,14 @@ export interface HandlerContext {
   readonly receivedAt: Date
   /**
    * Marks the event as finished inside the handler's own database transaction, so that the
-   * handler's write and the mark commit together.
+   * handler's write and the mark commit together. Call it last in the transaction. With a
+   * synchronous driver (SQLite) it has marked, or thrown, when it returns.
    *
-   * @throws {RinghookError} RINGHOOK_STORE_NOT_TRANSACTIONAL: the store cannot (memory).
+   * A handler that calls it and returns while its transaction is not committed has failed:
+   * RINGHOOK_TRANSACTION_NOT_COMMITTED.
+   *
+   * @throws {RinghookError} RINGHOOK_STORE_NOT_TRANSACTIONAL: the store cannot (memory, Redis).
+   * RINGHOOK_TRANSACTION_INVALID: that is no open transaction of the store's database.
    * RINGHOOK_LEASE_LOST: another run took over; roll back.
    */
   complete(transaction: unknown): Promise<void>

@@ -28,7 +28,7 @@ export function bodyId(body: Uint8Array): string {
  * It guards nothing: the bytes are authentic already, so a CRC at a third of a hash's cost will do.
  */
 export function fingerprintOf(body: Uint8Array): string {
-  return String(crc32(body))
+  return crc32(body).toString(36)
 }
 
 /** One call instead of `createHash`, which costs three times as much for something so short. */

@@ -1,6 +1,7 @@
 import type { HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import { type Clock, DelayQueue, type DelayTicket } from './clock.ts'
 import { leaseRanOut, leaseTaken, type RunContext } from './context.ts'
+import { checkFlag } from './store-answers.ts'
 
 /** The lease of a claim, and what is under way to renew it. */
 export interface Lease {
@@ -19,6 +20,8 @@ export interface LeaseSettings {
   readonly store: IdempotencyStore
   readonly clock: Clock
   readonly leaseMs: number
+  /** Told of every renewal that failed. */
+  onRenewalFailed(error: unknown): void
 }
 
 /** Renews the leases of handlers that run, and tells a handler when its lease is lost. */
@@ -72,11 +75,12 @@ export class LeaseKeeper<Held extends Lease> {
     Promise.resolve()
       .then(() => store.extend(lease.claim, { leaseMs }))
       .then((isHeld) => {
-        if (isHeld) lease.endsAt = Math.max(lease.endsAt, now + leaseMs)
+        if (checkFlag(isHeld, 'extend')) lease.endsAt = Math.max(lease.endsAt, now + leaseMs)
         else this.#lose(lease)
       })
-      .catch(() => {
+      .catch((error: unknown) => {
         // The store is away: the next renewal may get through before the lease runs out.
+        this.#settings.onRenewalFailed(error)
         if (clock.now() >= lease.endsAt) this.#warn(lease)
       })
       .finally(() => {

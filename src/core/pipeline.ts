@@ -1,8 +1,9 @@
 import type { KeyObject } from 'node:crypto'
 import type { Provider } from '../providers/provider.ts'
+import type { Forgotten } from '../stores/store.ts'
 import { type Answer, answerFor, ignored, replyTo } from './answers.ts'
 import { abandonBody, isStream, refuseBody } from './body.ts'
-import type { UncheckedOptions } from './checks.ts'
+import { optionInvalid, type UncheckedOptions } from './checks.ts'
 import { DelayQueue, longestTimer } from './clock.ts'
 import { answerAtDeadline, type Delivery, outcomeOf, type RoutedEvent } from './delivery.ts'
 import { RinghookError } from './errors.ts'
@@ -83,6 +84,13 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         finish(answerFor('RINGHOOK_INTERNAL_ERROR', { error }))
       })
     })
+  }
+
+  async forget(eventId: string): Promise<Forgotten> {
+    if (typeof eventId !== 'string' || eventId === '') {
+      throw optionInvalid('eventId is no text.', 'Give the id of an event, as onOutcome has it.')
+    }
+    return await this.#runs.forget(this.#settings.keyOf(eventId))
   }
 
   idle(): Promise<void> {

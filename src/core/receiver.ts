@@ -1,4 +1,5 @@
 import type { Provider } from '../providers/provider.ts'
+import type { Forgotten } from '../stores/store.ts'
 import type { UncheckedOptions } from './checks.ts'
 import { RinghookError } from './errors.ts'
 import type { OwnEvents } from './event.ts'
@@ -11,6 +12,18 @@ export interface Receiver<P extends Provider = Provider> {
   readonly provider: P
   /** Takes one delivery through the whole pipeline to its answer. Never rejects. */
   receive(request: DeliveryRequest): Promise<Reply>
+  /**
+   * Makes one finished event run again when it is delivered again: for an operator who has the
+   * provider redeliver it by hand, which would be a duplicate otherwise. `eventId` is the `id` of
+   * the event, as handlers, `onOutcome` and the log have it.
+   *
+   * Gives `forgotten`; `in_flight` while the event runs, here or elsewhere (nothing is changed: ask
+   * again when it has finished); `unknown` if the store does not remember it.
+   *
+   * @throws {RinghookError} RINGHOOK_OPTION_INVALID; RINGHOOK_STORE_UNAVAILABLE with the store's
+   * error as its cause.
+   */
+  forget(eventId: string): Promise<Forgotten>
   /** Resolves when no delivery is on its way and no handler runs, those past their deadline included. */
   idle(): Promise<void>
   /**

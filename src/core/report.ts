@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import type { DeliveryCode } from './errors.ts'
+import { type DeliveryCode, RinghookError } from './errors.ts'
 import {
   type Logger,
   type LogLevel,
@@ -15,6 +15,8 @@ export interface Reporter {
   (outcome: Outcome): void
   /** Logs the failure of a handler that had run past its deadline: its delivery is answered already. */
   late(outcome: Outcome): void
+  /** Logs that the lease of a running event could not be renewed. */
+  renewalFailed(provider: string, error: unknown): void
   readonly logger: Logger
 }
 
@@ -77,6 +79,14 @@ export function outcomeReporter(
     write(outcome, `${outcome.outcome} after its deadline`)
   }
 
+  function renewalFailed(provider: string, error: unknown): void {
+    const suffix = throttle.admit('renewal')
+    if (suffix === undefined) return
+    log.warn(
+      `ringhook ${provider}: the lease of a running event could not be renewed. If the store stays away for leaseMs, the event may run beside itself (${storeError(error)})${suffix}`,
+    )
+  }
+
   function write(outcome: Outcome, what: string): void {
     const line = lineFor(outcome, what)
     if (line === undefined) return
@@ -84,7 +94,7 @@ export function outcomeReporter(
     const suffix = isNews ? '' : throttle.admit(line.topic)
     if (suffix !== undefined) log[line.level](`${line.text}${suffix}`)
   }
-  return Object.assign(report, { late, logger: log })
+  return Object.assign(report, { late, renewalFailed, logger: log })
 }
 
 function tell(
@@ -109,6 +119,11 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 function losesSomething({ outcome, code, status, unmarked }: Outcome): boolean {
   if (outcome === 'failed') return code !== 'RINGHOOK_INTERNAL_ERROR'
   return unmarked === true || (outcome === 'invalid' && status === 200)
+}
+
+/** A store that knows what failed says so, with the remedy; the messages of drivers may hold anything. */
+function storeError(error: unknown): string {
+  return error instanceof RinghookError ? error.message : whereThrown(error)
 }
 
 interface Line {
@@ -145,10 +160,11 @@ function headOf({ provider, type, sentAs, eventId, attempt }: Outcome): string {
   return `ringhook ${provider}: ${name}${id}${attempt === undefined ? '' : ` attempt ${attempt}`}`
 }
 
-function because({ error, ageMs, issues }: Outcome): string {
+function because({ ageMs, issues, error, ...outcome }: Outcome): string {
   const parts: string[] = []
   if (ageMs !== undefined) parts.push(`age ${Math.round(ageMs / 1_000)} s`)
   for (const { path, code } of issues?.slice(0, 5) ?? []) parts.push(`${path}: ${code}`)
-  if (error !== undefined) parts.push(whereThrown(error))
+  const isOfStore = outcome.code === 'RINGHOOK_STORE_UNAVAILABLE' || outcome.unmarked === true
+  if (error !== undefined) parts.push(isOfStore ? storeError(error) : whereThrown(error))
   return parts.length === 0 ? '' : ` (${parts.join(', ')})`
 }

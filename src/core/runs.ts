@@ -1,18 +1,19 @@
 import { randomUUID } from 'node:crypto'
-import type { HeldClaim } from '../stores/store.ts'
+import type { Forgotten, HeldClaim } from '../stores/store.ts'
 import { type Answer, answerFor, duplicate, handled } from './answers.ts'
-import { type ClaimSettings, Claims, type TimedClaim } from './claims.ts'
-import { leaseTaken, RunContext } from './context.ts'
+import { Claims, type TimedClaim } from './claims.ts'
+import { inTime } from './clock.ts'
+import { RunContext } from './context.ts'
 import type { Delivery, RoutedEvent } from './delivery.ts'
+import { type EndingSettings, Endings } from './endings.ts'
 import { isPermanentFailure, RinghookError } from './errors.ts'
 import { fingerprintOf } from './idempotency.ts'
-import { LeaseKeeper } from './lease.ts'
+import { LeaseKeeper, type LeaseSettings } from './lease.ts'
 import { type Run, Running } from './running.ts'
+import { checkForgotten } from './store-answers.ts'
 
 /** What the runs of a receiver have in common. */
-export interface RunSettings extends ClaimSettings {
-  readonly retentionMs: number
-}
+export interface RunSettings extends EndingSettings, LeaseSettings {}
 
 /**
  * Runs handlers, each under a claim of the store: claim, renew the lease while the handler runs,
@@ -23,6 +24,7 @@ export class Runs {
   readonly #running: Running
   readonly #claims: Claims
   readonly #leases: LeaseKeeper<Run>
+  readonly #endings: Endings
   #isClosing = false
 
   constructor(settings: RunSettings) {
@@ -31,6 +33,7 @@ export class Runs {
     this.#claims = new Claims(settings, this.#running)
     // A store that never answers must not keep the event from everybody for ever.
     this.#leases = new LeaseKeeper(settings, (run) => this.#running.end(run))
+    this.#endings = new Endings(settings, this.#claims, this.#leases)
   }
 
   /** Runs the event's handler, unless it has finished before. Never rejects. */
@@ -55,10 +58,20 @@ export class Runs {
       case 'in_flight':
         return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
       case 'claimed':
-        return await this.#runClaimed(delivery, routed, claim, timed.askedAtMs)
-      default:
-        return answerFor('RINGHOOK_STORE_UNAVAILABLE', { error: strangeClaim() })
+        return await this.#runClaimed(delivery, routed, claim, { ...timed, fingerprint })
     }
+  }
+
+  /** Makes a finished event free to run again. Not while it runs, here or elsewhere. */
+  async forget(key: string): Promise<Forgotten> {
+    if (this.#running.get(key) !== undefined) return 'in_flight'
+    const { store, clock, leaseMs } = this.#settings
+    const forgetting = Promise.resolve()
+      .then(() => store.forget(key))
+      .then(checkForgotten)
+    return await inTime(clock, forgetting, leaseMs).catch((cause: unknown) => {
+      throw notForgotten(cause)
+    })
   }
 
   /** Begins no handler any more. Those that run go on. */
@@ -75,7 +88,7 @@ export class Runs {
     delivery: Delivery,
     routed: RoutedEvent,
     claim: HeldClaim,
-    askedAtMs: number,
+    { askedAtMs, fingerprint }: { readonly askedAtMs: number; readonly fingerprint: string },
   ): Promise<Answer> {
     const reason = this.#reasonNotToRun(delivery, claim, askedAtMs)
     if (reason !== undefined) {
@@ -89,11 +102,17 @@ export class Runs {
     let answer: Answer
     try {
       await routed.handler(routed.event, run.context)
-      answer = run.context.completed ? handled : await this.#mark(delivery, run, handled)
+      answer = run.context.completed
+        ? await this.#endings.confirm(delivery, run, fingerprint)
+        : await this.#endings.mark(delivery, run, handled)
     } catch (error) {
       answer = isPermanentFailure(error)
-        ? await this.#mark(delivery, run, answerFor('RINGHOOK_PERMANENT_FAILURE', { error }))
-        : await this.#giveBack(delivery, run, error)
+        ? await this.#endings.mark(
+            delivery,
+            run,
+            answerFor('RINGHOOK_PERMANENT_FAILURE', { error }),
+          )
+        : await this.#endings.giveBack(delivery, run, error)
     }
     this.#leases.drop(run)
     this.#running.end(run)
@@ -151,47 +170,13 @@ export class Runs {
     delivery.phase = 'handler'
     return run
   }
-
-  /**
-   * Marks the event as finished. While the store is away it tries again: until the deadline, and
-   * beyond it until the lease ends that kept others out when the handler ended. The sender has its
-   * answer by then.
-   */
-  async #mark(delivery: Delivery, run: Run, answer: Answer): Promise<Answer> {
-    const { store, clock, retentionMs } = this.#settings
-    delivery.phase = 'mark'
-    delivery.result = answer
-    const giveUpAt = Math.max(delivery.deadlineMs, run.endsAt)
-    run.stopAt = giveUpAt
-    for (let pauseMs = 25; ; pauseMs = Math.min(2 * pauseMs, 1_000)) {
-      try {
-        const isMarked = await store.complete(run.claim, { retentionMs })
-        return isMarked ? answer : { ...answer, unmarked: true, error: leaseTaken() }
-      } catch (error) {
-        const leftMs = giveUpAt - clock.now()
-        if (leftMs <= 0) return { ...answer, unmarked: true, error }
-        delivery.result = { error, ...answer }
-        await new Promise<void>((resolve) => {
-          clock.setTimeout(resolve, Math.min(pauseMs, leftMs))
-        })
-      }
-    }
-  }
-
-  /** Gives a failed event back, so that the next delivery runs it at once. */
-  async #giveBack(delivery: Delivery, run: Run, error: unknown): Promise<Answer> {
-    delivery.phase = 'release'
-    this.#leases.drop(run)
-    delivery.result = answerFor('RINGHOOK_HANDLER_FAILED', { error })
-    await this.#claims.release(run.claim)
-    return delivery.result
-  }
 }
 
-/** What is wrong with a store that answers a claim with none of the three states. */
-function strangeClaim(): RinghookError {
+/** It is not known what the store has done. */
+function notForgotten(cause: unknown): RinghookError {
   return new RinghookError(
-    'RINGHOOK_STORE_INVALID',
-    'The store answered a claim with an unknown state. Hold it to storeContract of ringhook/testing.',
+    'RINGHOOK_STORE_UNAVAILABLE',
+    'The idempotency store failed or did not answer, so it is not known whether the event was forgotten. Try again; the cause is the error of the store.',
+    { cause },
   )
 }

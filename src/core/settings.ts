@@ -78,6 +78,7 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
     store: checkStore(
       options.store === undefined ? memoryStore({ clock, logger: report.logger }) : options.store,
     ),
+    onRenewalFailed: (error) => report.renewalFailed(provider.name, error),
     report,
   }
   // Last: a set-up that is refused needs no warning.

@@ -10,6 +10,7 @@
  * - A claim repeated by the owner that holds the key gets the same fence: the reply to its first may
  *   have been lost.
  * - `extend`, `complete` and `release` with a stale owner or fence change nothing and give `false`.
+ * - A key may be any string of any length. Two keys that differ in one character are two keys.
  * - `complete` counts after the lease ran out, as long as nobody took over, and again when it is
  *   repeated by the same owner. `extend` does not revive a lease that ran out and was taken over.
  *
@@ -21,21 +22,49 @@ export interface IdempotencyStore {
   /** Sets the lease to end `leaseMs` from now. `false`: the claim is no longer held. */
   extend(claim: HeldClaim, options: { readonly leaseMs: number }): Promise<boolean>
   /**
-   * Marks the key as finished for `retentionMs`. `false`: the claim is no longer held.
+   * Marks the key as finished for `retentionMs`, also where the lease would have lasted longer.
+   * `false`: the claim is no longer held.
    *
    * @param options.transaction - The caller's open database transaction: the mark commits or rolls
-   * back with it. @throws {RinghookError} RINGHOOK_STORE_NOT_TRANSACTIONAL in stores that cannot.
+   * back with it. A store whose driver is synchronous has marked when it returns, and returns the
+   * boolean itself, so that it can be called inside a synchronous transaction.
+   * @throws {RinghookError} RINGHOOK_STORE_NOT_TRANSACTIONAL in stores that cannot;
+   * RINGHOOK_TRANSACTION_INVALID for what is no open transaction.
    */
-  complete(claim: HeldClaim, options: CompleteOptions): Promise<boolean>
+  complete(claim: HeldClaim, options: CompleteOptions): Promise<boolean> | boolean
   /** Gives the key back, so that the next claim gets it at once. `false`: the claim is no longer held. */
   release(claim: HeldClaim): Promise<boolean>
+  /** Makes a finished key free to be claimed again, with the next fence. A held key stays held. */
+  forget(key: string): Promise<Forgotten>
 }
 
+/** A store in a database: it outlives the process, and several processes share it. */
+export interface PersistentStore extends IdempotencyStore {
+  /**
+   * Creates what the store needs in its database, unless it is there. For every start: also when
+   * several instances start together.
+   */
+  migrate(): Promise<void>
+  /**
+   * Deletes entries that are past their retention, and gives how many they were. In small batches,
+   * so that nobody waits for it. Call it from time to time; hourly will do.
+   *
+   * @param options.limit - Deletes at most so many. Default: 10 000. From 1.
+   */
+  prune(options?: { readonly limit?: number }): Promise<number>
+}
+
+/**
+ * What {@link IdempotencyStore.forget} found: `forgotten`, the next claim gets it; `in_flight`,
+ * somebody holds it and nothing was changed; `unknown`, there was nothing to forget.
+ */
+export type Forgotten = 'forgotten' | 'in_flight' | 'unknown'
+
 export interface ClaimOptions {
-  /** Who claims: different for every delivery, the same when one delivery repeats its claim. */
+  /** Who claims: different for every delivery, the same when one delivery repeats its claim. At most 128 characters of ASCII. */
   readonly owner: string
   readonly leaseMs: number
-  /** A checksum of the delivery's bytes, kept to tell a repeat from an event that changed. */
+  /** A checksum of the delivery's bytes, kept to tell a repeat from an event that changed. At most 128 characters of ASCII. */
   readonly fingerprint: string
 }
 

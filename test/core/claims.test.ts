@@ -1,4 +1,4 @@
-import type { Claim } from 'ringhook'
+import type { Claim, IdempotencyStore } from 'ringhook'
 import { describe, expect, it } from 'vitest'
 import { Claims } from '../../src/core/claims.ts'
 import type { Delivery } from '../../src/core/delivery.ts'
@@ -10,11 +10,12 @@ function claimsWith(replies: readonly (() => Promise<Claim>)[]) {
   const clock = manualClock(start)
   const running = new Running(clock)
   let asked = 0
-  const store = {
+  const store: IdempotencyStore = {
     claim: () => (replies[asked++] ?? expect.fail)(),
     extend: async () => true,
     complete: async () => true,
     release: async () => true,
+    forget: async () => 'unknown',
   }
   const claims = new Claims({ store, clock, leaseMs: 30_000, onStoreError: 'process' }, running)
   const delivery = { phase: 'claim', answered: false, deadlineMs: start + 10_000 } as Delivery

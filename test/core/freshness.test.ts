@@ -112,6 +112,7 @@ describe('a signed timestamp', () => {
               extend: memory.extend.bind(memory),
               complete: memory.complete.bind(memory),
               release: memory.release.bind(memory),
+              forget: memory.forget.bind(memory),
             },
           })
           const aheadMs = Math.round(ahead < 0 ? ahead * retentionMs : ahead * clockToleranceMs)

@@ -74,6 +74,7 @@ async function deliverWith(...wrong: Fault[]) {
         extend: memory.extend.bind(memory),
         complete: memory.complete.bind(memory),
         release: memory.release.bind(memory),
+        forget: memory.forget.bind(memory),
       },
       on: has('no handler') ? {} : { 'call.ringing': handler },
     },
@@ -472,6 +473,7 @@ describe('close', () => {
           extend: memory.extend.bind(memory),
           complete: memory.complete.bind(memory),
           release: memory.release.bind(memory),
+          forget: memory.forget.bind(memory),
         },
         handle: (_event, { signal }) =>
           new Promise((_resolve, reject) =>

@@ -18,6 +18,7 @@ function broken(clock: ManualClock, operations: (memory: IdempotencyStore) => Op
     extend: memory.extend.bind(memory),
     complete: memory.complete.bind(memory),
     release: memory.release.bind(memory),
+    forget: memory.forget.bind(memory),
     ...operations(memory),
   }
 }
@@ -25,7 +26,7 @@ function broken(clock: ManualClock, operations: (memory: IdempotencyStore) => Op
 /** Fails the first `times` calls, and only answers wrongly if the call was made all the same. */
 function failing<Values extends unknown[], Result>(
   times: number,
-  operation: (...values: Values) => Promise<Result>,
+  operation: (...values: Values) => Promise<Result> | Result,
   options: { readonly replyLost?: boolean } = {},
 ): (...values: Values) => Promise<Result> {
   let calls = 0
@@ -350,6 +351,7 @@ describe('a store that is slow', () => {
           return claim
         },
         release: memory.release.bind(memory),
+        forget: memory.forget.bind(memory),
       })),
     })
     const other = endpoint({

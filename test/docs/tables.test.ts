@@ -31,6 +31,7 @@ const providers = [krosai, odis, callkaro] as const
 const setupCodes = unionOf('src/core/errors.ts', 'SetupCode')
 const deliveryCodes = unionOf('src/core/errors.ts', 'DeliveryCode') as readonly DeliveryCode[]
 const handlerCodes = unionOf('src/core/errors.ts', 'HandlerCode')
+const storeCodes = unionOf('src/core/errors.ts', 'StoreCode')
 
 describe('README.md', () => {
   it('has a row for every entry of the package, which names all that it exports', async () => {
@@ -157,7 +158,7 @@ describe('README.md', () => {
 describe('docs/errors.md', () => {
   it('has a section for every code, under the anchor that messages name', () => {
     const headings = headingsOf('docs/errors.md').filter(({ level }) => level === 3)
-    const codes = [...setupCodes, ...deliveryCodes, ...handlerCodes]
+    const codes = [...setupCodes, ...deliveryCodes, ...handlerCodes, ...storeCodes]
     expect(headings.map(({ text }) => text)).toEqual(codes)
     const anchors = anchorsOf('docs/errors.md')
     for (const code of codes) expect(anchors).toContain(code.toLowerCase())

@@ -119,6 +119,7 @@ function spied(store: IdempotencyStore): IdempotencyStore {
     extend: vi.fn<IdempotencyStore['extend']>((...values) => store.extend(...values)),
     complete: vi.fn<IdempotencyStore['complete']>((...values) => store.complete(...values)),
     release: vi.fn<IdempotencyStore['release']>((...values) => store.release(...values)),
+    forget: vi.fn<IdempotencyStore['forget']>((...values) => store.forget(...values)),
   }
 }
 

@@ -143,6 +143,7 @@ class WatchedEndpoint implements Endpoint {
     this.receiver = receiver
     this.mounted = {
       provider: receiver.provider,
+      forget: (eventId) => receiver.forget(eventId),
       idle: () => receiver.idle(),
       close: (closeOptions) => receiver.close(closeOptions),
       receive: (request) => {
@@ -199,6 +200,7 @@ class WatchedEndpoint implements Endpoint {
     return {
       extend: (claim, options) => store.extend(claim, options),
       release: (claim) => store.release(claim),
+      forget: (key) => store.forget(key),
       claim: async (key, options) => {
         if (this.failing === 'claim') throw new Error('the store is down')
         const claim = await store.claim(key, options)

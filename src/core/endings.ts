@@ -1,0 +1,101 @@
+import type { Claim } from '../stores/store.ts'
+import { type Answer, answerFor, handled } from './answers.ts'
+import type { ClaimSettings, Claims } from './claims.ts'
+import { leaseTaken, notCommitted } from './context.ts'
+import type { Delivery } from './delivery.ts'
+import type { LeaseKeeper } from './lease.ts'
+import type { Run } from './running.ts'
+import { checkClaim, checkFlag } from './store-answers.ts'
+
+/** What {@link Endings} need. */
+export interface EndingSettings extends ClaimSettings {
+  readonly retentionMs: number
+}
+
+/** What becomes of an event when its handler has ended: marked, confirmed, or given back. */
+export class Endings {
+  readonly #settings: EndingSettings
+  readonly #claims: Claims
+  readonly #leases: LeaseKeeper<Run>
+
+  constructor(settings: EndingSettings, claims: Claims, leases: LeaseKeeper<Run>) {
+    this.#settings = settings
+    this.#claims = claims
+    this.#leases = leases
+  }
+
+  /** Marks the event as finished. If the store cannot be told, the answer stands all the same. */
+  async mark(delivery: Delivery, run: Run, answer: Answer): Promise<Answer> {
+    const { store, retentionMs } = this.#settings
+    delivery.phase = 'mark'
+    delivery.result = answer
+    const marked = await this.#insist(delivery, run, answer, async () =>
+      checkFlag(await store.complete(run.claim, { retentionMs }), 'complete'),
+    )
+    if (marked.value === true) return answer
+    return { ...answer, unmarked: true, error: 'error' in marked ? marked.error : leaseTaken() }
+  }
+
+  /**
+   * Looks whether the transaction in which the handler completed the event was committed: a repeat
+   * of the claim finds the event finished then. Otherwise the handler's write is lost too, or not
+   * there yet, and the event must come again.
+   */
+  async confirm(delivery: Delivery, run: Run, fingerprint: string): Promise<Answer> {
+    const { store, leaseMs } = this.#settings
+    const { key, owner } = run.claim
+    const unavailable = answerFor('RINGHOOK_STORE_UNAVAILABLE')
+    delivery.phase = 'confirm'
+    delivery.result = unavailable
+    const found = await this.#insist(delivery, run, unavailable, async () =>
+      checkClaim(await store.claim(key, { owner, leaseMs, fingerprint }), key, owner),
+    )
+    if ('error' in found) return { ...unavailable, error: found.error }
+    if (found.value.state === 'completed') return handled
+    return await this.#fail(delivery, run, found.value)
+  }
+
+  /** Gives a failed event back, so that the next delivery runs it at once. */
+  async giveBack(delivery: Delivery, run: Run, error: unknown): Promise<Answer> {
+    delivery.phase = 'release'
+    this.#leases.drop(run)
+    delivery.result = answerFor('RINGHOOK_HANDLER_FAILED', { error })
+    await this.#claims.release(run.claim)
+    return delivery.result
+  }
+
+  /** The handler returned without its write being there. */
+  async #fail(delivery: Delivery, run: Run, claim: Claim): Promise<Answer> {
+    const error = notCommitted()
+    // In flight: somebody took over, or the transaction is still open and may yet be committed.
+    if (claim.state === 'claimed') return await this.giveBack(delivery, { ...run, claim }, error)
+    return answerFor('RINGHOOK_HANDLER_FAILED', { error })
+  }
+
+  /**
+   * Asks the store until it answers: until the deadline, and beyond it until the lease ends that
+   * kept others out when the handler ended. The sender has its answer by then.
+   */
+  async #insist<Value>(
+    delivery: Delivery,
+    run: Run,
+    answer: Answer,
+    ask: () => Promise<Value>,
+  ): Promise<{ readonly value: Value } | { readonly value?: never; readonly error: unknown }> {
+    const { clock } = this.#settings
+    const giveUpAt = Math.max(delivery.deadlineMs, run.endsAt)
+    run.stopAt = giveUpAt
+    for (let pauseMs = 25; ; pauseMs = Math.min(2 * pauseMs, 1_000)) {
+      try {
+        return { value: await ask() }
+      } catch (error) {
+        const leftMs = giveUpAt - clock.now()
+        if (leftMs <= 0) return { error }
+        delivery.result = { error, ...answer }
+        await new Promise<void>((resolve) => {
+          clock.setTimeout(resolve, Math.min(pauseMs, leftMs))
+        })
+      }
+    }
+  }
+}
