@@ -27,6 +27,7 @@ export default defineConfig({
           name: 'source',
           include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
           exclude: ['test/package/**'],
+          globalSetup: ['test/helpers/servers.setup.ts'],
           testTimeout: 15_000,
           sequence: { groupOrder: 0 },
         },

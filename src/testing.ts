@@ -22,6 +22,11 @@ export {
   simulateProvider,
 } from './testing/simulate.ts'
 export {
+  type StoreProgram,
+  type StoreProgramOptions,
+  storeProgram,
+} from './testing/store-contract/program.ts'
+export {
   type StoreContractOptions,
   storeContract,
   type TestFunction,

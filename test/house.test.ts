@@ -16,6 +16,13 @@ const shared = ['src/core/errors.ts', 'src/core/clock.ts', 'src/core/log.ts']
 /** The one value that core takes from another room: the store of a receiver that was given none. */
 const presets: Readonly<Record<string, string>> = { 'src/core/settings.ts': 'src/stores/memory.ts' }
 const adapters = ['src/express.ts', 'src/koa.ts', 'src/fastify.ts']
+/** The stores. Beside them, in the same folder, is what they share. */
+const stores = ['memory', 'redis', 'postgres', 'mysql', 'sqlite'].map(
+  (name) => `src/stores/${name}.ts`,
+)
+/** The entries of the package: the files at the top, and the stores that have one of their own. */
+const isEntry = (file: string) =>
+  !file.slice('src/'.length).includes('/') || (stores.includes(file) && file !== stores[0])
 
 describe('the house', () => {
   const files = sourceFiles()
@@ -27,13 +34,12 @@ describe('the house', () => {
     expect(offences).toEqual([])
   })
 
-  it('has one top-level file for each export, and one export for each top-level file', () => {
+  it('has one file at the top, or one store, for each export, and one export for each of them', () => {
     const exported = Object.keys(manifest.exports)
       .filter((name) => name !== './package.json')
       .map((name) => (name === '.' ? 'src/index.ts' : `src/${name.slice(2)}.ts`))
-    const topLevel = files.filter((file) => !file.slice('src/'.length).includes('/'))
 
-    expect(topLevel.sort()).toEqual(exported.sort())
+    expect(files.filter(isEntry).sort()).toEqual(exported.sort())
   })
 
   it('has a lock file that belongs to its package.json and names no registry', () => {
@@ -60,6 +66,10 @@ describe('the rule on imports', () => {
     ['src/providers/krosai/krosai.ts', `import { createReceiver } from '../../core/receiver.ts'`],
     ['src/providers/provider.ts', `import { krosai } from './krosai/krosai.ts'`],
     ['src/stores/redis.ts', `import { memoryStore } from './memory.ts'`],
+    ['src/stores/batches.ts', `import { postgresStore } from './postgres.ts'`],
+    ['src/stores/redis.ts', `import { statements } from './sqlite/table.ts'`],
+    ['src/stores/redis/scripts.ts', `import { statements } from '../sqlite/table.ts'`],
+    ['src/stores/batches.ts', `import { statements } from './sqlite/table.ts'`],
     ['src/stores/redis.ts', `import { Redis } from 'ioredis'`],
     ['src/inboxes/bullmq.ts', `import { memoryStore } from '../stores/memory.ts'`],
     ['src/express.ts', `import { webhooks } from './koa.ts'`],
@@ -85,6 +95,10 @@ describe('the rule on imports', () => {
     ['src/providers/krosai/krosai.ts', `import { schemas } from './schemas.ts'`],
     ['src/stores/redis.ts', `import type { Clock } from '../core/clock.ts'`],
     ['src/stores/redis.ts', `import type { IdempotencyStore } from './store.ts'`],
+    ['src/stores/postgres.ts', `import { Batches } from './batches.ts'`],
+    ['src/stores/redis.ts', `import { claimScript } from './redis/scripts.ts'`],
+    ['src/stores/redis/scripts.ts', `import { keepMs } from './expiry.ts'`],
+    ['src/stores/redis/scripts.ts', `import { storeFailure } from '../failures.ts'`],
     ['src/stores/redis.ts', `import { createHash } from 'node:crypto'`],
     ['src/express.ts', `import { createReceiver } from './core/receiver.ts'`],
     ['src/index.ts', `export { memoryStore } from './stores/memory.ts'`],
@@ -124,25 +138,26 @@ function isAllowedFile(file: string, target: string, typeOnly: boolean): boolean
   if (adapters.includes(target)) return false
   if (shared.includes(target) || presets[file] === target) return true
 
-  switch (from) {
-    case 'entry':
-      return to !== 'entry' && (file === 'src/testing.ts' || to !== 'testing')
-    case 'adapter':
-      return to === 'core' || to === 'providers' || to === 'adapters'
-    case 'adapters':
-      return to === 'core' || to === 'adapters'
-    case 'core':
-      return to === 'core' || (typeOnly && isContract(target))
-    case 'providers':
-      return (to === 'core' && typeOnly) || isOwnProvider(file, target)
-    case 'stores':
-    case 'inboxes':
-      return (to === 'core' && typeOnly) || isContractOf(from, target)
-    case 'api':
-      return (to === 'core' && typeOnly) || to === 'api'
-    default:
-      return false
-  }
+  return rules[from]?.(file, target, typeOnly) ?? false
+}
+
+type Rule = (file: string, target: string, typeOnly: boolean) => boolean
+
+/** What the files of each room may import, beside what all may. */
+const rules: Readonly<Record<string, Rule>> = {
+  entry: (file, target) =>
+    roomOf(target) !== 'entry' && (file === 'src/testing.ts' || roomOf(target) !== 'testing'),
+  adapter: (_file, target) => ['core', 'providers', 'adapters'].includes(roomOf(target)),
+  adapters: (_file, target) => ['core', 'adapters'].includes(roomOf(target)),
+  core: (_file, target, typeOnly) => roomOf(target) === 'core' || (typeOnly && isContract(target)),
+  providers: (file, target, typeOnly) =>
+    (roomOf(target) === 'core' && typeOnly) || isOwnProvider(file, target),
+  stores: (file, target, typeOnly) =>
+    (roomOf(target) === 'core' && typeOnly) || isOpenToStore(file, target),
+  inboxes: (_file, target, typeOnly) =>
+    (roomOf(target) === 'core' && typeOnly) || isContractOf('inboxes', target),
+  api: (_file, target, typeOnly) =>
+    (roomOf(target) === 'core' && typeOnly) || roomOf(target) === 'api',
 }
 
 /** The folder of `src` that a file is in. Files beside the folders are entries, and some of them adapters. */
@@ -165,6 +180,14 @@ function isContractOf(room: string, target: string): boolean {
     inboxes: 'src/inboxes/inbox.ts',
   }
   return contracts[room] === target
+}
+
+/** What all stores share, and what is private to the file's own store: the folder of its name. */
+function isOpenToStore(file: string, target: string): boolean {
+  if (stores.includes(target)) return false
+  const [, room, name = ''] = target.replace('.ts', '').split('/')
+  const isPrivate = target.split('/').length > 3
+  return room === 'stores' && (!isPrivate || file.replace('.ts', '').split('/')[2] === name)
 }
 
 /** In its own folder, or beside the folders, where the contract and what all providers share are. */

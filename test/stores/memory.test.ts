@@ -55,6 +55,17 @@ describe('memoryStore', () => {
     expect(warnings).toEqual([])
   })
 
+  it('drops an event that the operator had it forget without a warning, and keeps its bound', async () => {
+    const { finish, store, warnings } = bounded(2)
+    await finish('a')
+    expect(await store.forget('a')).toBe('forgotten')
+    for (const key of ['b', 'c']) await finish(key)
+    expect(warnings).toEqual([])
+    expect((await store.claim('b', claim('x'))).state).toBe('completed')
+    expect(await finish('a')).toBe('claimed')
+    expect(warnings).toHaveLength(1)
+  })
+
   it('counts an event that was forgotten and finished again as a new one', async () => {
     const { finish, store } = bounded(3)
     for (const key of ['a', 'b', 'c', 'd', 'a', 'e']) await finish(key)

@@ -1,0 +1,126 @@
+import { inTime, systemClock } from '../core/clock.ts'
+import { storeFailure } from './failures.ts'
+
+/** How items are put together into batches. */
+export interface BatchSettings<Item, Result> {
+  /** The store's name in error messages, as in `postgresStore`. */
+  readonly store: string
+  /** Two items of one key never go into one batch. */
+  keyOf(item: Item): string
+  /** Carries out a batch: one statement, with the results in the order of the items. */
+  run(items: readonly Item[]): Promise<readonly Result[]>
+  /**
+   * The result of an item that came behind another of its key, from the other's: as if it had been
+   * carried out right after it. Without this the later item waits for the next batch.
+   */
+  follow?(first: Item, result: Result, item: Item): Result
+  /** The longest batch. Default: 500 items. */
+  readonly maxItems?: number
+  /** How many batches may be under way at once. Default: 4, less than most pools have connections. */
+  readonly maxUnderWay?: number
+}
+
+interface Waiting<Item, Result> {
+  readonly item: Item
+  readonly resolve: (result: Result) => void
+  readonly reject: (error: unknown) => void
+  /** Those that came behind it with the same key, and take their result from its. */
+  followers: Waiting<Item, Result>[] | undefined
+}
+
+/** After this long a batch counts as lost: a connection that went silent must not block the others. */
+const silenceMs = 10_000
+
+/**
+ * Carries out what waits in the same turn of the event loop as one statement. A lone item goes out
+ * at the end of its turn; while the most batches are under way, the next one gathers.
+ */
+export class Batches<Item, Result> {
+  readonly #settings: BatchSettings<Item, Result>
+  readonly #maxItems: number
+  readonly #maxUnderWay: number
+  #waiting = new Map<string, Waiting<Item, Result>>()
+  /** Items whose key waits already, for a batch after the next. */
+  #later: Waiting<Item, Result>[] = []
+  #underWay = 0
+  #isScheduled = false
+
+  constructor(settings: BatchSettings<Item, Result>) {
+    this.#settings = settings
+    this.#maxItems = settings.maxItems ?? 500
+    this.#maxUnderWay = settings.maxUnderWay ?? 4
+  }
+
+  /** Gives the item's result, or rejects with what its batch rejected with. */
+  add(item: Item): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#put({ item, resolve, reject, followers: undefined })
+      this.#schedule()
+    })
+  }
+
+  #put(waiting: Waiting<Item, Result>): void {
+    const key = this.#settings.keyOf(waiting.item)
+    const first = this.#waiting.get(key)
+    if (first === undefined) {
+      this.#waiting.set(key, waiting)
+    } else if (this.#settings.follow === undefined) {
+      this.#later.push(waiting)
+    } else {
+      first.followers ??= []
+      first.followers.push(waiting)
+    }
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#waiting.size === 0 || this.#underWay >= this.#maxUnderWay) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      void this.#runNext()
+    })
+  }
+
+  async #runNext(): Promise<void> {
+    const batch = this.#take()
+    this.#underWay++
+    this.#schedule()
+    try {
+      const running = this.#settings.run(batch.map(({ item }) => item))
+      const results = await inTime(systemClock, running, silenceMs, () =>
+        storeFailure(this.#settings.store, 'RINGHOOK_STORE_TIMEOUT'),
+      )
+      this.#settle(batch, results)
+    } catch (error) {
+      for (const waiting of batch) {
+        waiting.reject(error)
+        for (const follower of waiting.followers ?? []) follower.reject(error)
+      }
+    }
+    this.#underWay--
+    this.#schedule()
+  }
+
+  /** Takes what waits, sorted by key: two statements that lock rows in the same order cannot deadlock. */
+  #take(): Waiting<Item, Result>[] {
+    const entries = [...this.#waiting]
+    const taken = entries.slice(0, this.#maxItems)
+    this.#waiting = new Map(entries.slice(this.#maxItems))
+    const later = this.#later
+    this.#later = []
+    for (const waiting of later) this.#put(waiting)
+    taken.sort(([one], [other]) => (one < other ? -1 : 1))
+    return taken.map(([, waiting]) => waiting)
+  }
+
+  #settle(batch: readonly Waiting<Item, Result>[], results: readonly Result[]): void {
+    for (const [index, { item, resolve, followers }] of batch.entries()) {
+      const result = results[index]
+      if (result === undefined) throw storeFailure(this.#settings.store, 'RINGHOOK_STORE_FAILED')
+      resolve(result)
+      for (const follower of followers ?? []) {
+        follower.resolve(this.#settings.follow?.(item, result, follower.item) ?? result)
+      }
+    }
+  }
+}

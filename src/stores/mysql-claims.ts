@@ -1,0 +1,133 @@
+import { storeFailure } from './failures.ts'
+import { changeAll } from './mysql-changes.ts'
+import { type Ask, storeName } from './mysql-client.ts'
+import { committed, rowsOf, wasBent } from './mysql-replies.ts'
+import { completed, type Row, running, type Statements, type Wanted } from './mysql-sql.ts'
+import type { Claim, HeldClaim } from './store.ts'
+
+/** A claim that waits for its batch: in the caller's words, and in those of the table. */
+export interface ClaimItem {
+  readonly key: string
+  readonly owner: string
+  readonly wanted: Wanted
+}
+
+/** What is left to the holder of a locked row, as far as others are told. */
+const lockedMs = 1_000
+/** More rounds than this only happen where others claim and delete the same keys all the time. */
+const mostRounds = 5
+
+/**
+ * Claims keys that are all different. It reads before it writes: an insert would wait for whoever
+ * has locked a row, and hold up all other keys with it. Keys without a row are inserted, those that
+ * are free again are taken over, and what did not come about is read again.
+ */
+export async function claimAll(
+  ask: Ask,
+  sql: Statements,
+  items: readonly ClaimItem[],
+): Promise<Claim[]> {
+  const round: Round = { ask, sql, answers: new Map(), tried: new Set() }
+  let open = items
+  for (let rounds = 0; open.length > 0; rounds++) {
+    if (rounds === mostRounds) throw storeFailure(storeName, 'RINGHOOK_STORE_BUSY')
+    const rows = rowsOf(await ask(sql.read(open.map(({ wanted }) => wanted.key))))
+    const { absent, free, own } = sort(round, open, rows)
+    await insert(round, absent)
+    await takeOver(round, free)
+    await renew(round, own)
+    open = items.filter((item) => !round.answers.has(item))
+  }
+  return items.map((item) => round.answers.get(item) ?? locked)
+}
+
+interface Round {
+  readonly ask: Ask
+  readonly sql: Statements
+  readonly answers: Map<ClaimItem, Claim>
+  /** Those for which something was written, which may have come about. */
+  readonly tried: Set<ClaimItem>
+}
+
+interface Found {
+  readonly item: ClaimItem
+  readonly row: Row
+}
+
+interface Sorted {
+  readonly absent: ClaimItem[]
+  /** Released, or past their lease or retention. */
+  readonly free: Found[]
+  /** Held by the owner that claims: the reply to its first claim was lost. */
+  readonly own: Found[]
+}
+
+const locked: Claim = { state: 'in_flight', retryAfterMs: lockedMs }
+
+/** Answers what the rows decide, and sorts the rest by what is to be done. */
+function sort(
+  { answers, tried }: Round,
+  items: readonly ClaimItem[],
+  rows: ReadonlyMap<string, Row>,
+): Sorted {
+  const sorted: Sorted = { absent: [], free: [], own: [] }
+  for (const item of items) {
+    const row = rows.get(item.wanted.key)
+    if (row === undefined) {
+      sorted.absent.push(item)
+    } else if (row.state === running && row.owner === item.wanted.owner) {
+      if (tried.has(item)) answers.set(item, held(item, row.fence))
+      else sorted.own.push({ item, row })
+    } else if (row.state === running && row.leftMs > 0) {
+      answers.set(item, { state: 'in_flight', retryAfterMs: row.leftMs })
+    } else if (row.state === completed && row.leftMs > 0) {
+      answers.set(item, { state: 'completed', fingerprint: row.fingerprint })
+    } else if (tried.has(item)) {
+      // It could be claimed, and could not be changed: somebody has it locked.
+      answers.set(item, locked)
+    } else {
+      sorted.free.push({ item, row })
+    }
+  }
+  return sorted
+}
+
+async function insert({ ask, sql, answers, tried }: Round, items: readonly ClaimItem[]) {
+  if (items.length === 0) return
+  const reply = await ask(sql.insert(items.map(({ wanted }) => wanted)))
+  if (committed(reply) === items.length) {
+    if (wasBent(reply)) throw storeFailure(storeName, 'RINGHOOK_STORE_NOT_MIGRATED')
+    for (const item of items) answers.set(item, held(item, 1))
+  } else {
+    for (const item of items) tried.add(item)
+  }
+}
+
+async function takeOver({ ask, sql, answers, tried }: Round, found: readonly Found[]) {
+  if (found.length === 0) return
+  const reply = await ask(
+    sql.takeOver(
+      found.map(({ row }) => row),
+      found.map(({ item }) => item.wanted),
+    ),
+  )
+  const isDone = committed(reply) === found.length
+  for (const { item, row } of found) {
+    if (isDone) answers.set(item, held(item, row.fence + 1))
+    else tried.add(item)
+  }
+}
+
+async function renew({ ask, sql, answers }: Round, found: readonly Found[]) {
+  if (found.length === 0) return
+  const renewals = found.map(({ item, row }) => ({ ...row, ms: item.wanted.leaseMs }))
+  const renewed = await changeAll(ask, sql, running, renewals)
+  for (const [index, { item, row }] of found.entries()) {
+    if (renewed[index] === true) answers.set(item, held(item, row.fence))
+    if (renewed[index] === 'locked') answers.set(item, locked)
+  }
+}
+
+function held({ key, owner }: ClaimItem, fence: number): HeldClaim {
+  return { state: 'claimed', key, owner, fence, attempt: fence }
+}

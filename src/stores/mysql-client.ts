@@ -1,0 +1,144 @@
+import { inTime, systemClock } from '../core/clock.ts'
+import { RinghookError } from '../core/errors.ts'
+import { storeFailure } from './failures.ts'
+import { isWorthRepeating, mysqlFailure } from './mysql-failures.ts'
+
+/** What the store uses of a connection or pool of `mysql2/promise`: a query gives its result first. */
+export interface MysqlQueryable {
+  query(sql: string, values: unknown[]): Promise<readonly unknown[]>
+}
+
+/** A pool or connection of `mysql2/promise`, or one of `mysql2` with callbacks. */
+export type MysqlClient = MysqlQueryable | { promise(): MysqlQueryable }
+
+/** Asks the server and gives the result, without what the driver says of the columns. */
+export type Ask = (sql: string) => Promise<unknown>
+
+interface PooledConnection extends MysqlQueryable {
+  release(): void
+  destroy(): void
+}
+
+interface Pool extends MysqlQueryable {
+  getConnection(): Promise<PooledConnection>
+}
+
+/** The store's name in error messages. */
+export const storeName = 'mysqlStore'
+/** After this long an answer counts as lost. */
+const silenceMs = 10_000
+
+/** Gives a client of `mysql2` that answers by promises, or `undefined` for anything else. */
+export function queryableOf(client: unknown): MysqlQueryable | undefined {
+  const given = client as { query?: unknown; promise?: unknown } | null | undefined
+  const promised: unknown = typeof given?.promise === 'function' ? given.promise() : given
+  const query = (promised as { query?: unknown } | null | undefined)?.query
+  return typeof query === 'function' ? (promised as MysqlQueryable) : undefined
+}
+
+/** Whether something hands out connections, and so is no transaction. */
+export function isPool(client: unknown): client is Pool {
+  return (
+    typeof (client as { getConnection?: unknown } | null | undefined)?.getConnection === 'function'
+  )
+}
+
+/** The store's way to its server: a connection for as long as some statements take. */
+export class MysqlSessions {
+  readonly #client: MysqlQueryable
+
+  constructor(client: MysqlQueryable) {
+    this.#client = client
+  }
+
+  /**
+   * Lets `work` ask the server, through one connection where the client is a pool. After 10 s
+   * without an end it rejects. A connection that went silent is closed then: a pool would keep it,
+   * and run out of connections.
+   *
+   * @throws {RinghookError} every StoreCode
+   */
+  use<Result>(work: (ask: Ask) => Promise<Result>): Promise<Result> {
+    const client = this.#client
+    if (!isPool(client)) {
+      const running = work((sql) => askRepeatedly(client, sql))
+      return inTime(systemClock, running, silenceMs, () =>
+        storeFailure(storeName, 'RINGHOOK_STORE_TIMEOUT'),
+      )
+    }
+    const lent: Loan = { connection: undefined, isOver: false }
+    return inTime(systemClock, borrow(client, lent, work), silenceMs, () => {
+      lent.isOver = true
+      lent.connection?.destroy()
+      const isBusy = lent.connection === undefined
+      return storeFailure(storeName, isBusy ? 'RINGHOOK_STORE_BUSY' : 'RINGHOOK_STORE_TIMEOUT')
+    })
+  }
+}
+
+interface Loan {
+  connection: PooledConnection | undefined
+  isOver: boolean
+}
+
+async function borrow<Result>(
+  pool: Pool,
+  lent: Loan,
+  work: (ask: Ask) => Promise<Result>,
+): Promise<Result> {
+  const connection = await connectionOf(pool)
+  if (lent.isOver) {
+    // Nobody waits for the work any more, and a claim made now would only be in the way.
+    connection.release()
+    throw storeFailure(storeName, 'RINGHOOK_STORE_BUSY')
+  }
+  lent.connection = connection
+  let isFit = true
+  try {
+    return await work((sql) => askRepeatedly(connection, sql))
+  } catch (error) {
+    // After a failover the old connections lead to a server that only reads.
+    isFit = !(error instanceof RinghookError && error.code === 'RINGHOOK_STORE_READ_ONLY')
+    throw error
+  } finally {
+    if (!lent.isOver) {
+      if (isFit) connection.release()
+      else connection.destroy()
+    }
+  }
+}
+
+async function connectionOf(pool: Pool): Promise<PooledConnection> {
+  try {
+    return await pool.getConnection()
+  } catch (error) {
+    throw mysqlFailure(error)
+  }
+}
+
+/** Asks again, a few times, where the server chose the statement to end a deadlock. */
+async function askRepeatedly(client: MysqlQueryable, sql: string): Promise<unknown> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await askOnce(client, sql)
+    } catch (error) {
+      if (tries === 5 || !isWorthRepeating(error)) throw mysqlFailure(error)
+      await pause(Math.random() * 10 * tries)
+    }
+  }
+}
+
+/** Asks once. Errors are the driver's own. */
+export async function askOnce(client: MysqlQueryable, sql: string): Promise<unknown> {
+  // The values stand in the text. An empty list keeps `namedPlaceholders` from reading it.
+  const reply: unknown = await client.query(sql, [])
+  if (Array.isArray(reply)) return reply[0]
+  throw storeFailure(storeName, 'RINGHOOK_STORE_FAILED')
+}
+
+/** Waits. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    systemClock.setTimeout(resolve, ms)
+  })
+}

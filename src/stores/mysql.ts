@@ -1,0 +1,317 @@
+import { RinghookError } from '../core/errors.ts'
+import { Batches } from './batches.ts'
+import { storeFailure } from './failures.ts'
+import { type Changed, changeAll } from './mysql-changes.ts'
+import { type ClaimItem, claimAll } from './mysql-claims.ts'
+import {
+  askOnce,
+  isPool,
+  type MysqlClient,
+  type MysqlQueryable,
+  MysqlSessions,
+  pause,
+  queryableOf,
+  storeName,
+} from './mysql-client.ts'
+import { mysqlFailure } from './mysql-failures.ts'
+import { affectedBy, committed, isCommitted, rowsOf, textsOf } from './mysql-replies.ts'
+import {
+  type Change,
+  completed,
+  quoted,
+  released,
+  releasedMs,
+  running,
+  Statements,
+} from './mysql-sql.ts'
+import type {
+  Claim,
+  ClaimOptions,
+  CompleteOptions,
+  Forgotten,
+  HeldClaim,
+  PersistentStore,
+} from './store.ts'
+import { checkFingerprint, checkPruneLimit, storedForm } from './stored-form.ts'
+
+export type { MysqlClient, MysqlQueryable } from './mysql-client.ts'
+
+/** Options of {@link mysqlStore}. */
+export interface MysqlStoreOptions {
+  /** The name of its table, in the database of the client. Default: `ringhook_events`. */
+  readonly table?: string
+}
+
+/**
+ * Gives an idempotency store in a table of MySQL 8 or MariaDB 10.6 and later. All times are those of
+ * the server's clock. What is claimed or finished in one turn of the event loop goes there together.
+ *
+ * The client is a pool of `mysql2` or `mysql2/promise`, or one connection that nothing else uses. Its
+ * sessions have autocommit on, and lead to the primary.
+ *
+ * @throws {RinghookError} RINGHOOK_STORE_INVALID for another client; RINGHOOK_OPTION_INVALID
+ * @example
+ * ```ts
+ * import { createPool } from 'mysql2/promise'
+ * import { mysqlStore } from 'ringhook/stores/mysql'
+ *
+ * export const store = mysqlStore(createPool('mysql://app@127.0.0.1:3306/app'))
+ * ```
+ */
+export function mysqlStore(client: MysqlClient, options: MysqlStoreOptions = {}): PersistentStore {
+  return new MysqlStore(client, options)
+}
+
+/**
+ * Gives the SQL that `migrate()` runs, for those who run their own migrations.
+ *
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ * @example
+ * ```ts
+ * import { mysqlMigration } from 'ringhook/stores/mysql'
+ *
+ * console.log(mysqlMigration({ table: 'webhook_events' }))
+ * ```
+ */
+export function mysqlMigration({ table }: MysqlStoreOptions = {}): string {
+  return `${new Statements(tableOf(table)).create()};\n`
+}
+
+/** Waits before the tries to change a row that somebody has locked. */
+const pausesMs = [20, 50, 100, 200, 400]
+/** Short deletes: whoever meets one waits for as long as it takes. */
+const pruneBatch = 500
+const mostStale = 10_000
+
+class MysqlStore implements PersistentStore {
+  readonly #client: MysqlQueryable
+  readonly #given: unknown
+  readonly #sessions: MysqlSessions
+  readonly #sql: Statements
+  readonly #claims: Batches<ClaimItem, Claim>
+  readonly #extensions: Batches<Change, Changed>
+  readonly #completions: Batches<Change, Changed>
+  readonly #releases: Batches<Change, Changed>
+
+  constructor(client: MysqlClient, { table }: MysqlStoreOptions) {
+    this.#given = client
+    this.#client = checkedClient(client)
+    this.#sessions = new MysqlSessions(this.#client)
+    this.#sql = new Statements(tableOf(table))
+    this.#claims = new Batches<ClaimItem, Claim>({
+      store: storeName,
+      keyOf: ({ wanted }) => wanted.key,
+      run: (items) => this.#sessions.use((ask) => claimAll(ask, this.#sql, items)),
+      follow: followerOf,
+    })
+    this.#extensions = this.#changing(running)
+    this.#completions = this.#changing(completed)
+    this.#releases = this.#changing(released)
+  }
+
+  async claim(key: string, { owner, leaseMs, fingerprint }: ClaimOptions): Promise<Claim> {
+    const wanted = {
+      key: storedForm(key),
+      owner: storedForm(owner),
+      fence: 1,
+      fingerprint: checkFingerprint(fingerprint),
+      leaseMs: duration(leaseMs),
+    }
+    return await this.#claims.add({ key, owner, wanted })
+  }
+
+  async extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {
+    return await settled(this.#extensions, changeOf(claim, leaseMs))
+  }
+
+  async complete(
+    claim: HeldClaim,
+    { retentionMs, transaction }: CompleteOptions,
+  ): Promise<boolean> {
+    const change = changeOf(claim, retentionMs)
+    return transaction === undefined
+      ? await settled(this.#completions, change)
+      : await this.#completeIn(transaction, change)
+  }
+
+  async release(claim: HeldClaim): Promise<boolean> {
+    return await settled(this.#releases, changeOf(claim, releasedMs))
+  }
+
+  async forget(key: string): Promise<Forgotten> {
+    const stored = storedForm(key)
+    return await this.#sessions.use(async (ask) => {
+      for (const pauseMs of [...pausesMs, undefined]) {
+        if (committed(await ask(this.#sql.forget(stored))) > 0) return 'forgotten'
+        const row = rowsOf(await ask(this.#sql.read([stored]))).get(stored)
+        if (row?.state === running && row.leftMs > 0) return 'in_flight'
+        const isLocked = row?.state === running || (row?.state === completed && row.leftMs > 0)
+        if (!isLocked) return 'unknown'
+        if (pauseMs !== undefined) await pause(pauseMs)
+      }
+      throw storeFailure(storeName, 'RINGHOOK_STORE_BUSY')
+    })
+  }
+
+  async migrate(): Promise<void> {
+    await this.#sessions.use(async (ask) => {
+      // Before it creates: the account of a program is often not allowed to.
+      const columns = await ask(this.#sql.columns()).catch((error: unknown) => {
+        if (error instanceof RinghookError && error.code === 'RINGHOOK_STORE_NOT_MIGRATED')
+          return []
+        throw error
+      })
+      if (hasColumns(columns)) return
+      await ask(this.#sql.create())
+      if (!hasColumns(await ask(this.#sql.columns()))) {
+        throw storeFailure(storeName, 'RINGHOOK_STORE_NOT_MIGRATED')
+      }
+    })
+  }
+
+  async prune({ limit = 10_000 }: { readonly limit?: number } = {}): Promise<number> {
+    const most = checkPruneLimit(limit)
+    let count = 0
+    while (count < most) {
+      const wanted = Math.min(most - count, mostStale)
+      const found = await this.#sessions.use(async (ask) =>
+        textsOf(await ask(this.#sql.stale(wanted))),
+      )
+      const deleted = await this.#delete(found.map(([key = '']) => key).sort())
+      count += deleted
+      // Those that are left are locked, or another process is pruning too.
+      if (found.length < wanted || deleted === 0) break
+    }
+    return count
+  }
+
+  async #delete(keys: readonly string[]): Promise<number> {
+    let count = 0
+    for (let start = 0; start < keys.length; start += pruneBatch) {
+      const statement = this.#sql.prune(keys.slice(start, start + pruneBatch))
+      count += await this.#sessions.use(async (ask) => committed(await ask(statement)))
+    }
+    return count
+  }
+
+  #changing(state: number): Batches<Change, Changed> {
+    return new Batches<Change, Changed>({
+      store: storeName,
+      keyOf: ({ key }) => key,
+      run: (changes) => this.#sessions.use((ask) => changeAll(ask, this.#sql, state, changes)),
+    })
+  }
+
+  async #completeIn(given: unknown, change: Change): Promise<boolean> {
+    const transaction = this.#transactionOf(given)
+    try {
+      const reply = await askOnce(transaction, this.#sql.complete(change))
+      if (isCommitted(reply)) {
+        if (affectedBy(reply) > 0)
+          await askOnce(transaction, this.#sql.reopen({ ...change, ms: 1 }))
+        throw noTransaction()
+      }
+      if (affectedBy(reply) > 0) return true
+      const rows = rowsOf(await askOnce(transaction, this.#sql.readLatest(change.key)))
+      const row = rows.get(change.key)
+      // A completion may be repeated by the one who made it.
+      const isIts = row?.owner === change.owner && row.fence === change.fence
+      return isIts && row.state === completed && row.leftMs > 0
+    } catch (error) {
+      throw mysqlFailure(error)
+    }
+  }
+
+  #transactionOf(given: unknown): MysqlQueryable {
+    const transaction = queryableOf(given)
+    const isOwn = given === this.#given || transaction === this.#client
+    if (transaction === undefined || isOwn || isPool(given) || isPool(transaction)) {
+      throw noTransaction()
+    }
+    return transaction
+  }
+}
+
+/** As if it had been claimed right after the claim of the same key that came first. */
+function followerOf(first: ClaimItem, claim: Claim, item: ClaimItem): Claim {
+  if (claim.state !== 'claimed' || item.owner === first.owner) return claim
+  return { state: 'in_flight', retryAfterMs: first.wanted.leaseMs }
+}
+
+/** Changes a claim, and again while somebody has it locked: with later batches, which it does not hold up. */
+async function settled(batches: Batches<Change, Changed>, change: Change): Promise<boolean> {
+  for (const pauseMs of [...pausesMs, undefined]) {
+    const changed = await batches.add(change)
+    if (changed !== 'locked') return changed
+    if (pauseMs !== undefined) await pause(pauseMs)
+  }
+  throw storeFailure(storeName, 'RINGHOOK_STORE_BUSY')
+}
+
+function changeOf({ key, owner, fence }: HeldClaim, ms: number): Change {
+  return {
+    key: storedForm(key),
+    owner: storedForm(owner),
+    fence: duration(fence),
+    ms: duration(ms),
+  }
+}
+
+/** A whole number that fits the table; what never ends, ends in 100 000 years. */
+function duration(ms: number): number {
+  if (Number.isNaN(ms) || typeof ms !== 'number') {
+    throw new RinghookError(
+      'RINGHOOK_OPTION_INVALID',
+      'A time that was given to mysqlStore() is no number of milliseconds.',
+    )
+  }
+  return Math.trunc(Math.max(0, Math.min(ms, 3_155_760_000_000_000)))
+}
+
+/** The columns of the table: name, type, and what key it is part of. */
+const columnTypes: ReadonlyMap<string, RegExp> = new Map([
+  ['event_key', /^varbinary\((12[89]|1[3-9]\d|[2-9]\d\d|\d{4,})\) PRI$/i],
+  ['owner', /^varbinary\((12[89]|1[3-9]\d|[2-9]\d\d|\d{4,})\) /],
+  ['fence', /^bigint(\(\d+\))? unsigned /i],
+  ['state', /^tinyint(\(\d+\))? /i],
+  ['fingerprint', /^varbinary\((12[89]|1[3-9]\d|[2-9]\d\d|\d{4,})\) /],
+  ['ends_at', /^bigint(\(\d+\))? MUL$/i],
+])
+
+function hasColumns(reply: unknown): boolean {
+  const found = new Map(
+    textsOf(reply).map(([name = '', type, , key]) => [name.toLowerCase(), `${type} ${key}`]),
+  )
+  return [...columnTypes].every(([name, type]) => type.test(found.get(name) ?? ''))
+}
+
+function checkedClient(client: unknown): MysqlQueryable {
+  const queryable = queryableOf(client)
+  if (queryable !== undefined) return queryable
+  throw new RinghookError(
+    'RINGHOOK_STORE_INVALID',
+    'mysqlStore() was given no pool or connection of mysql2: it has no query(). Call mysqlStore(createPool(…)) with createPool of mysql2/promise.',
+  )
+}
+
+function tableOf(table: unknown = 'ringhook_events'): string {
+  // What MySQL takes for a name: up to 64 characters, of those that have 16 bits, and no blank at the end.
+  if (
+    typeof table === 'string' &&
+    /^[^\0\ud800-\udfff]{1,64}$/.test(table) &&
+    !table.endsWith(' ')
+  ) {
+    return quoted(table)
+  }
+  throw new RinghookError(
+    'RINGHOOK_OPTION_INVALID',
+    'table is no name that MySQL takes: 1 to 64 characters, without NUL, emoji and a blank at the end. The default is ringhook_events.',
+  )
+}
+
+function noTransaction(): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_TRANSACTION_INVALID',
+    'mysqlStore() was given no open transaction. Take a connection with pool.getConnection(), call beginTransaction() on it, and give that connection to complete().',
+  )
+}

@@ -1,0 +1,176 @@
+import { inTime, systemClock } from '../core/clock.ts'
+import { RinghookError } from '../core/errors.ts'
+import { storeFailure } from './failures.ts'
+import {
+  failureOf,
+  isConflict,
+  isCreatedTwice,
+  isNameLost,
+  isTransactionFailed,
+} from './postgres-failures.ts'
+import { statementName } from './postgres-sql.ts'
+
+/**
+ * What the store needs of a client: a `Pool` or `Client` of `pg` and a `PGlite` fit as they are.
+ * Every parameter is a string, and so is every value in a row.
+ */
+export interface PostgresClient {
+  query(text: string, values?: string[]): Promise<{ readonly rows: readonly unknown[] }>
+}
+
+/** A row of a result, by the names of its columns. */
+export type Row = Readonly<Record<string, string>>
+
+interface NamingClient {
+  query(query: {
+    readonly name: string
+    readonly text: string
+    readonly values: string[]
+  }): Promise<{ readonly rows: readonly unknown[] }>
+}
+
+/** After this long an answer counts as lost. */
+const silenceMs = 10_000
+
+/** Sends statements through the user's client, and makes its failures ours. */
+export class PostgresServer {
+  readonly #client: PostgresClient
+  /** A lone Client of `pg`: it warns when statements queue up in it, and is to refuse them one day. */
+  readonly #isAlone: boolean
+  readonly #names = new Map<string, string>()
+  #prepares: boolean
+  #last: Promise<unknown> = Promise.resolve()
+
+  /** @throws {RinghookError} RINGHOOK_STORE_INVALID for what has no `query`. */
+  constructor(client: PostgresClient, prepare: boolean) {
+    if (!canQuery(client)) {
+      throw new RinghookError(
+        'RINGHOOK_STORE_INVALID',
+        'postgresStore() was given something that has no method "query". Give it a Pool of pg, a PGlite, or an object with query(text, values).',
+      )
+    }
+    this.#client = client
+    this.#isAlone = isNodePostgres(client) && !isPool(client)
+    this.#prepares = prepare && isNodePostgres(client)
+  }
+
+  /** Gives the rows of a statement. One that lost to another transaction is sent again. */
+  async rows(text: string, values: string[], isOften = true): Promise<readonly Row[]> {
+    for (let attempt = 1; ; attempt++) {
+      const isNamed = this.#prepares && isOften
+      try {
+        return await this.#send(text, values, isNamed)
+      } catch (error) {
+        const isOurName = isNamed && isNameLost(error)
+        if (attempt > 4 || !(isOurName || isConflict(error))) throw failureOf(error)
+        if (isOurName) this.#prepares = false
+        else await pause(Math.random() * 5 * 2 ** attempt)
+      }
+    }
+  }
+
+  /**
+   * As `rows`, for what is sent seldom and without a batch: planned for the table as it is now, and
+   * given up when the server is silent.
+   */
+  rowsInTime(text: string, values: string[]): Promise<readonly Row[]> {
+    return inTime(systemClock, this.rows(text, values, false), silenceMs, () =>
+      storeFailure('postgresStore', 'RINGHOOK_STORE_TIMEOUT'),
+    )
+  }
+
+  /** Creates something, as long as it takes, unless somebody else does at the same moment. */
+  async create(text: string): Promise<void> {
+    try {
+      await this.#client.query(text)
+    } catch (error) {
+      if (!isCreatedTwice(error)) throw failureOf(error)
+    }
+  }
+
+  /**
+   * Gives the rows of a statement in a transaction of the user's.
+   *
+   * @throws {RinghookError} RINGHOOK_TRANSACTION_INVALID
+   */
+  async rowsWithin(transaction: unknown, text: string, values: string[]): Promise<readonly Row[]> {
+    if (!canQuery(transaction) || transaction === this.#client || isPool(transaction)) {
+      throw noTransaction()
+    }
+    if (isIdle(transaction)) throw noTransaction()
+    try {
+      return rowsOf(await transaction.query(text, values))
+    } catch (error) {
+      throw isTransactionFailed(error) ? noTransaction(error) : failureOf(error)
+    }
+  }
+
+  #send(text: string, values: string[], isNamed: boolean): Promise<readonly Row[]> {
+    if (!this.#isAlone) return this.#sendNow(text, values, isNamed)
+    const sent = this.#last.then(() => this.#sendNow(text, values, isNamed))
+    this.#last = sent.catch(() => {})
+    return sent
+  }
+
+  async #sendNow(text: string, values: string[], isNamed: boolean): Promise<readonly Row[]> {
+    if (!isNamed) return rowsOf(await this.#client.query(text, values))
+    const named = this.#client as unknown as NamingClient
+    return rowsOf(await named.query({ name: this.#nameOf(text), text, values }))
+  }
+
+  #nameOf(text: string): string {
+    const known = this.#names.get(text)
+    if (known !== undefined) return known
+    const name = statementName(text)
+    this.#names.set(text, name)
+    return name
+  }
+}
+
+/** Waits; a process that has nothing else to do may end meanwhile. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** Takes nothing on trust that is no list of rows with text in them. */
+function rowsOf(result: unknown): readonly Row[] {
+  const rows = (result as { readonly rows?: unknown } | null | undefined)?.rows
+  if (Array.isArray(rows) && rows.every(isRow)) return rows
+  throw storeFailure('postgresStore', 'RINGHOOK_STORE_FAILED')
+}
+
+function isRow(row: unknown): row is Row {
+  return (
+    typeof row === 'object' &&
+    row !== null &&
+    Object.values(row).every((value) => typeof value === 'string')
+  )
+}
+
+function canQuery(value: unknown): value is PostgresClient {
+  return typeof (value as { readonly query?: unknown } | null | undefined)?.query === 'function'
+}
+
+/** A Pool of `pg`, or something like it: what is asked of it may go to any connection. */
+function isPool(value: object): boolean {
+  return 'totalCount' in value && 'connect' in value
+}
+
+/** A Pool or Client of `pg`: only those take a name for a statement. */
+function isNodePostgres(client: object): boolean {
+  return isPool(client) || 'connectionParameters' in client
+}
+
+/** Whether a Client of `pg` knows that it is in no transaction. Older ones do not know. */
+function isIdle(client: object): boolean {
+  const { getTransactionStatus } = client as { readonly getTransactionStatus?: unknown }
+  return typeof getTransactionStatus === 'function' && getTransactionStatus.call(client) === 'I'
+}
+
+function noTransaction(cause?: unknown): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_TRANSACTION_INVALID',
+    'What postgresStore() was given is no open transaction of its database, or one that has failed. Give the client that ran BEGIN, and on which your write is made.',
+    cause === undefined ? undefined : { cause },
+  )
+}

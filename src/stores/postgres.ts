@@ -1,0 +1,229 @@
+import { RinghookError } from '../core/errors.ts'
+import type { Batches } from './batches.ts'
+import { storeFailure } from './failures.ts'
+import {
+  type AskedChange,
+  type AskedClaim,
+  type ChangeAnswer,
+  type ClaimAnswer,
+  changeBatches,
+  claimBatches,
+  nonsense,
+  wholeNumber,
+} from './postgres-batches.ts'
+import { type PostgresClient, PostgresServer, pause } from './postgres-client.ts'
+import { type PostgresStatements, statementsFor } from './postgres-sql.ts'
+import {
+  completed,
+  expectedColumns,
+  migrationBlock,
+  migrationText,
+  type PostgresTableOptions,
+  quotedTable,
+  released,
+  running,
+} from './postgres-table.ts'
+import type {
+  Claim,
+  ClaimOptions,
+  CompleteOptions,
+  Forgotten,
+  HeldClaim,
+  PersistentStore,
+} from './store.ts'
+import { checkFingerprint, checkPruneLimit, storedForm } from './stored-form.ts'
+
+export type { PostgresClient } from './postgres-client.ts'
+export type { PostgresTableOptions } from './postgres-table.ts'
+
+/** Options of {@link postgresStore}. */
+export interface PostgresStoreOptions extends PostgresTableOptions {
+  /**
+   * Whether statements are prepared by name on a Pool or Client of `pg`. Default: `true`. `false`
+   * for a pooler that hands out connections by transaction and does not keep names, such as
+   * PgBouncer before 1.21.
+   */
+  readonly prepare?: boolean
+}
+
+/**
+ * Gives an idempotency store in a PostgreSQL table. Several processes share it, and go by the
+ * server's clock. Marks can be part of the handler's own transaction. PostgreSQL 12 or later.
+ *
+ * @param client - A Pool of `pg`, a PGlite, or anything with `query(text, values)`.
+ * @throws {RinghookError} RINGHOOK_STORE_INVALID, RINGHOOK_OPTION_INVALID
+ * @example
+ * ```ts
+ * import pg from 'pg'
+ * import { postgresStore } from 'ringhook/stores/postgres'
+ *
+ * export const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL })
+ * export const store = postgresStore(pool)
+ * ```
+ */
+export function postgresStore(
+  client: PostgresClient,
+  { prepare = true, ...options }: PostgresStoreOptions = {},
+): PersistentStore {
+  return new PostgresStore(new PostgresServer(client, prepare), options)
+}
+
+/**
+ * Gives the SQL that `migrate()` runs, for those who run their own migrations.
+ *
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ */
+export function postgresMigration(options: PostgresTableOptions = {}): string {
+  return migrationText(options)
+}
+
+/** The pauses before an item that met a lock is asked for again. */
+const pausesMs = [0, 2, 20, 50]
+/** When to come again for an event that somebody works on at this moment. */
+const lockedMs = 1_000
+/** How long a released key keeps its fence and attempt: longer than any provider's retries. */
+const releasedMs = 24 * 60 * 60_000
+/** Rows that one statement of `prune` deletes, so that it is over in milliseconds. */
+const pruneRows = 500
+
+class PostgresStore implements PersistentStore {
+  readonly #server: PostgresServer
+  readonly #statements: PostgresStatements
+  readonly #table: PostgresTableOptions
+  readonly #claims: Batches<AskedClaim, ClaimAnswer>
+  readonly #extensions: Batches<AskedChange, ChangeAnswer>
+  readonly #completions: Batches<AskedChange, ChangeAnswer>
+  readonly #releases: Batches<AskedChange, ChangeAnswer>
+
+  constructor(server: PostgresServer, table: PostgresTableOptions) {
+    this.#server = server
+    this.#table = table
+    this.#statements = statementsFor(quotedTable(table))
+    const { claim, extend, complete, release } = this.#statements
+    this.#claims = claimBatches(server, claim)
+    this.#extensions = changeBatches(server, extend)
+    this.#completions = changeBatches(server, complete)
+    this.#releases = changeBatches(server, release)
+  }
+
+  async claim(key: string, { owner, leaseMs, fingerprint }: ClaimOptions): Promise<Claim> {
+    const asked: AskedClaim = {
+      key: storedForm(key),
+      owner: storedForm(owner),
+      ms: checkMs(leaseMs),
+      fingerprint: checkFingerprint(fingerprint),
+    }
+    for (const pauseMs of pausesMs) {
+      if (pauseMs > 0) await pause(pauseMs)
+      const answer = await this.#claims.add(asked)
+      switch (answer.verdict) {
+        case 'claimed':
+          return { state: 'claimed', key, owner, fence: answer.fence, attempt: answer.fence }
+        case 'in_flight':
+          return { state: 'in_flight', retryAfterMs: answer.leftMs }
+        case 'completed':
+          return { state: 'completed', fingerprint: answer.fingerprint }
+      }
+    }
+    return { state: 'in_flight', retryAfterMs: lockedMs }
+  }
+
+  extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {
+    return change(this.#extensions, claim, leaseMs)
+  }
+
+  async complete(
+    claim: HeldClaim,
+    { retentionMs, transaction }: CompleteOptions,
+  ): Promise<boolean> {
+    if (transaction === undefined) return change(this.#completions, claim, retentionMs)
+    const { key, owner, ms, fence } = changeOf(claim, retentionMs)
+    if (!Number.isSafeInteger(fence)) return false
+    const values = [key, owner, String(fence), String(ms)]
+    const rows = await this.#server.rowsWithin(transaction, this.#statements.completeNow, values)
+    return rows.length > 0
+  }
+
+  release(claim: HeldClaim): Promise<boolean> {
+    return change(this.#releases, claim, releasedMs)
+  }
+
+  async forget(key: string): Promise<Forgotten> {
+    for (const pauseMs of pausesMs) {
+      if (pauseMs > 0) await pause(pauseMs)
+      const [row] = await this.#server.rowsInTime(this.#statements.forget, [storedForm(key)])
+      if (row === undefined) continue
+      const verdict = row['verdict']
+      if (verdict === 'forgotten' || verdict === 'in_flight' || verdict === 'unknown') {
+        return verdict
+      }
+      throw nonsense()
+    }
+    return 'in_flight'
+  }
+
+  async migrate(): Promise<void> {
+    if (await this.#isMigrated()) return
+    await this.#server.create(migrationBlock(this.#table))
+    if (!(await this.#isMigrated())) {
+      throw storeFailure('postgresStore', 'RINGHOOK_STORE_NOT_MIGRATED')
+    }
+  }
+
+  async prune({ limit = 10_000 }: { readonly limit?: number } = {}): Promise<number> {
+    let left = checkPruneLimit(limit)
+    for (const state of [completed, released, running]) {
+      for (let isMore = true; isMore && left > 0; ) {
+        const rows = Math.min(left, pruneRows)
+        const values = [String(state), String(rows)]
+        const [row] = await this.#server.rowsInTime(this.#statements.prune, values)
+        const count = wholeNumber(row?.['count'])
+        left -= count
+        isMore = count === rows
+      }
+    }
+    return limit - left
+  }
+
+  /** `false`: there is no table. */
+  async #isMigrated(): Promise<boolean> {
+    const { columns } = this.#statements
+    const rows = await this.#server.rowsInTime(columns, [quotedTable(this.#table)])
+    if (rows.length === 0) return false
+    const types = new Map(rows.map((row) => [row['name'], row['type']]))
+    for (const [name, type] of Object.entries(expectedColumns)) {
+      if (types.get(name) === type) continue
+      throw storeFailure('postgresStore', 'RINGHOOK_STORE_NOT_MIGRATED')
+    }
+    return true
+  }
+}
+
+/** Makes a change, and again if somebody else was at the row. */
+async function change(
+  changes: Batches<AskedChange, ChangeAnswer>,
+  claim: HeldClaim,
+  ms: number,
+): Promise<boolean> {
+  const asked = changeOf(claim, ms)
+  if (!Number.isSafeInteger(claim.fence)) return false
+  for (const pauseMs of pausesMs) {
+    if (pauseMs > 0) await pause(pauseMs)
+    const answer = await changes.add(asked)
+    if (answer !== 'undecided') return answer === 'done'
+  }
+  throw storeFailure('postgresStore', 'RINGHOOK_STORE_BUSY')
+}
+
+function changeOf({ key, owner, fence }: HeldClaim, ms: number): AskedChange {
+  return { key: storedForm(key), owner: storedForm(owner), ms: checkMs(ms), fence }
+}
+
+/** Refused here, because one value that the server cannot read would fail a whole batch. */
+function checkMs(ms: number): number {
+  if (ms >= 0 && ms <= 1e13) return ms
+  throw new RinghookError(
+    'RINGHOOK_OPTION_INVALID',
+    'leaseMs or retentionMs is not a number from 0 to 1e13.',
+  )
+}

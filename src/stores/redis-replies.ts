@@ -1,0 +1,56 @@
+import type { RinghookError } from '../core/errors.ts'
+import { storeFailure } from './failures.ts'
+import type { Claim, Forgotten } from './store.ts'
+
+/** The text of a reply: clients can be told to give every text as bytes. */
+export function textOf(reply: unknown): string {
+  if (typeof reply === 'string') return reply
+  if (reply instanceof Uint8Array) return Buffer.from(reply).toString('latin1')
+  throw strangeReply()
+}
+
+/** `claimed 1`, `in_flight 29000` or `completed`, a space and the fingerprint. */
+export function claimOf(reply: string, key: string, owner: string): Claim {
+  const space = reply.indexOf(' ')
+  const text = reply.slice(space + 1)
+  switch (reply.slice(0, space)) {
+    case 'claimed': {
+      const fence = countOf(text)
+      return { state: 'claimed', key, owner, fence, attempt: fence }
+    }
+    case 'in_flight':
+      return { state: 'in_flight', retryAfterMs: countOf(text) }
+    case 'completed':
+      return { state: 'completed', fingerprint: text }
+    default:
+      throw strangeReply()
+  }
+}
+
+export function isYes(reply: string): boolean {
+  if (reply === 'yes' || reply === 'no') return reply === 'yes'
+  throw strangeReply()
+}
+
+export function forgottenOf(reply: string): Forgotten {
+  if (reply === 'forgotten' || reply === 'in_flight' || reply === 'unknown') return reply
+  throw strangeReply()
+}
+
+/** `policy`, a space and the name of an eviction policy, or `unknown`. */
+export function policyOf(reply: string): string {
+  const policy = /^policy ([\w-]{1,40})$/.exec(reply)?.[1]
+  if (policy === undefined) throw strangeReply()
+  return policy
+}
+
+function countOf(text: string): number {
+  const count = Number(text)
+  if (/^\d{1,16}$/.test(text) && count >= 1) return count
+  throw strangeReply()
+}
+
+/** A store that does not know what it was answered does not guess. */
+function strangeReply(): RinghookError {
+  return storeFailure('redisStore', 'RINGHOOK_STORE_FAILED')
+}

@@ -1,0 +1,234 @@
+import { type Clock, DelayQueue, systemClock } from '../core/clock.ts'
+import { RinghookError } from '../core/errors.ts'
+import { type Logger, safeLogger } from '../core/log.ts'
+import {
+  type ConnectionState,
+  commandsOf,
+  connectionStateOf,
+  type RedisClient,
+  type RedisCommands,
+  type ScriptValues,
+} from './redis-clients.ts'
+import { isMissingScript, redisFailure, redisSilence } from './redis-failures.ts'
+import { claimOf, forgottenOf, isYes, policyOf, textOf } from './redis-replies.ts'
+import {
+  claimScript,
+  completeScript,
+  extendScript,
+  forgetScript,
+  keepMs,
+  probeScript,
+  type RedisScript,
+  releaseScript,
+} from './redis-scripts.ts'
+import type {
+  Claim,
+  ClaimOptions,
+  CompleteOptions,
+  Forgotten,
+  HeldClaim,
+  PersistentStore,
+} from './store.ts'
+import { checkFingerprint, checkPruneLimit, storedForm } from './stored-form.ts'
+
+export type {
+  IoredisClient,
+  NodeRedisArguments,
+  NodeRedisClient,
+  RedisClient,
+} from './redis-clients.ts'
+
+/** Options of {@link redisStore}. */
+export interface RedisStoreOptions {
+  /** What every key begins with. Any text, also none. Default: `ringhook:`. */
+  readonly prefix?: string
+  /** Where its warnings go. Default: `console`. `false`: silence. */
+  readonly logger?: Logger | false
+}
+
+/**
+ * Gives an idempotency store in Redis 6.2 or later, or in a Redis Cluster. Each operation is one
+ * script on one key, and one round trip; times are the server's.
+ *
+ * The client is yours: connect it, listen to its `error` events, close it. An operation that has no
+ * answer after 10 s rejects with RINGHOOK_STORE_TIMEOUT; others with the codes that begin with
+ * RINGHOOK_STORE_. `complete` takes no transaction: RINGHOOK_STORE_NOT_TRANSACTIONAL.
+ *
+ * `migrate()` creates nothing: it checks that the server lets claims be written. `prune()` gives 0:
+ * Redis deletes by itself what is past its retention. A server that would drop remembered events
+ * when its memory is full is warned of, once.
+ *
+ * @throws {RinghookError} RINGHOOK_STORE_INVALID, RINGHOOK_OPTION_INVALID
+ * @example
+ * ```ts
+ * import { Redis } from 'ioredis'
+ * import { redisStore } from 'ringhook/stores/redis'
+ *
+ * const client = new Redis({ lazyConnect: true, maxRetriesPerRequest: 1 })
+ * export const store = redisStore(client, { prefix: 'webhooks:' })
+ * ```
+ */
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): PersistentStore {
+  return new RedisStore(client, options)
+}
+
+/** After this long an operation counts as lost: clients wait for a silent server for ever. */
+const silenceMs = 10_000
+
+/** Goes on evenly also when somebody sets the machine's clock. */
+const stopwatch: Clock = { ...systemClock, now: () => performance.now() }
+
+/** Redis adds its own time to an expiry, and refuses a sum that overflows. This is 30 000 years. */
+const longestMs = 1e15
+
+/** The key that `migrate()` asks about: no event's stored form is so short behind a `#`. */
+const probeKey = '#probe'
+
+class RedisStore implements PersistentStore {
+  readonly #commands: RedisCommands
+  readonly #connection: ConnectionState
+  readonly #prefix: string
+  readonly #logger: Logger
+  /** One timer for all operations. */
+  readonly #silences = new DelayQueue(stopwatch, silenceMs)
+  #askedForPolicy = false
+  #warnedOfEviction = false
+
+  constructor(client: RedisClient, { prefix = 'ringhook:', logger }: RedisStoreOptions) {
+    this.#commands = commandsOf(client)
+    this.#connection = connectionStateOf(client)
+    this.#prefix = checkedPrefix(prefix)
+    this.#logger = safeLogger(logger)
+  }
+
+  async migrate(): Promise<void> {
+    this.#askedForPolicy = true
+    this.#warnOfEviction(await this.#askForPolicy())
+  }
+
+  async prune({ limit = 10_000 }: { readonly limit?: number } = {}): Promise<number> {
+    checkPruneLimit(limit)
+    return 0
+  }
+
+  claim(key: string, { owner, leaseMs, fingerprint }: ClaimOptions): Promise<Claim> {
+    return this.#run(
+      claimScript,
+      () => [
+        storedForm(key),
+        `running 1 ${storedForm(owner)} ${checkFingerprint(fingerprint)}`,
+        expiry(leaseMs + keepMs),
+      ],
+      (reply) => {
+        if (!this.#askedForPolicy) this.#warnOfEvictionLater()
+        return claimOf(reply, key, owner)
+      },
+    )
+  }
+
+  extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {
+    return this.#run(extendScript, () => [...heldBy(claim), expiry(leaseMs + keepMs)], isYes)
+  }
+
+  async complete(claim: HeldClaim, options: CompleteOptions): Promise<boolean> {
+    const { retentionMs, transaction } = options
+    if (transaction !== undefined) {
+      throw new RinghookError(
+        'RINGHOOK_STORE_NOT_TRANSACTIONAL',
+        'redisStore() cannot mark an event inside a database transaction. Use postgresStore(), mysqlStore() or sqliteStore() in the database of your writes, or return from the handler: the event is marked then.',
+      )
+    }
+    return this.#run(completeScript, () => [...heldBy(claim), expiry(retentionMs)], isYes)
+  }
+
+  release(claim: HeldClaim): Promise<boolean> {
+    return this.#run(releaseScript, () => heldBy(claim), isYes)
+  }
+
+  forget(key: string): Promise<Forgotten> {
+    return this.#run(forgetScript, () => [storedForm(key)], forgottenOf)
+  }
+
+  /**
+   * Runs a script within the time that an operation may take, and gives what its reply means. With
+   * callbacks, which cost less than promises in between.
+   *
+   * @param valuesOf - The key, and what the script takes besides. What it throws is rejected.
+   */
+  #run<Result>(
+    script: RedisScript,
+    valuesOf: () => ScriptValues,
+    resultOf: (reply: string) => Result,
+  ): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const [key, ...values] = valuesOf()
+      const prefixed: ScriptValues = [this.#prefix + key, ...values]
+      const silence = this.#silences.add(stopwatch.now(), () =>
+        reject(redisSilence(this.#connection.error)),
+      )
+      const take = (reply: unknown) => {
+        silence.cancel()
+        this.#connection.error = undefined
+        try {
+          resolve(resultOf(textOf(reply)))
+        } catch (error) {
+          reject(error)
+        }
+      }
+      const fail = (error: unknown) => {
+        silence.cancel()
+        reject(redisFailure(error, this.#connection.error))
+      }
+      const failUnlessMissing = (error: unknown) => {
+        if (isMissingScript(error)) this.#commands.eval(script, prefixed).then(take, fail)
+        else fail(error)
+      }
+      try {
+        this.#commands.evalSha(script, prefixed).then(take, failUnlessMissing)
+      } catch (error) {
+        fail(error)
+      }
+    })
+  }
+
+  #askForPolicy(): Promise<string> {
+    return this.#run(probeScript, () => [probeKey], policyOf)
+  }
+
+  /** For processes that never call `migrate()`. Nobody waits for it. */
+  #warnOfEvictionLater(): void {
+    this.#askedForPolicy = true
+    this.#askForPolicy().then(
+      (policy) => this.#warnOfEviction(policy),
+      () => {
+        // The claim after which it was asked is good all the same.
+      },
+    )
+  }
+
+  #warnOfEviction(policy: string): void {
+    if (policy === 'noeviction' || policy === 'unknown' || this.#warnedOfEviction) return
+    this.#warnedOfEviction = true
+    this.#logger.warn(
+      `ringhook: redisStore() keeps its events in a server whose maxmemory-policy is ${policy}. When its memory is full, Redis may drop remembered events, and a repeat of one runs its handler again. Set the policy to noeviction, or give ringhook a server of its own.`,
+    )
+  }
+}
+
+function checkedPrefix(prefix: string): string {
+  // Clients write every lone surrogate as the same character: two prefixes would be one.
+  if (typeof prefix === 'string' && prefix.isWellFormed()) return prefix
+  throw new RinghookError(
+    'RINGHOOK_OPTION_INVALID',
+    'prefix is no text, or has half of a surrogate pair. The default is ringhook: with its colon.',
+  )
+}
+
+function expiry(ms: number): string {
+  return String(Math.min(Math.max(Math.ceil(ms), 1), longestMs))
+}
+
+/** The key of a claim, and how its value begins while it is held. */
+function heldBy({ key, owner, fence }: HeldClaim): ScriptValues {
+  return [storedForm(key), `running ${fence} ${storedForm(owner)} `]
+}

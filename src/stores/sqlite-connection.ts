@@ -1,0 +1,191 @@
+import type { RinghookError } from '../core/errors.ts'
+import { storeFailure } from './failures.ts'
+import {
+  columnsOf,
+  failureOf,
+  isInTransaction,
+  type SqliteDatabase,
+  type SqliteStatement,
+} from './sqlite-database.ts'
+
+interface Job {
+  /** Does the work. Gives what is to be done once it is committed. */
+  carryOut(): () => void
+  reject(error: RinghookError): void
+  readonly giveUpAt: number
+}
+
+/** How long work waits for the locks of other connections, and for transactions on its own. */
+const patienceMs = 5_000
+const longestPauseMs = 10
+/** The most work in one transaction, which nobody else can write beside: some milliseconds of it. */
+const maxJobs = 500
+
+/**
+ * Writes through a connection that is the user's. What waits in the same turn of the event loop is
+ * one transaction: a commit waits for the disk, and it is one wait for all of them. Where somebody
+ * else is writing it comes again later, while the event loop goes on.
+ */
+export class SqliteConnection {
+  readonly #database: SqliteDatabase
+  readonly #statements = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
+  #waiting: Job[] = []
+  #isScheduled = false
+  #refusals = 0
+
+  constructor(database: SqliteDatabase) {
+    this.#database = database
+  }
+
+  /**
+   * Carries out synchronous work in a transaction, together with whatever else waits. Work that
+   * throws is rejected alone, if the database kept the transaction.
+   */
+  transact<Result>(work: () => Result): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({
+        carryOut() {
+          const result = work()
+          return () => resolve(result)
+        },
+        reject,
+        giveUpAt: performance.now() + patienceMs,
+      })
+      this.#schedule()
+    })
+  }
+
+  /** Carries out synchronous work that cannot be in a transaction. */
+  async outsideTransactions(work: () => void): Promise<void> {
+    const giveUpAt = performance.now() + patienceMs
+    for (let refusals = 1; ; refusals++) {
+      try {
+        this.#expectNoTransaction()
+        return withoutBlocking(this.#database, work)
+      } catch (error) {
+        const failure = failureOf(error)
+        if (!isBusy(failure) || performance.now() >= giveUpAt) throw failure
+      }
+      await new Promise((resolve) => setTimeout(resolve, pauseAfter(refusals)))
+    }
+  }
+
+  /** A statement for this connection, or for another one. Prepared once for each. */
+  prepare(sql: string, database = this.#database): SqliteStatement {
+    let statements = this.#statements.get(database)
+    if (statements === undefined) {
+      statements = new Map()
+      this.#statements.set(database, statements)
+    }
+    let statement = statements.get(sql)
+    if (statement === undefined) {
+      statement = database.prepare(sql)
+      statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  /** After an error: the database may have been closed and opened again, which ends its statements. */
+  forgetStatements(database = this.#database): void {
+    this.#statements.delete(database)
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#waiting.length === 0) return
+    this.#isScheduled = true
+    const run = () => {
+      this.#isScheduled = false
+      this.#runNext()
+      this.#schedule()
+    }
+    if (this.#refusals === 0) setImmediate(run)
+    else setTimeout(run, pauseAfter(this.#refusals))
+  }
+
+  #runNext(): void {
+    const batch = this.#waiting.splice(0, maxJobs)
+    try {
+      this.#expectNoTransaction()
+      const settle = withoutBlocking(this.#database, () => this.#transactAll(batch))
+      this.#refusals = 0
+      for (const tell of settle) tell()
+    } catch (error) {
+      this.#refuse(batch, failureOf(error))
+    }
+  }
+
+  /** Work that found the database busy comes again, unless it has for long. */
+  #refuse(batch: readonly Job[], failure: RinghookError): void {
+    if (!isBusy(failure)) this.forgetStatements()
+    this.#refusals = isBusy(failure) ? this.#refusals + 1 : 0
+    const now = performance.now()
+    const comesAgain = (job: Job) => isBusy(failure) && job.giveUpAt > now
+    this.#waiting = [...batch.filter(comesAgain), ...this.#waiting]
+    for (const job of batch) if (!comesAgain(job)) job.reject(failure)
+  }
+
+  #transactAll(batch: readonly Job[]): (() => void)[] {
+    this.#database.exec('BEGIN IMMEDIATE')
+    try {
+      const settle = batch.map((job) => this.#carryOut(job))
+      this.#database.exec('COMMIT')
+      return settle
+    } catch (error) {
+      this.#rollBack()
+      throw error
+    }
+  }
+
+  #carryOut(job: Job): () => void {
+    try {
+      return job.carryOut()
+    } catch (error) {
+      const failure = failureOf(error)
+      // A full disk, for one, ends the transaction, and with it everything in it.
+      if (isBusy(failure) || isInTransaction(this.#database) !== true) throw failure
+      this.forgetStatements()
+      return () => job.reject(failure)
+    }
+  }
+
+  #rollBack(): void {
+    try {
+      this.#database.exec('ROLLBACK')
+    } catch {
+      // The error that led here has ended the transaction, or the connection.
+    }
+  }
+
+  /** Else what is committed here would be rolled back with a transaction that is not ours. */
+  #expectNoTransaction(): void {
+    if (isInTransaction(this.#database) !== true) return
+    throw storeFailure('sqliteStore', 'RINGHOOK_STORE_BUSY', new Error(transactionInTheWay))
+  }
+}
+
+const transactionInTheWay =
+  'Somebody else has a transaction open on the connection of sqliteStore(). Give it a connection of its own.'
+
+/**
+ * Does work that fails at once where somebody else has the lock: SQLite's own waiting stops the
+ * event loop. The user's setting is back before anybody can see it.
+ */
+function withoutBlocking<Result>(database: SqliteDatabase, work: () => Result): Result {
+  const [timeoutMs] = columnsOf(database.prepare('PRAGMA busy_timeout').get())
+  if (Number(timeoutMs) === 0) return work()
+  database.exec('PRAGMA busy_timeout = 0')
+  try {
+    return work()
+  } finally {
+    database.exec(`PRAGMA busy_timeout = ${Number(timeoutMs)}`)
+  }
+}
+
+/** Longer each time, and by chance: processes that wait for each other must not keep in step. */
+function pauseAfter(refusals: number): number {
+  return Math.min(1 + refusals / 8, longestPauseMs) * (0.5 + Math.random())
+}
+
+function isBusy({ code }: RinghookError): boolean {
+  return code === 'RINGHOOK_STORE_BUSY'
+}

@@ -1,0 +1,90 @@
+import { RinghookError, type StoreCode } from '../core/errors.ts'
+import { codeOf, storeFailure } from './failures.ts'
+
+/** What is bound to a statement's parameters. */
+export type SqliteValue = string | number
+
+/** A prepared statement of better-sqlite3 or `node:sqlite`. */
+export interface SqliteStatement {
+  run(...values: SqliteValue[]): { readonly changes: number | bigint }
+  get(...values: SqliteValue[]): unknown
+}
+
+/** A database of better-sqlite3 or `node:sqlite`: one connection to a file. */
+export interface SqliteDatabase {
+  prepare(sql: string): SqliteStatement
+  exec(sql: string): unknown
+  /** Whether a transaction is open, as better-sqlite3 calls it. */
+  readonly inTransaction?: boolean
+  /** The same, as `node:sqlite` calls it. Its first versions have neither. */
+  readonly isTransaction?: boolean
+}
+
+/** Whether something is a database, as far as can be seen. */
+export function isDatabase(value: unknown): value is SqliteDatabase {
+  return hasMethod(value, 'prepare') && hasMethod(value, 'exec')
+}
+
+/** Whether something has a method of this name. */
+export function hasMethod(value: unknown, name: string): boolean {
+  return typeof (value as Readonly<Record<string, unknown>> | null)?.[name] === 'function'
+}
+
+/** The values of a row in the order of its columns: drivers can be told to give objects or arrays. */
+export function columnsOf(row: unknown): unknown[] {
+  return Object.values(row ?? {})
+}
+
+/** Whether a transaction is open on a connection, or `undefined` where it does not say. */
+export function isInTransaction(database: SqliteDatabase): boolean | undefined {
+  return database.inTransaction ?? database.isTransaction
+}
+
+/** Whether a transaction is open on a connection, also where it does not say. */
+export function hasOpenTransaction(database: SqliteDatabase): boolean {
+  const isOpen = isInTransaction(database)
+  if (isOpen !== undefined) return isOpen
+  // SQLite itself refuses a second transaction inside the first.
+  try {
+    database.exec('BEGIN')
+  } catch {
+    return true
+  }
+  database.exec('ROLLBACK')
+  return false
+}
+
+/** What the primary result codes of SQLite mean for a store, by number and by name. */
+const meanings: readonly (readonly [number, string, StoreCode])[] = [
+  // Our SQL does not change: the table it is about has no such column, or is not there.
+  [1, 'ERROR', 'RINGHOOK_STORE_NOT_MIGRATED'],
+  [3, 'PERM', 'RINGHOOK_STORE_ACCESS_DENIED'],
+  [5, 'BUSY', 'RINGHOOK_STORE_BUSY'],
+  [6, 'LOCKED', 'RINGHOOK_STORE_BUSY'],
+  [8, 'READONLY', 'RINGHOOK_STORE_READ_ONLY'],
+  [13, 'FULL', 'RINGHOOK_STORE_FULL'],
+  [14, 'CANTOPEN', 'RINGHOOK_STORE_ACCESS_DENIED'],
+  [15, 'PROTOCOL', 'RINGHOOK_STORE_BUSY'],
+  // The table has a column, a check or a trigger that is not ours.
+  [19, 'CONSTRAINT', 'RINGHOOK_STORE_NOT_MIGRATED'],
+  [20, 'MISMATCH', 'RINGHOOK_STORE_NOT_MIGRATED'],
+  [23, 'AUTH', 'RINGHOOK_STORE_ACCESS_DENIED'],
+]
+
+/** What has no code of its own: the transaction or the query of somebody else, and a closed database. */
+const sayings: readonly (readonly [RegExp, StoreCode])[] = [
+  [/within a transaction|connection is busy/, 'RINGHOOK_STORE_BUSY'],
+  [/database (?:connection )?is not open|has been finalized/, 'RINGHOOK_STORE_UNREACHABLE'],
+]
+
+/** The failure of the store that an error of better-sqlite3 or `node:sqlite` stands for. */
+export function failureOf(error: unknown): RinghookError {
+  if (error instanceof RinghookError) return error
+  const { errcode, message } = (error ?? {}) as { readonly errcode?: unknown; message?: unknown }
+  const said = sayings.find(([pattern]) => pattern.test(String(message)))?.[1]
+  const [, name] = /^SQLITE_([A-Z]+)/.exec(codeOf(error) ?? '') ?? []
+  // An extended code has its primary one in its last byte.
+  const number = typeof errcode === 'number' ? errcode & 0xff : undefined
+  const meant = meanings.find((row) => row[0] === number || row[1] === name)?.[2]
+  return storeFailure('sqliteStore', said ?? meant ?? 'RINGHOOK_STORE_FAILED', error)
+}

@@ -1,0 +1,171 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { RinghookError } from '../../core/errors.ts'
+import type { Claim, CompleteOptions, HeldClaim, IdempotencyStore } from '../../stores/store.ts'
+import { type ManualClock, manualClock } from '../manual-clock.ts'
+import { lease, times } from './bench.ts'
+import { shiftDate } from './shifted-date.ts'
+
+/** A program that makes a store and calls {@link storeProgram}, for the rules about processes. */
+export interface StoreProgram {
+  /** The file. */
+  readonly module: string | URL
+  /** What the program needs to find the same data: it is handed to its `create`. */
+  readonly data?: unknown
+  /** Options for Node, such as `['--import', 'tsx']` for a program in TypeScript. Default: none. */
+  readonly execArgv?: readonly string[]
+}
+
+/** What a {@link storeProgram} makes its store from. */
+export interface StoreProgramOptions {
+  /** For stores that go by an injected clock: it goes on when the contract says so. */
+  readonly clock: ManualClock
+  /** The `data` of the {@link StoreProgram}. */
+  readonly data: unknown
+}
+
+/** What is asked of a program, in the order in which it came. */
+type Request =
+  | {
+      readonly ask: 'start'
+      readonly now: number
+      readonly shiftMs: number
+      readonly data: unknown
+    }
+  | { readonly ask: 'claimAll'; readonly keys: readonly string[]; readonly owner: string }
+  | { readonly ask: 'complete'; readonly claim: HeldClaim; readonly options: CompleteOptions }
+  | { readonly ask: 'advance'; readonly ms: number }
+
+type Reply = { readonly result: unknown } | { readonly error: string }
+
+/**
+ * Makes this process one of those that `storeContract` starts to race for keys, and to be killed:
+ * for the file that its option `program` names.
+ *
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID in a process that nobody forked.
+ * @example
+ * ```ts
+ * import { memoryStore } from 'ringhook'
+ * import { storeProgram } from 'ringhook/testing'
+ *
+ * storeProgram(({ clock }) => memoryStore({ clock }))
+ * ```
+ */
+export function storeProgram(
+  create: (options: StoreProgramOptions) => IdempotencyStore | Promise<IdempotencyStore>,
+): void {
+  if (process.send === undefined) {
+    throw new RinghookError(
+      'RINGHOOK_OPTION_INVALID',
+      'storeProgram() was called in a process that storeContract() did not start. Give the file as its option program.',
+    )
+  }
+  const program = new Program(create)
+  process.on('message', (message: { readonly ringhook?: number; readonly request?: Request }) => {
+    const { ringhook: id, request } = message
+    if (id === undefined || request === undefined) return
+    program.answer(request).then(
+      (result) => process.send?.({ ringhook: id, result }),
+      (error: unknown) => process.send?.({ ringhook: id, error: String(error) }),
+    )
+  })
+}
+
+/** The store in the process that was started. */
+class Program {
+  readonly #create: Parameters<typeof storeProgram>[0]
+  #store: IdempotencyStore | undefined
+  #clock = manualClock()
+
+  constructor(create: Parameters<typeof storeProgram>[0]) {
+    this.#create = create
+  }
+
+  async answer(request: Request): Promise<unknown> {
+    if (request.ask === 'start') return await this.#start(request)
+    if (request.ask === 'advance') return await this.#clock.advance(request.ms)
+    const store = this.#store
+    if (store === undefined) throw new Error('the program was not started')
+    if (request.ask === 'complete') return await store.complete(request.claim, request.options)
+    const { keys, owner } = request
+    const options = { owner, leaseMs: lease, fingerprint: 'f' }
+    return await times(keys.length, (index) => store.claim(keys[index] ?? '', options))
+  }
+
+  async #start({ now, shiftMs, data }: Extract<Request, { readonly ask: 'start' }>): Promise<void> {
+    // Connections to a database would keep it alive when whoever started it is gone.
+    process.once('disconnect', () => process.exit())
+    if (shiftMs !== 0) shiftDate(shiftMs)
+    this.#clock = manualClock(now)
+    this.#store = await this.#create({ clock: this.#clock, data })
+  }
+}
+
+/** A process that runs a {@link StoreProgram}. */
+export class StoreProcess {
+  readonly #child: ChildProcess
+  readonly #waiting = new Map<number, (reply: Reply) => void>()
+  #asked = 0
+
+  constructor(child: ChildProcess) {
+    this.#child = child
+    child.on('message', (message: Reply & { readonly ringhook: number }) => {
+      this.#waiting.get(message.ringhook)?.(message)
+      this.#waiting.delete(message.ringhook)
+    })
+    child.once('exit', (code, signal) => this.#endAll(`ended with ${signal ?? code}`))
+    child.once('error', (error) => this.#endAll(String(error)))
+  }
+
+  /** Starts a process, whose machine's clock is `shiftMs` ahead. */
+  static async start(
+    { module, data, execArgv = [] }: StoreProgram,
+    clock: ManualClock,
+    shiftMs = 0,
+  ): Promise<StoreProcess> {
+    const child = fork(module, { execArgv: [...execArgv], serialization: 'advanced' })
+    const started = new StoreProcess(child)
+    await started.#ask({ ask: 'start', now: clock.now(), shiftMs, data })
+    return started
+  }
+
+  /** Claims keys for one owner, all at once. */
+  async claimAll(keys: readonly string[], owner: string): Promise<readonly Claim[]> {
+    return (await this.#ask({ ask: 'claimAll', keys, owner })) as readonly Claim[]
+  }
+
+  async complete(claim: HeldClaim, options: CompleteOptions): Promise<unknown> {
+    return await this.#ask({ ask: 'complete', claim, options })
+  }
+
+  /** Lets its injected clock go on. */
+  async advance(ms: number): Promise<void> {
+    await this.#ask({ ask: 'advance', ms })
+  }
+
+  /** Ends it at once, whatever it does, and resolves when it is gone. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const ended = once(this.#child, 'exit')
+    this.#child.kill('SIGKILL')
+    await ended
+  }
+
+  #ask(request: Request): Promise<unknown> {
+    const id = this.#asked++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, (reply) => {
+        if ('error' in reply) reject(new Error(`the program says: ${reply.error}`))
+        else resolve(reply.result)
+      })
+      this.#child.send({ ringhook: id, request }, (error) => {
+        if (error !== null) this.#endAll(String(error))
+      })
+    })
+  }
+
+  #endAll(why: string): void {
+    for (const settle of this.#waiting.values()) settle({ error: why })
+    this.#waiting.clear()
+  }
+}
