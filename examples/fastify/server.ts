@@ -1,12 +1,17 @@
+import { relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import Fastify from 'fastify'
-import { createReceiver, krosai, type Logger, type Outcome } from 'ringhook'
+import { createReceiver, type IdempotencyStore, krosai, type Logger, type Outcome } from 'ringhook'
 import { webhooks } from 'ringhook/fastify'
 import { CallLog, callLogHandlers } from '../shared/call-log.ts'
+import { openEventStore } from '../shared/event-store.ts'
 import { portOf, readPort, runProgram } from '../shared/program.ts'
 
 export interface AppOptions {
   readonly secret: string | undefined
   readonly log?: CallLog
+  /** Where finished events are remembered. Default: in this process. */
+  readonly store?: IdempotencyStore
   readonly onOutcome?: (outcome: Outcome) => void
   readonly logger?: Logger | false
 }
@@ -33,11 +38,22 @@ export async function createApp({ log = new CallLog(), ...options }: AppOptions)
   return { app, receiver }
 }
 
+export interface ServeOptions extends Omit<AppOptions, 'store'> {
+  readonly port: number
+  /** A SQLite file: events that are finished stay so when the process ends. */
+  readonly file: string
+}
+
 /** Listens, until the process is told to end. */
-export async function serve({ port, ...options }: AppOptions & { port: number }): Promise<void> {
-  const { app, receiver } = await createApp(options)
+export async function serve({ port, file, ...options }: ServeOptions): Promise<void> {
+  const { store, close } = openEventStore(file)
+  process.once('exit', close)
+  const { app, receiver } = await createApp({ ...options, store })
+  // At every start: it makes the table unless it is there.
+  await store.migrate()
   await app.listen({ port })
   console.log(`Listening on http://localhost:${portOf(app.server)}/hooks/krosai`)
+  console.log(`Finished events are remembered in ${relative('', file)}`)
 
   async function stop(signal: string): Promise<void> {
     console.log(`${signal}: letting handlers finish`)
@@ -53,5 +69,6 @@ await runProgram(import.meta.url, () =>
   serve({
     port: readPort(process.env['PORT'], 3000),
     secret: process.env['KROSAI_WEBHOOK_SECRET'],
+    file: process.env['RINGHOOK_DB'] ?? fileURLToPath(new URL('ringhook.db', import.meta.url)),
   }),
 )

@@ -28,11 +28,18 @@ const day = 24 * 60 * minute
 const shown = Object.values(krosai.events).flatMap(samplesOf)
 const mentioned = [...krosai.canonicalNames.keys()].filter((name) => !shown.includes(name))
 
+/** What the script needs beside its stage. */
+interface TourProps {
+  readonly log: TourLog
+  readonly secret: string
+  /** Closes the endpoint and opens it again. */
+  restart(): Promise<void>
+}
+
 /** Sends everything that KrosAI's pages describe, and what goes wrong on the way. */
 export async function playTour(
   stage: Stage,
-  log: TourLog,
-  secret: string,
+  { log, secret, restart }: TourProps,
 ): Promise<{ readonly documented: number; readonly handledOnce: number }> {
   const shipmentOf = (name: string) => newEvent(name, secret)
 
@@ -82,6 +89,17 @@ export async function playTour(
   await stage.sendUntilTaken(shipmentOf('call.completed'), [failed, failed, handled])
 
   await playTooSlow(stage, log, secret)
+
+  stage.chapter(
+    'Restarted',
+    'the endpoint is closed and opened again; a SQLite file knows what has finished',
+  )
+  await restart()
+  await stage.send(
+    { ...first, promised: duplicate, note: 'handled before' },
+    { ...copy, promised: duplicate, note: 'handled before' },
+    { ...shipmentOf('call.initiated'), note: 'a new event' },
+  )
 
   stage.conclude()
   const handledOnce = stage.countHandledOnce(documented.map(({ request }) => eventIdOf(request)))

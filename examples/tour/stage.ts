@@ -145,13 +145,11 @@ export function eventIdOf({ body }: SignedRequest): string {
   return String(JSON.parse(body).id)
 }
 
-async function fetchAnswer(
-  url: string,
-  { method, headers, rawBody }: SignedRequest,
-): Promise<Answer> {
+async function fetchAnswer(url: string, request: SignedRequest): Promise<Answer> {
   try {
     const signal = AbortSignal.timeout(patienceMs)
-    const response = await fetch(url, { method, headers, body: rawBody, signal })
+    // Once more: a connection that was kept alive is gone when the endpoint has been restarted.
+    const response = await post(url, request, signal).catch(() => post(url, request, signal))
     const text = await response.text()
     try {
       const { outcome, code } = JSON.parse(text)
@@ -162,4 +160,8 @@ async function fetchAnswer(
   } catch {
     return { status: 0, outcome: 'no answer' }
   }
+}
+
+function post(url: string, { method, headers, rawBody }: SignedRequest, signal: AbortSignal) {
+  return fetch(url, { method, headers, body: rawBody, signal })
 }

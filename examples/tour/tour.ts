@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { krosai, type Outcome, type Receiver } from 'ringhook'
+import { krosai, type Outcome } from 'ringhook'
 import { signedRequest } from 'ringhook/testing'
-import { type AppOptions, createApp } from '../express/server.ts'
-import { portOf, readPort, runProgram, UsageError } from '../shared/program.ts'
+import { createApp } from '../express/server.ts'
+import { readPort, runProgram, UsageError } from '../shared/program.ts'
 import { curlCommand } from './curl.ts'
+import { type CreateApp, Endpoint } from './endpoint.ts'
 import { type Output, Paper } from './paper.ts'
 import { playTour } from './script.ts'
 import { Stage } from './stage.ts'
@@ -29,49 +32,64 @@ export interface TourOptions {
   readonly env: NodeJS.ProcessEnv
   readonly output: Output
   /** The endpoint that is shown. Default: the Express example. */
-  readonly createApp?: (
-    options: AppOptions,
-  ) => Pick<ReturnType<typeof createApp>, 'app' | 'receiver'>
+  readonly createApp?: CreateApp
 }
 
 /** Runs the tour and gives the exit code. Without `--once` that is when somebody stops it. */
 export async function runTour({ args, env, output, ...options }: TourOptions): Promise<number> {
-  const { once: isOnce, help } = readArgs(args)
+  const { once: isOnce = false, help } = readArgs(args)
   const paper = new Paper(output, env)
   if (help) {
     paper.print(usage)
     return 0
   }
   const secret = env['KROSAI_WEBHOOK_SECRET'] ?? randomBytes(24).toString('base64url')
+  const port = readPort(env['PORT'], 0)
+  const folder = await mkdtemp(join(tmpdir(), 'ringhook-tour-'))
+  try {
+    const file = join(folder, 'ringhook.db')
+    return await play(paper, { create: options.createApp ?? createApp, secret, port, file, isOnce })
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+interface PlayOptions {
+  readonly create: CreateApp
+  readonly secret: string
+  readonly port: number
+  readonly file: string
+  readonly isOnce: boolean
+}
+
+async function play(paper: Paper, { isOnce, ...options }: PlayOptions): Promise<number> {
+  const { secret } = options
   const log = new TourLog()
   let tell: (outcome: Outcome) => void = () => {}
-  const { app, receiver } = (options.createApp ?? createApp)({
-    secret,
+  const endpoint = await Endpoint.open({
+    ...options,
     log,
     logger: false,
     onOutcome: (outcome) => tell(outcome),
   })
-  const server = app.listen(readPort(env['PORT'], 0), '127.0.0.1')
-  await once(server, 'listening')
-  const origin = `http://127.0.0.1:${portOf(server)}`
-  const url = `${origin}/hooks/krosai`
+  const url = `${endpoint.origin}/hooks/krosai`
 
   paper.print(
     `${paper.style('bold', 'ringhook')}  A simulated KrosAI delivers to the Express example at ${url}`,
   )
   const stage = new Stage({ paper, log, url })
-  const score = await playTour(stage, log, secret)
+  const score = await playTour(stage, { log, secret, restart: () => endpoint.restart() })
   paper.print()
   conclude(paper, stage, score)
 
   if (!isOnce) {
     tell = (outcome) => printOwn(paper, outcome)
-    invite(paper, origin, curlCommand(url, ownDelivery(secret)))
+    invite(paper, endpoint.origin, curlCommand(url, ownDelivery(secret)))
     const signal = await stopSignal()
     paper.print()
     paper.print(`${signal}: letting handlers finish`)
   }
-  await stop(receiver, server)
+  await endpoint.close()
   if (!isOnce) paper.print('Stopped')
   return stage.surprises.length === 0 ? 0 : 1
 }
@@ -128,14 +146,6 @@ function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => resolve(signal))
   })
-}
-
-async function stop(
-  receiver: Receiver,
-  server: { close(callback: () => void): unknown },
-): Promise<void> {
-  await receiver.close({ drainMs: 10_000 })
-  await new Promise<void>((resolve) => server.close(() => resolve()))
 }
 
 await runProgram(import.meta.url, async () => {

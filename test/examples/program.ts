@@ -6,7 +6,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** What the runner, or whoever runs it, may have set and the programs would take to heart. */
 const variablesOfOthers =
-  /^(?:NODE_ENV|NODE_OPTIONS|FORCE_COLOR|NO_COLOR|TEST|VITEST.*|PORT|KROSAI_WEBHOOK_SECRET)$/
+  /^(?:NODE_ENV|NODE_OPTIONS|FORCE_COLOR|NO_COLOR|TEST|VITEST.*|PORT|KROSAI_WEBHOOK_SECRET|RINGHOOK_DB)$/
 const inherited = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !variablesOfOthers.test(name)),
 )

@@ -1,5 +1,8 @@
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { krosai } from 'ringhook'
 import { type SignedRequest, signedRequest } from 'ringhook/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -11,8 +14,9 @@ const secret = 'a secret for tests'
 describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
   const file = `examples/${framework}/server.ts`
 
-  async function listening(): Promise<{ program: Program; url: string }> {
-    const program = start(file, { env: { KROSAI_WEBHOOK_SECRET: secret, PORT: '0' } })
+  async function listening(database = newFile()): Promise<{ program: Program; url: string }> {
+    const env = { KROSAI_WEBHOOK_SECRET: secret, PORT: '0', RINGHOOK_DB: database }
+    const program = start(file, { env })
     return { program, url: await addressOf(program) }
   }
 
@@ -69,7 +73,7 @@ describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
   })
 
   it('lets a handler finish when it is told to end, and ends well', async () => {
-    const program = start('test/examples/slow-server.ts', { args: [framework, secret] })
+    const program = start('test/examples/slow-server.ts', { args: [framework, secret, newFile()] })
     const url = await addressOf(program)
     const answer = deliver(url, signedRequest(krosai, 'call.completed', { secret }))
     await program.printed(/writing/)
@@ -82,6 +86,20 @@ describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
     expect(tooLate).toEqual([503, { outcome: 'unavailable', code: 'RINGHOOK_SHUTTING_DOWN' }])
     expect(await answer).toEqual([200, { outcome: 'handled' }])
     expect(await program.ended).toMatchObject({ code: 0, signal: null, stderr: '' })
+  })
+
+  it('knows after it was killed which events had finished', async () => {
+    const database = newFile()
+    const before = await listening(database)
+    const completed = signedRequest(krosai, 'call.completed', { secret })
+    const ringing = signedRequest(krosai, 'call.ringing', { secret })
+    expect(await deliver(before.url, completed)).toEqual([200, { outcome: 'handled' }])
+    before.program.kill('SIGKILL')
+    await before.program.ended
+    const { url } = await listening(database)
+
+    expect(await deliver(url, completed)).toEqual([200, { outcome: 'duplicate' }])
+    expect(await deliver(url, ringing)).toEqual([200, { outcome: 'handled' }])
   })
 
   it('does not wait for connections that are kept alive when it is interrupted', async () => {
@@ -100,7 +118,9 @@ describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
     ['no secret', {}],
     ['a blank secret', { KROSAI_WEBHOOK_SECRET: '' }],
   ])('refuses to start with %s, and says what to do about it', async (_, env) => {
-    const { code, stdout, stderr } = await start(file, { env: { ...env, PORT: '0' } }).ended
+    const { code, stdout, stderr } = await start(file, {
+      env: { ...env, PORT: '0', RINGHOOK_DB: newFile() },
+    }).ended
 
     expect(code).toBe(1)
     expect(stdout).toBe('')
@@ -117,7 +137,7 @@ describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
     const port = portOf(other)
 
     const { code, stderr } = await start(file, {
-      env: { KROSAI_WEBHOOK_SECRET: secret, PORT: String(port) },
+      env: { KROSAI_WEBHOOK_SECRET: secret, PORT: String(port), RINGHOOK_DB: newFile() },
     }).ended
 
     expect(code).toBe(1)
@@ -125,7 +145,26 @@ describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
       `Port ${port} is taken. Set PORT to another one, or to 0 for any free port.\n`,
     )
   })
+
+  it('says what to do about a file that it cannot open', async () => {
+    const database = join(newFile(), 'no', 'such', 'folder.db')
+    const { code, stdout, stderr } = await start(file, {
+      env: { KROSAI_WEBHOOK_SECRET: secret, PORT: '0', RINGHOOK_DB: database },
+    }).ended
+
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toBe(
+      `${database} cannot be opened. Set RINGHOOK_DB to a file in a folder that can be written.\n`,
+    )
+  })
 })
+
+/** The path of a file that is not there yet. */
+function newFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'ringhook-example-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  return join(folder, 'ringhook.db')
+}
 
 async function addressOf(program: Program): Promise<string> {
   const [, url = ''] = await program.printed(/Listening on (\S+)\n/)

@@ -1,6 +1,6 @@
 /**
- * An example, named in the first argument, with a database that says when it is asked to write and
- * writes when a line is typed.
+ * An example, named in the first argument, whose call log says when it is asked to write and writes
+ * when a line is typed.
  */
 import { once } from 'node:events'
 import { type Call, CallLog, type JournalEntry } from '../../examples/shared/call-log.ts'
@@ -14,6 +14,6 @@ class SlowCallLog extends CallLog {
   }
 }
 
-const [, , framework, secret] = process.argv
+const [, , framework, secret, file] = process.argv
 const { serve } = await import(`../../examples/${framework}/server.ts`)
-await serve({ port: 0, secret, log: new SlowCallLog(), logger: false })
+await serve({ port: 0, secret, file, log: new SlowCallLog(), logger: false })

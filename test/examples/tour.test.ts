@@ -26,7 +26,7 @@ describe('npm start -- --once', () => {
     expect(code).toBe(0)
     expect(stdout).not.toContain(escapes)
     expect(stdout.trimEnd().split('\n').at(-1)).toBe(
-      '19 documented payloads handled once each · 46 deliveries, 28 events handled, 0 surprises',
+      '19 documented payloads handled once each · 49 deliveries, 29 events handled, 0 surprises',
     )
     const names = documented.map(({ event }) => event)
     const lines = deliveriesIn(chapterOf(stdout, 'Documented payloads'))
@@ -55,6 +55,7 @@ describe('npm start -- --once', () => {
     ])
     expect(answersIn('Retried')).toEqual(['500 failed', '500 failed', '200 handled'])
     expect(answersIn('Too slow')).toEqual(['503 timed_out', '200 duplicate'])
+    expect(answersIn('Restarted')).toEqual(['200 duplicate', '200 duplicate', '200 handled'])
   })
 
   it.each<[string, Record<string, string>, boolean]>([
@@ -162,6 +163,7 @@ describe('the tour', () => {
       extend: (claim, options) => memory.extend(claim, options),
       complete: (claim) => memory.release(claim),
       release: (claim) => memory.release(claim),
+      forget: (key) => memory.forget(key),
     }
     const { code, printed } = await play(({ log = new CallLog(), ...options }) => {
       const receiver = createReceiver(krosai, { ...options, store, on: callLogHandlers(log) })
@@ -174,6 +176,14 @@ describe('the tour', () => {
       /✗ {2}call\.completed \(evt_\S+\): promised 1 in the journal, found 4\n/,
     )
     expect(printed).toContain('\n17 of 19 documented payloads handled once each · ')
+  })
+
+  it('finds out an endpoint that forgets when it is restarted', async () => {
+    const { code, printed } = await play(({ store: _, ...options }) => createApp(options))
+
+    expect(code).toBe(1)
+    expect(chapterOf(printed, 'Restarted')).toContain('promised: 200 duplicate')
+    expect(printed).toContain('✗  call.initiated: promised 200 duplicate, got 200 handled\n')
   })
 
   it('finds out an endpoint that believes everybody and does nothing', async () => {
