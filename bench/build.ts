@@ -1,16 +1,24 @@
 import { fileURLToPath } from 'node:url'
 import { build } from 'tsup'
 
-const target = fileURLToPath(new URL('../.tmp/bench', import.meta.url))
+/** Builds the library together with the pipeline and the servers that are measured. */
+export function buildSubjects(): Promise<string> {
+  return buildInto('bench', ['bench/pipeline.ts', 'bench/subjects/server.ts'])
+}
+
+/** Builds the stores together with what they are measured against. */
+export function buildStores(): Promise<string> {
+  return buildInto('bench-stores', ['bench/store-process.ts'])
+}
 
 /**
- * Builds the library together with what is measured beside it, with the settings that it ships
- * with, and gives the folder. Not run from the source: tsx keeps the names of functions, which
- * costs a call for every closure.
+ * Builds with the settings that the library ships with, and gives the folder. Not run from the
+ * source: tsx keeps the names of functions, which costs a call for every closure.
  */
-export async function buildSubjects(): Promise<string> {
+async function buildInto(name: string, entry: string[]): Promise<string> {
+  const target = fileURLToPath(new URL(`../.tmp/${name}`, import.meta.url))
   await build({
-    entry: ['bench/pipeline.ts', 'bench/subjects/server.ts'],
+    entry,
     outDir: target,
     format: ['esm'],
     dts: false,

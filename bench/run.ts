@@ -1,5 +1,6 @@
 /**
- * The benchmarks: `npm run bench`, or `npm run bench -- --quick` for fewer rounds.
+ * The benchmarks: `npm run bench`, or `npm run bench -- --quick` for fewer rounds. With `stores` as
+ * an argument those of the stores; `npm run bench -- stores redis sqlite` for some of them.
  *
  * Every figure is a ratio to something measured beside it, in turns and in the same minute: the
  * times of two machines, or of one machine on two days, say nothing about ringhook.
@@ -10,9 +11,11 @@ import { buildSubjects } from './build.ts'
 import { bodyBytes } from './deliveries.ts'
 import { type HttpFigures, measureHttp } from './http.ts'
 import type { PipelineFigures } from './pipeline.ts'
-import { ratios, spreadOf, table } from './statistics.ts'
+import { decimal, range, ratios, spreadOf, table } from './statistics.ts'
+import { printStores } from './stores.ts'
 import type { Framework, Subject } from './subjects/server.ts'
 
+const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const isQuick = process.argv.includes('--quick')
 const frameworks: readonly Framework[] = ['express', 'koa', 'fastify']
 const labels: Readonly<Record<Subject, string>> = {
@@ -21,12 +24,17 @@ const labels: Readonly<Record<Subject, string>> = {
   ringhook: 'ringhook',
 }
 
-const folder = await buildSubjects()
-await printPipeline()
-for (const framework of frameworks) await printHttp(framework)
-console.log('\nCPU µs: the server, per request. busy: how much of a processor it used.')
+if (words[0] === 'stores') await printStores({ names: words.slice(1), isQuick })
+else await printReceivers()
 
-async function printPipeline(): Promise<void> {
+async function printReceivers(): Promise<void> {
+  const folder = await buildSubjects()
+  await printPipeline(folder)
+  for (const framework of frameworks) await printHttp(folder, framework)
+  console.log('\nCPU µs: the server, per request. busy: how much of a processor it used.')
+}
+
+async function printPipeline(folder: string): Promise<void> {
   const child = fork(`${folder}/pipeline.js`, [isQuick ? '9' : '61'], {
     execArgv: [],
     env: { ...process.env, NODE_ENV: 'production' },
@@ -62,7 +70,7 @@ async function printPipeline(): Promise<void> {
   )
 }
 
-async function printHttp(framework: Framework): Promise<void> {
+async function printHttp(folder: string, framework: Framework): Promise<void> {
   const figures = await measureHttp(framework, {
     folder,
     rounds: isQuick ? 3 : 9,
@@ -89,13 +97,4 @@ async function printHttp(framework: Framework): Promise<void> {
       [row('bare', bare), row('byHand', byHand), row('ringhook', ringhook)],
     ),
   )
-}
-
-function decimal(figures: readonly number[]): string {
-  return spreadOf(figures).median.toFixed(2)
-}
-
-function range(figures: readonly number[]): string {
-  const { low, high } = spreadOf(figures)
-  return `${low.toFixed(2)}–${high.toFixed(2)}`
 }

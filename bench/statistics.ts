@@ -12,6 +12,25 @@ export function spreadOf(figures: readonly number[]): Spread {
   return { median: at(sorted, 0.5), low: at(sorted, 0.1), high: at(sorted, 0.9) }
 }
 
+/** Gives the figure that this share of the figures does not exceed. */
+export function percentile(figures: readonly number[], share: number): number {
+  return at(
+    [...figures].sort((a, b) => a - b),
+    share,
+  )
+}
+
+/** Writes the median with two digits. */
+export function decimal(figures: readonly number[]): string {
+  return spreadOf(figures).median.toFixed(2)
+}
+
+/** Writes how far figures scatter. */
+export function range(figures: readonly number[]): string {
+  const { low, high } = spreadOf(figures)
+  return `${low.toFixed(2)}–${high.toFixed(2)}`
+}
+
 /** Divides figure by figure: those of one round were taken one after the other. */
 export function ratios(figures: readonly number[], base: readonly number[]): readonly number[] {
   return figures.map((figure, index) => figure / (base[index] ?? Number.NaN))
@@ -32,6 +51,20 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
         .join('  ')
         .trimEnd(),
     )
+    .join('\n')
+}
+
+/** A {@link table} for a terminal, and else each row in a line of its own that says it all. */
+export function tableOrLines(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  if (process.stdout.isTTY) return table(head, rows)
+  return rows
+    .map((row) => {
+      const cells = row.map((cell, column) => (column === 0 ? cell : `${head[column]} ${cell}`))
+      return cells.filter((_, column) => row[column] !== '').join('; ')
+    })
     .join('\n')
 }
 
