@@ -1,0 +1,36 @@
+import { randomUUID } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { build } from 'tsup'
+
+/** The programs of the workers as JavaScript: they are started so often that compiling would be the load. */
+export interface Programs {
+  readonly worker: string
+  readonly watchdog: string
+  remove(): Promise<void>
+}
+
+export async function buildPrograms(): Promise<Programs> {
+  // Below the repository, where node_modules is found; runs beside this one have theirs.
+  const folder = pathOf(`../.tmp/chaos-${randomUUID()}`)
+  await build({
+    config: false,
+    entry: [pathOf('worker.ts'), pathOf('watchdog.ts')],
+    tsconfig: pathOf('../tsconfig.json'),
+    outDir: folder,
+    format: ['esm'],
+    target: 'node20',
+    dts: false,
+    silent: true,
+    noExternal: [/^ringhook/],
+  })
+  return {
+    worker: `${folder}/worker.js`,
+    watchdog: `${folder}/watchdog.js`,
+    remove: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+function pathOf(file: string): string {
+  return fileURLToPath(new URL(file, import.meta.url))
+}

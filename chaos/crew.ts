@@ -1,0 +1,210 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Programs } from './build.ts'
+import type { Listening, Order, WorkerSettings } from './endpoint.ts'
+import type { Journal, WorkerLine } from './journal.ts'
+import type { WatchdogOrder } from './watchdog.ts'
+
+/** What every worker is started with. */
+export interface CrewSettings extends Pick<WorkerSettings, 'store' | 'url' | 'name' | 'mutant'> {
+  readonly programs: Pick<Programs, 'worker' | 'watchdog'>
+  /** How each slot reaches the store. */
+  readonly storeUrls: readonly string[]
+}
+
+/** One process of the application, from its start to its end. */
+interface Worker {
+  readonly name: string
+  readonly slot: number
+  readonly child: ChildProcess
+  /** Resolves with its port, or with `undefined` if it ends before it has one. */
+  readonly listening: Promise<number | undefined>
+  readonly ended: Promise<void>
+  port: number | undefined
+  isToEnd: boolean
+  isStopped: boolean
+}
+
+/** After so many accidents nobody is replaced any more: it would go on for ever. */
+const mostAccidents = 10
+
+/** The processes of the application: one in each slot, replaced whenever it is killed. */
+export class Crew {
+  readonly counts = { starts: 0, kills: 0, stops: 0 }
+  /** What workers said that ended although nobody had told them to. */
+  readonly accidents: string[] = []
+  readonly #settings: CrewSettings
+  readonly #journal: Journal
+  readonly #workers: (Worker | undefined)[]
+  readonly #watchdog: ChildProcess
+  /** Also those that were killed and whose end nobody has seen yet. */
+  readonly #processes = new Set<ChildProcess>()
+  #isClosing = false
+
+  constructor(settings: CrewSettings, journal: Journal) {
+    this.#settings = settings
+    this.#journal = journal
+    this.#workers = settings.storeUrls.map(() => undefined)
+    this.#watchdog = fork(settings.programs.watchdog, [], { execArgv: [] })
+    this.#watchdog.on('error', () => {})
+  }
+
+  get slots(): number {
+    return this.#workers.length
+  }
+
+  /** Starts a worker in every slot, and resolves when all of them receive deliveries. */
+  async start(): Promise<void> {
+    const workers = this.#workers.map((_, slot) => this.#start(slot))
+    const ports = await Promise.all(workers.map(({ listening }) => listening))
+    if (ports.includes(undefined)) {
+      await Promise.all(workers.map(({ ended, port }) => (port === undefined ? ended : undefined)))
+      throw new Error(`A worker did not start. ${this.accidents.join('\n')}`)
+    }
+  }
+
+  /** Where the slot's worker listens. `undefined`: it has not begun yet. */
+  portOf(slot: number): number | undefined {
+    return this.#workers[slot]?.port
+  }
+
+  /** Ends a worker as a crash does, and starts the next. One that does not listen yet is let be. */
+  async kill(slot: number): Promise<void> {
+    const worker = this.#workers[slot]
+    if (worker?.port === undefined || worker.isToEnd) return
+    this.counts.kills++
+    worker.isToEnd = true
+    worker.port = undefined
+    worker.child.kill('SIGKILL')
+    await this.#note('killed', worker)
+    await worker.ended
+    if (!this.#isClosing) this.#start(slot)
+  }
+
+  /** Halts a worker: the whole process, with its connections open. */
+  async stop(slot: number): Promise<void> {
+    const worker = this.#workers[slot]
+    if (worker?.port === undefined || worker.isToEnd || worker.isStopped) return
+    this.counts.stops++
+    worker.isStopped = true
+    worker.child.kill('SIGSTOP')
+    await this.#note('stopped', worker)
+  }
+
+  async continue(slot: number): Promise<void> {
+    const worker = this.#workers[slot]
+    if (worker === undefined || !worker.isStopped) return
+    worker.isStopped = false
+    await this.#note('continued', worker)
+    worker.child.kill('SIGCONT')
+  }
+
+  /** Opens an event's gate in every worker. */
+  open(event: string, slots = this.#workers.map((_, slot) => slot)): void {
+    for (const slot of slots) this.#order(this.#workers[slot], { order: 'open', event })
+  }
+
+  /** Ends all workers as a deployment does, and kills those that do not go. */
+  async close(): Promise<void> {
+    await Promise.all(
+      this.#workers.map(async (worker, slot) => {
+        if (worker === undefined) return
+        await this.continue(slot)
+        worker.isToEnd = true
+        this.#order(worker, { order: 'close' })
+        await Promise.race([worker.ended, pause(15_000, undefined, { ref: false })])
+        worker.child.kill('SIGKILL')
+        await worker.ended
+        this.#workers[slot] = undefined
+      }),
+    )
+  }
+
+  /** Ends every process at once. For a run that is over, however it ended. */
+  killAll(): void {
+    this.#isClosing = true
+    for (const child of this.#processes) child.kill('SIGKILL')
+    this.#watchdog.kill('SIGKILL')
+  }
+
+  #start(slot: number): Worker {
+    const { programs, storeUrls, ...common } = this.#settings
+    const name = `w${slot}.${this.counts.starts++}`
+    const settings: WorkerSettings = {
+      ...common,
+      worker: name,
+      slot,
+      storeUrl: storeUrls[slot] ?? common.url,
+    }
+    // Without this process's own execArgv, which has tsx in it.
+    const child = fork(programs.worker, [JSON.stringify(settings)], {
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    this.#processes.add(child)
+    if (child.pid !== undefined) this.#tellWatchdog({ began: child.pid })
+    const worker: Worker = {
+      name,
+      slot,
+      child,
+      listening: portOf(child),
+      ended: this.#end(name, child),
+      port: undefined,
+      isToEnd: false,
+      isStopped: false,
+    }
+    this.#workers[slot] = worker
+    void worker.listening.then((port) => {
+      if (!worker.isToEnd) worker.port = port
+      if (port !== undefined) void this.#note('born', worker)
+    })
+    void worker.ended.then(() => this.#replace(worker))
+    return worker
+  }
+
+  /** Resolves when the process is gone and the journal knows. */
+  async #end(name: string, child: ChildProcess): Promise<void> {
+    let said = ''
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-4_000)
+    })
+    // Also an order to a worker that is gone.
+    child.on('error', () => {})
+    const signal = await new Promise((resolve) =>
+      child.once('close', (code, by) => resolve(by ?? code)),
+    )
+    this.#processes.delete(child)
+    if (child.pid !== undefined) this.#tellWatchdog({ ended: child.pid })
+    if (signal !== 'SIGKILL' && signal !== 0) {
+      this.accidents.push(`${name} ended by itself (${signal}): ${said}`)
+    }
+    await this.#note('ended', { name })
+  }
+
+  /** A worker that ended by itself is replaced too, and counts as an accident. */
+  #replace(worker: Worker): void {
+    if (worker.isToEnd || this.#isClosing || this.#workers[worker.slot] !== worker) return
+    if (this.accidents.length >= mostAccidents) return
+    this.#start(worker.slot)
+  }
+
+  #order(worker: Worker | undefined, order: Order): void {
+    if (worker?.child.connected === true) worker.child.send(order, () => {})
+  }
+
+  #tellWatchdog(order: WatchdogOrder): void {
+    if (this.#watchdog.connected) this.#watchdog.send(order, () => {})
+  }
+
+  async #note(kind: WorkerLine['kind'], { name }: { readonly name: string }): Promise<void> {
+    // What happens while everything is being ended is nobody's concern.
+    if (!this.#isClosing) await this.#journal.append({ kind, worker: name })
+  }
+}
+
+function portOf(child: ChildProcess): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    child.once('message', ({ port }: Listening) => resolve(port))
+    child.once('exit', () => resolve(undefined))
+  })
+}

@@ -1,0 +1,102 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { ackDeadlineMs, type Deed, leaseMs } from './endpoint.ts'
+import type { Dice } from './random.ts'
+import type { Receipt, Sender, SentEvent } from './sender.ts'
+
+/** How many events are under way at once. */
+const streams = 24
+/**
+ * After the faults an event counts as stuck if so many attempts over so long were in vain: a machine
+ * under load needs the attempts, and a client that has to give up dead connections needs the time.
+ */
+const leastAttempts = 40
+const leastPatienceMs = 30_000
+
+class Patience {
+  #attempts = 0
+  #until = 0
+
+  /** Counts an attempt in vain. Gives whether it was the last. */
+  isOver(): boolean {
+    if (this.#attempts++ === 0) this.#until = performance.now() + leastPatienceMs
+    return this.#attempts >= leastAttempts && performance.now() >= this.#until
+  }
+}
+
+/** Sends new events and their repeats until it is told to end, and then each event until its 2xx. */
+export async function load(sender: Sender, dice: Dice, signal: AbortSignal): Promise<void> {
+  await Promise.all(
+    Array.from({ length: streams }, async (_, index) => {
+      const own = dice.fork(index + 1)
+      while (!signal.aborted) {
+        const event = sender.create(deeds(own))
+        await deliverAndRepeat(sender, event, own, signal)
+        await pause(own.between(0, 60))
+      }
+    }),
+  )
+}
+
+/**
+ * Sends every event again until it is answered as finished. Gives the last receipt of each; ends
+ * early when one is stuck, because then many may be.
+ */
+export async function repeatAll(sender: Sender, dice: Dice): Promise<Receipt[]> {
+  const waiting = [...sender.events]
+  const last: Receipt[] = []
+  let isStuck = false
+  const repeat = async (event: SentEvent) => {
+    const patience = new Patience()
+    let receipt = await sender.deliver(event)
+    while (receipt.outcome !== 'duplicate' && !isStuck) {
+      isStuck = patience.isOver()
+      await pause(dice.between(50, 300))
+      receipt = await sender.deliver(event)
+    }
+    last.push(receipt)
+  }
+  await Promise.all(
+    Array.from({ length: streams }, async () => {
+      for (let event = waiting.pop(); event && !isStuck; event = waiting.pop()) await repeat(event)
+    }),
+  )
+  return last
+}
+
+async function deliverAndRepeat(
+  sender: Sender,
+  event: SentEvent,
+  dice: Dice,
+  signal: AbortSignal,
+): Promise<void> {
+  const patience = new Patience()
+  while (!event.isAcknowledged) {
+    const copies = dice.chance(0.25) ? dice.between(2, 4) : 1
+    await Promise.all(Array.from({ length: copies }, () => sender.deliver(event)))
+    if (event.isAcknowledged) break
+    await pause(dice.between(50, 300))
+    if (signal.aborted && patience.isOver()) return
+  }
+  const repeats = dice.chance(0.3) ? dice.between(1, 2) : 0
+  for (let repeat = 0; repeat < repeats && !signal.aborted; repeat++) {
+    await pause(dice.between(0, 200))
+    await sender.deliver(event)
+  }
+}
+
+/** What the event's handlers do: most finish, and the last attempt always does. */
+function deeds(dice: Dice): Deed[] {
+  const planned: Deed[] = []
+  while (planned.length < 3 && dice.chance(0.25)) planned.push(trouble(dice))
+  return [...planned, { act: 'finish', ms: dice.between(1, 40) }]
+}
+
+function trouble(dice: Dice): Deed {
+  const kind = dice.next()
+  if (kind < 0.4) return { act: 'throw', ms: dice.between(0, 60) }
+  // Longer than its lease, which is renewed.
+  if (kind < 0.7) return { act: 'finish', ms: dice.between(leaseMs, 2 * leaseMs) }
+  // Longer than its deadline too.
+  if (kind < 0.88) return { act: 'finish', ms: ackDeadlineMs + dice.between(50, 600) }
+  return { act: 'block', ms: dice.between(1.1 * leaseMs, 2 * leaseMs) }
+}

@@ -1,0 +1,30 @@
+/**
+ * Ends the workers when the run itself is gone. They would see that themselves, but for those that
+ * are stopped at that moment. Started by crew.ts.
+ */
+
+/** What the watchdog is told. */
+export type WatchdogOrder = { readonly began: number } | { readonly ended: number }
+
+const pids = new Set<number>()
+
+// Ctrl-C reaches every process of the terminal. The run ends its workers then; this one waits.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
+
+process.on('message', (order: WatchdogOrder) => {
+  if ('began' in order) pids.add(order.began)
+  else pids.delete(order.ended)
+})
+
+process.on('disconnect', () => {
+  for (const pid of pids) end(pid)
+  process.exit()
+})
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has gone by itself.
+  }
+}

@@ -1,0 +1,119 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { mutants } from '../../chaos/endpoint.ts'
+import { describeOn } from '../helpers/servers.ts'
+import { type Ended, startChaos } from './chaos-program.ts'
+
+/** On a machine under load a run takes minutes; that is no failure. */
+const timeout = 600_000
+
+describe.concurrent('npm run chaos', () => {
+  describeOn('redis', 'on redisStore', (url) => proves('redis', { REDIS_URL: url }))
+  describeOn('postgres', 'on postgresStore', (url) => proves('postgres', { DATABASE_URL: url }))
+  describeOn('mysql', 'on mysqlStore', (url) => proves('mysql', { MYSQL_URL: url }))
+  describe('on sqliteStore', () => proves('sqlite', {}))
+})
+
+describe('npm run chaos, ended early', () => {
+  it.each([
+    ['Ctrl-C', 'SIGINT', 130],
+    ['a request to end', 'SIGTERM', 143],
+  ] as const)('leaves nothing behind after %s', { timeout }, async (_, signal, code) => {
+    const folder = await folderOfItsOwn()
+    const chaos = startChaos({ onTestFinished }, ['--store', 'sqlite'], { TMPDIR: folder })
+    await chaos.printed('chaos …')
+    expect(processesOn(folder)).not.toEqual([])
+    chaos.kill(signal)
+
+    expect((await chaos.ended).code).toBe(code)
+    // The compiler's cache may stay.
+    expect((await readdir(folder)).filter((name) => name.startsWith('ringhook'))).toEqual([])
+    await expectNoProcesses(folder)
+  })
+
+  it('leaves no process behind when it is killed itself', { timeout }, async () => {
+    const folder = await folderOfItsOwn()
+    const chaos = startChaos({ onTestFinished }, ['--store', 'sqlite'], { TMPDIR: folder })
+    await chaos.printed('chaos …')
+    chaos.kill('SIGKILL')
+
+    await chaos.ended
+    await expectNoProcesses(folder)
+  })
+})
+
+describe('npm run chaos, told what to do', () => {
+  it.each([
+    [['--store', 'mongo'], '--store is one of: redis, postgres, mysql, sqlite.'],
+    [['--seconds', 'ten'], '--seconds is a whole number from 0.'],
+    [['--mutant', 'none'], '--mutant is one of: lease, fence, release.'],
+  ])('refuses %j and says what there is', { timeout }, async (args, message) => {
+    const { code, stderr } = await startChaos({ onTestFinished }, args).ended
+
+    expect(code).toBe(2)
+    expect(stderr).toContain(message)
+    expect(stderr).toContain('npm run chaos -- [options]')
+  })
+})
+
+function proves(store: string, env: Readonly<Record<string, string>>): void {
+  it('finds every invariant kept in 20 s of crashes', { timeout }, async (test) => {
+    const ended = await startChaos(test, ['--store', store, '--seconds', '20'], env).ended
+
+    test.expect(ended).toMatchObject({ code: 0, stderr: '' })
+    test.expect(ended.stdout).toContain(`${store}: every invariant held`)
+    test.expect(ended.stdout).not.toContain('\u001b')
+    // A proof in which nothing happened would prove nothing.
+    const faults = store === 'sqlite' ? /lock (\d+)/ : /refuse (\d+)/
+    for (const done of [/(\d+) kills/, /(\d+) stops/, /(\d+) late calls/, faults]) {
+      test.expect(figure(ended, done), `${done}`).toBeGreaterThan(0)
+    }
+    test.expect(figure(ended, /takeovers +(\d+)/)).toBeGreaterThan(0)
+    test.expect(figure(ended, /completions +(\d+)/)).toBeGreaterThan(0)
+    test.expect(ended.stdout).toMatch(/restart +(\d+) repeats: duplicate \1\n/)
+  })
+
+  for (const mutant of mutants) {
+    it(`catches a planted fault: ${mutant}`, { timeout }, async (test) => {
+      const args = ['--store', store, '--seconds', '1', '--mutant', mutant]
+      const ended = await startChaos(test, args, env).ended
+
+      test.expect(ended).toMatchObject({ code: 1, stderr: '' })
+      test.expect(ended.stdout).toContain(`violated: ${brokenBy[mutant]}`)
+      // With the lines of the journal that show it.
+      test.expect(ended.stdout).toMatch(/^ +\d+ {2}\d+\.\d {2}\{"kind":"answered"/m)
+    })
+  }
+}
+
+const brokenBy = {
+  lease: 'a lease keeps others out until it has run out',
+  fence: 'a stale owner changes nothing',
+  release: 'a stale owner changes nothing',
+} as const
+
+function figure({ stdout }: Ended, pattern: RegExp): number {
+  return Number(pattern.exec(stdout)?.[1])
+}
+
+async function folderOfItsOwn(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'ringhook-chaos-test-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** The workers that keep their files below a folder: their settings are in their arguments. */
+function processesOn(folder: string): string[] {
+  const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n')
+  return processes.filter((line) => line.includes(folder))
+}
+
+async function expectNoProcesses(folder: string): Promise<void> {
+  const giveUpAt = Date.now() + 60_000
+  while (processesOn(folder).length > 0 && Date.now() < giveUpAt) await pause(50)
+  expect(processesOn(folder)).toEqual([])
+}
