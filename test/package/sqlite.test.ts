@@ -1,0 +1,59 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { run } from './process.ts'
+
+/** Node comes as an npm package for this platform only. */
+const hasOtherNodes = process.platform === 'linux' && process.arch === 'x64'
+if (!hasOtherNodes) {
+  console.log('not run: sqliteStore under Node 22, 24 and 26, which needs linux x64')
+}
+
+/** better-sqlite3 13 ends the process of a Node before 22.14, which has no version 10 of Node-API. */
+const combinations = ['22-oldest', '22', '24', '26'].flatMap((node) =>
+  ['node:sqlite', 'node:sqlite with BigInts and arrays', 'better-sqlite3']
+    .filter((driver) => !(node === '22-oldest' && driver === 'better-sqlite3'))
+    .map((driver) => [driver, node] as const),
+)
+
+describe.runIf(hasOtherNodes)('sqliteStore of the packed package', () => {
+  let folder: string
+
+  beforeAll(async () => {
+    const room = await mkdtemp(join(tmpdir(), 'ringhook-sqlite-'))
+    folder = join(room, 'consumer')
+    afterAll(() => rm(room, { recursive: true, force: true }))
+    const consumer = fileURLToPath(new URL('consumers/sqlite', import.meta.url))
+    await cp(consumer, folder, { recursive: true })
+    const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', room])
+    const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts']
+    const install = () => run('npm', ['install', ...quiet, join(room, stdout.trim())], folder)
+    // A second try is for the registry and for npm, which has been seen to stand still.
+    await install().catch(install)
+  })
+
+  it.each(combinations)('keeps the contract on %s and Node %s', async (driver, name) => {
+    const node = join(folder, 'node_modules', `node-${name}`, 'bin', 'node')
+    const { stdout } = await run(node, ['consumer.mjs', driver], folder)
+
+    expect(JSON.parse(stdout)).toEqual({
+      version: expect.stringMatching(`^v${Number.parseInt(name, 10)}\\.`),
+      brokenRules: [],
+      transaction: [
+        ...[true, 'in_flight'],
+        ...[true, 'in_flight'],
+        ...[true, 'completed'],
+        'RINGHOOK_TRANSACTION_INVALID',
+      ],
+      patience: ['claimed', 'claimed'],
+      failures: [
+        'RINGHOOK_STORE_READ_ONLY',
+        'RINGHOOK_STORE_NOT_MIGRATED',
+        'RINGHOOK_STORE_UNREACHABLE',
+        ...(driver === 'better-sqlite3' ? [] : ['claimed']),
+      ],
+    })
+  })
+})
