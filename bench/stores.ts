@@ -109,7 +109,7 @@ function print(subject: SubjectName, { floor, throughput, roundTrips, many }: St
   for (const { workers, empty, full } of latency) {
     const ratio = ratios(full, empty)
     console.log(
-      `p99 of a claim, ${workers} workers: ${decimal(empty)} ms in an empty place, ${decimal(full)} ms among ${events} events: × ${decimal(ratio)} (${range(ratio)}), aim ${atMost(latencyAim, spreadOf(ratio).median)}`,
+      `p99 of a claim, ${workers} workers: ${microseconds(empty)} in an empty place, ${microseconds(full)} among ${events} events: × ${decimal(ratio)} (${range(ratio)}), aim ${atMost(latencyAim, spreadOf(ratio).median)}`,
     )
   }
   const aim = bytesAims[subject]
@@ -119,6 +119,10 @@ function print(subject: SubjectName, { floor, throughput, roundTrips, many }: St
 
 function whole(figures: readonly number[]): string {
   return spreadOf(figures).median.toFixed(0)
+}
+
+function microseconds(ms: readonly number[]): string {
+  return `${(spreadOf(ms).median * 1_000).toFixed(0)} µs`
 }
 
 function atLeast(aim: number | undefined, figure: number): string {

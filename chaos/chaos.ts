@@ -18,12 +18,14 @@ const options = optionsOrExit()
 const programs = await buildPrograms()
 let servers: FoundServers | undefined
 let current: ChaosRun | undefined
+let isLeaving = false
 
 // Nothing stays behind: not after Ctrl-C, and not after a mistake in here.
 process.on('exit', () => current?.killAll())
 process.once('SIGINT', () => void leave(130))
 process.once('SIGTERM', () => void leave(143))
 process.on('uncaughtException', (error) => {
+  if (isLeaving) return
   screen.end()
   console.error(error)
   void leave(2)
@@ -86,6 +88,9 @@ async function placesFor({ store }: Options): Promise<[StoreName, string | undef
 
 /** Ends everything, and then this process, whatever a driver keeps open. */
 async function leave(code: number): Promise<void> {
+  // What is still under way fails when its database is closed.
+  if (isLeaving) return
+  isLeaving = true
   current?.killAll()
   try {
     await current?.end()

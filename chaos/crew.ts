@@ -25,26 +25,31 @@ interface Worker {
   isStopped: boolean
 }
 
-/** After so many accidents nobody is replaced any more: it would go on for ever. */
-const mostAccidents = 10
-
 /** The processes of the application: one in each slot, replaced whenever it is killed. */
 export class Crew {
   readonly counts = { starts: 0, kills: 0, stops: 0 }
   /** What workers said that ended although nobody had told them to. */
   readonly accidents: string[] = []
+  /** Resolves at the first of them. */
+  readonly accident: Promise<void>
+  #onAccident = () => {}
   readonly #settings: CrewSettings
   readonly #journal: Journal
   readonly #workers: (Worker | undefined)[]
   readonly #watchdog: ChildProcess
   /** Also those that were killed and whose end nobody has seen yet. */
   readonly #processes = new Set<ChildProcess>()
+  /** Events that no handler is to hold any more. */
+  readonly #opened: string[] = []
   #isClosing = false
 
   constructor(settings: CrewSettings, journal: Journal) {
     this.#settings = settings
     this.#journal = journal
     this.#workers = settings.storeUrls.map(() => undefined)
+    this.accident = new Promise((resolve) => {
+      this.#onAccident = resolve
+    })
     this.#watchdog = fork(settings.programs.watchdog, [], { execArgv: [] })
     this.#watchdog.on('error', () => {})
   }
@@ -56,11 +61,7 @@ export class Crew {
   /** Starts a worker in every slot, and resolves when all of them receive deliveries. */
   async start(): Promise<void> {
     const workers = this.#workers.map((_, slot) => this.#start(slot))
-    const ports = await Promise.all(workers.map(({ listening }) => listening))
-    if (ports.includes(undefined)) {
-      await Promise.all(workers.map(({ ended, port }) => (port === undefined ? ended : undefined)))
-      throw new Error(`A worker did not start. ${this.accidents.join('\n')}`)
-    }
+    await Promise.all(workers.map(({ listening }) => listening))
   }
 
   /** Where the slot's worker listens. `undefined`: it has not begun yet. */
@@ -99,9 +100,15 @@ export class Crew {
     worker.child.kill('SIGCONT')
   }
 
-  /** Opens an event's gate in every worker. */
-  open(event: string, slots = this.#workers.map((_, slot) => slot)): void {
-    for (const slot of slots) this.#order(this.#workers[slot], { order: 'open', event })
+  /** Lets the handlers of an event go on in one slot, for now: they return, or they fail. */
+  openIn(slot: number, event: string, { fails = false } = {}): void {
+    this.#order(this.#workers[slot], { order: 'open', event, fails })
+  }
+
+  /** Lets all handlers of an event return, also those of workers that start later. */
+  open(event: string): void {
+    this.#opened.push(event)
+    for (const worker of this.#workers) this.#order(worker, { order: 'open', event, fails: false })
   }
 
   /** Ends all workers as a deployment does, and kills those that do not go. */
@@ -154,11 +161,11 @@ export class Crew {
       isStopped: false,
     }
     this.#workers[slot] = worker
+    for (const event of this.#opened) this.#order(worker, { order: 'open', event, fails: false })
     void worker.listening.then((port) => {
       if (!worker.isToEnd) worker.port = port
       if (port !== undefined) void this.#note('born', worker)
     })
-    void worker.ended.then(() => this.#replace(worker))
     return worker
   }
 
@@ -177,15 +184,9 @@ export class Crew {
     if (child.pid !== undefined) this.#tellWatchdog({ ended: child.pid })
     if (signal !== 'SIGKILL' && signal !== 0) {
       this.accidents.push(`${name} ended by itself (${signal}): ${said}`)
+      this.#onAccident()
     }
     await this.#note('ended', { name })
-  }
-
-  /** A worker that ended by itself is replaced too, and counts as an accident. */
-  #replace(worker: Worker): void {
-    if (worker.isToEnd || this.#isClosing || this.#workers[worker.slot] !== worker) return
-    if (this.accidents.length >= mostAccidents) return
-    this.#start(worker.slot)
   }
 
   #order(worker: Worker | undefined, order: Order): void {

@@ -12,15 +12,15 @@ export const deliveryHeader = 'x-delivery'
 
 /**
  * What a handler does. `block` keeps the event loop for that long; `hold` waits until the event's
- * gate is opened, and then returns or throws.
+ * gate is opened, and then does as the order says.
  */
 export type Deed =
   | { readonly act: 'finish' | 'throw' | 'block'; readonly ms: number }
-  | { readonly act: 'hold' | 'hold-throw' }
+  | { readonly act: 'hold' }
 
 const deedSchema = z.union([
   z.object({ act: z.enum(['finish', 'throw', 'block']), ms: z.number() }),
-  z.object({ act: z.enum(['hold', 'hold-throw']) }),
+  z.object({ act: z.literal('hold') }),
 ])
 
 /** Delivers events that say what their handlers are to do, attempt by attempt; the last for all further ones. */
@@ -55,4 +55,6 @@ export interface Listening {
 }
 
 /** What a worker is told while it runs. */
-export type Order = { readonly order: 'open'; readonly event: string } | { readonly order: 'close' }
+export type Order =
+  | { readonly order: 'open'; readonly event: string; readonly fails: boolean }
+  | { readonly order: 'close' }

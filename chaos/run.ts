@@ -10,7 +10,7 @@ import { drill } from './drill.ts'
 import type { Mutant } from './endpoint.ts'
 import { lockFile, strikeNetwork, strikeWorkers } from './faults.ts'
 import { type History, historyOf } from './history.ts'
-import { type Violation, violationsAtEnd, violationsOf } from './invariants.ts'
+import { type Ending, type Violation, violationsAtEnd, violationsOf } from './invariants.ts'
 import type { Journal, PhaseLine } from './journal.ts'
 import { load, repeatAll } from './load.ts'
 import { FaultyProxy } from './proxy.ts'
@@ -41,6 +41,14 @@ export interface RunReport {
 }
 
 const slots = 3
+
+/** What is known at the end of a run beside its journal. */
+interface Endings extends Pick<Ending, 'stuck' | 'afterRestart'> {
+  /** The drill failed, and the phases after it were left out. */
+  readonly isCutShort: boolean
+}
+
+const nothing: Endings = { stuck: [], afterRestart: [], isCutShort: false }
 
 /** One run against one store: drill, chaos, calm, restart, verdict. */
 export class ChaosRun {
@@ -97,41 +105,53 @@ export class ChaosRun {
   }
 
   async #play(place: Place, journal: Journal, crew: Crew, sender: Sender): Promise<RunReport> {
+    // A worker that ends by itself is a finding, and the rest of the run would be about its absence.
+    const phases = this.#phases(place, journal, crew, sender)
+    const endings = await Promise.race([phases, crew.accident.then(() => nothing)])
+    const history = historyOf(await journal.read())
+    const { accidents } = crew
+    const { receipts } = sender
+    const violations = violationsAtEnd(history, { ...endings, receipts, accidents })
+    if (endings.isCutShort && violations.length === 0) {
+      throw new Error('The drill did not bring about a takeover in five attempts.')
+    }
+    return {
+      history,
+      violations,
+      events: sender.events.length,
+      receipts,
+      workers: crew.counts,
+      faults: this.#countFaults(),
+      afterRestart: endings.afterRestart,
+    }
+  }
+
+  async #phases(place: Place, journal: Journal, crew: Crew, sender: Sender): Promise<Endings> {
     const dice = new Dice(this.#options.seed)
     await this.#enter('drill', journal)
-    await drill({ crew, sender, journal })
-    if (this.#options.mutant !== undefined) {
-      // What the drill has shown need not be shown again; and nobody knows how the run would end.
-      const history = historyOf(await journal.read())
-      const violations = violationsOf(history)
-      if (violations.length > 0) return this.#report(history, violations, sender, crew, [])
-    }
+    const isDrilled = await drill({ crew, sender, journal })
+    if (!isDrilled) return { ...nothing, isCutShort: true }
+    // What the drill has shown of a planted fault need not be shown again; and nobody knows how the
+    // run would end.
+    const isPlanted = this.#options.mutant !== undefined
+    if (isPlanted && violationsOf(historyOf(await journal.read())).length > 0) return nothing
 
     await this.#enter('chaos', journal)
     await this.#strike(place, journal, crew, sender)
 
     await this.#enter('calm', journal)
-    // With every event marked for certain: an answer 200 may have come while the store was away.
+    // Until every event is marked for certain: a 200 may have come while the store was away.
     const inTheEnd = await repeatAll(sender, dice)
     const stuck = inTheEnd.filter(({ outcome }) => outcome !== 'duplicate')
-
-    let afterRestart: Receipt[] = []
-    if (stuck.length === 0) {
-      await crew.close()
-      await this.#enter('restart', journal)
-      await crew.start()
-      afterRestart = await repeatAll(sender, dice)
-      await this.#enter('end', journal)
-    }
     await crew.close()
-    const history = historyOf(await journal.read())
-    const violations = violationsAtEnd(history, {
-      receipts: sender.receipts,
-      stuck,
-      afterRestart,
-      accidents: crew.accidents,
-    })
-    return this.#report(history, violations, sender, crew, afterRestart)
+    if (stuck.length > 0) return { ...nothing, stuck }
+
+    await this.#enter('restart', journal)
+    await crew.start()
+    const afterRestart = await repeatAll(sender, dice)
+    await crew.close()
+    await this.#enter('end', journal)
+    return { ...nothing, afterRestart }
   }
 
   async #strike(place: Place, journal: Journal, crew: Crew, sender: Sender): Promise<void> {
@@ -179,24 +199,6 @@ export class ChaosRun {
   async #enter(phase: PhaseLine['phase'], journal: Journal): Promise<void> {
     this.#options.onPhase(phase)
     await journal.append({ kind: 'phase', phase })
-  }
-
-  #report(
-    history: History,
-    violations: readonly Violation[],
-    sender: Sender,
-    crew: Crew,
-    afterRestart: readonly Receipt[],
-  ): RunReport {
-    return {
-      history,
-      violations,
-      events: sender.events.length,
-      receipts: sender.receipts,
-      workers: crew.counts,
-      faults: this.#countFaults(),
-      afterRestart,
-    }
   }
 
   #countFaults(): Record<string, number> {

@@ -27,8 +27,9 @@ process.on('disconnect', () => process.exit())
 
 /** Opens once and stays open. The order may come before the handler. */
 interface Gate {
-  readonly opened: Promise<void>
-  open(): void
+  /** Resolves with whether the handler is to fail. */
+  readonly opened: Promise<boolean>
+  open(fails: boolean): void
 }
 
 const settings: WorkerSettings = JSON.parse(process.argv[2] ?? '')
@@ -61,7 +62,7 @@ server.listen(0, '127.0.0.1', () => {
 })
 
 process.on('message', (message: Order) => {
-  if (message.order === 'open') gateOf(message.event).open()
+  if (message.order === 'open') gateOf(message.event).open(message.fails)
   else void end()
 })
 
@@ -105,16 +106,17 @@ async function run(
   const { act } = deed
   const delivery = String(headers[deliveryHeader])
   await journal.append({ kind: 'started', run: id, worker, key, fence, delivery, event, act })
-  await perform(event, deed)
-  const fails = act === 'throw' || act === 'hold-throw'
+  const fails = await perform(event, deed)
   await journal.append({ kind: fails ? 'threw' : 'returned', run: id })
   if (fails) throw new Error('as planned')
 }
 
-async function perform(event: string, deed: Deed): Promise<void> {
-  if (!('ms' in deed)) await gateOf(event).opened
-  else if (deed.act === 'block') blockEventLoop(deed.ms)
+/** Gives whether the handler is to fail. */
+async function perform(event: string, deed: Deed): Promise<boolean> {
+  if (deed.act === 'hold') return await gateOf(event).opened
+  if (deed.act === 'block') blockEventLoop(deed.ms)
   else await pause(deed.ms)
+  return deed.act === 'throw'
 }
 
 /** Stops everything in this process, the renewals too, and leaves the processor to the others. */
@@ -125,8 +127,8 @@ function blockEventLoop(ms: number): void {
 function gateOf(event: string): Gate {
   let gate = gates.get(event)
   if (gate === undefined) {
-    let open = () => {}
-    const opened = new Promise<void>((resolve) => {
+    let open: Gate['open'] = () => {}
+    const opened = new Promise<boolean>((resolve) => {
       open = resolve
     })
     gate = { opened, open }

@@ -71,6 +71,9 @@ export async function measure(
   }
 }
 
+/** For how much of its time each is run before it counts: a table that was emptied is planned anew. */
+const warmUp = 0.2
+
 async function measureThroughput(
   connection: Connection,
   { workers: counts, rounds, forMs }: Measures,
@@ -89,6 +92,7 @@ async function measureThroughput(
         [perSecondOf.deliveries, (key) => claimAndComplete(place.store, key)],
       ]
       for (const [kept, operation] of inTurns(turns, round)) {
+        await perSecond(operation, workers, forMs * warmUp)
         const figure = await perSecond(operation, workers, forMs)
         if (round >= 0) kept.push(figure)
         await floor.clear()
@@ -119,7 +123,9 @@ async function measureMany(
         [p99Of.full, full],
       ] as const
       for (const [kept, { store }] of inTurns(turns, round)) {
-        const times = await latencies((key) => claim(store, key), workers, sample)
+        const operation: Operation = (key) => claim(store, key)
+        await perSecond(operation, workers, sample.forMs * warmUp)
+        const times = await latencies(operation, workers, sample)
         if (round >= 0) kept.push(percentile(times, 0.99))
         await empty.clear()
       }

@@ -31,7 +31,7 @@ export interface Place {
 }
 
 export const leaseMs = 30_000
-export const retentionMs = 3 * 24 * 60 * 60_000
+const retentionMs = 3 * 24 * 60 * 60_000
 /** As the core writes one: a CRC in base 36. */
 export const fingerprint = '1gk0z5h'
 
@@ -39,7 +39,7 @@ const ownerPrefix = `${randomUUID()}.`
 let owners = 0
 
 /** An owner as the core makes them: a number of this process. */
-export function nextOwner(): string {
+function nextOwner(): string {
   return `${ownerPrefix}${owners++}`
 }
 

@@ -75,6 +75,6 @@ await runProgram(import.meta.url, async () =>
   serve({
     port: readPort(process.env['PORT'], 3000),
     secret: process.env['KROSAI_WEBHOOK_SECRET'],
-    ledger: await openLedger(process.argv[2] ?? 'sqlite:exactly-once.db'),
+    ledger: await openLedger(process.argv[2] ?? ''),
   }),
 )

@@ -5,6 +5,7 @@ import { type Ledger, ledgerLines, ledgerTable, type Minutes } from './ledger.ts
 /** A ledger in a file of SQLite's. */
 export async function sqliteLedger(file: string): Promise<Ledger> {
   const database = new Database(file)
+  database.pragma('synchronous = FULL')
   const store = sqliteStore(database)
   await store.migrate()
   database.exec(ledgerTable)

@@ -5,7 +5,7 @@ const explanations: Readonly<Record<StoreCode, string>> = {
   RINGHOOK_STORE_UNREACHABLE:
     'cannot reach its server. Check that the server runs, and the host and port that the client was given.',
   RINGHOOK_STORE_ACCESS_DENIED:
-    'is not let in by its server, or not to its table. Check user, password, database and grants.',
+    'is not let in, or not to its table. Check user, password, database and grants, or who may open the file.',
   RINGHOOK_STORE_NOT_MIGRATED:
     'does not find its table, or the table has other columns. Call migrate() when the process starts, or run the SQL of its migration, and check the option table.',
   RINGHOOK_STORE_READ_ONLY:

@@ -1,10 +1,9 @@
 import { RinghookError } from '../core/errors.ts'
 import { Batches } from './batches.ts'
 import { storeFailure } from './failures.ts'
-import { type Changed, changeAll } from './mysql-changes.ts'
-import { type ClaimItem, claimAll } from './mysql-claims.ts'
+import { type Changed, changeAll } from './mysql/changes.ts'
+import { type ClaimItem, claimAll } from './mysql/claims.ts'
 import {
-  askOnce,
   isPool,
   type MysqlClient,
   type MysqlQueryable,
@@ -12,18 +11,11 @@ import {
   pause,
   queryableOf,
   storeName,
-} from './mysql-client.ts'
-import { mysqlFailure } from './mysql-failures.ts'
-import { affectedBy, committed, isCommitted, rowsOf, textsOf } from './mysql-replies.ts'
-import {
-  type Change,
-  completed,
-  quoted,
-  released,
-  releasedMs,
-  running,
-  Statements,
-} from './mysql-sql.ts'
+} from './mysql/client.ts'
+import { committed, rowsOf, textsOf } from './mysql/replies.ts'
+import { type Change, completed, released, releasedMs, running, Statements } from './mysql/sql.ts'
+import { hasColumns, tableOf } from './mysql/table.ts'
+import { completeIn, noTransaction } from './mysql/transaction.ts'
 import type {
   Claim,
   ClaimOptions,
@@ -34,7 +26,7 @@ import type {
 } from './store.ts'
 import { checkFingerprint, checkPruneLimit, storedForm } from './stored-form.ts'
 
-export type { MysqlClient, MysqlQueryable } from './mysql-client.ts'
+export type { MysqlClient, MysqlQueryable } from './mysql/client.ts'
 
 /** Options of {@link mysqlStore}. */
 export interface MysqlStoreOptions {
@@ -131,7 +123,7 @@ class MysqlStore implements PersistentStore {
     const change = changeOf(claim, retentionMs)
     return transaction === undefined
       ? await settled(this.#completions, change)
-      : await this.#completeIn(transaction, change)
+      : await completeIn(this.#transactionOf(transaction), this.#sql, change)
   }
 
   async release(claim: HeldClaim): Promise<boolean> {
@@ -202,26 +194,6 @@ class MysqlStore implements PersistentStore {
     })
   }
 
-  async #completeIn(given: unknown, change: Change): Promise<boolean> {
-    const transaction = this.#transactionOf(given)
-    try {
-      const reply = await askOnce(transaction, this.#sql.complete(change))
-      if (isCommitted(reply)) {
-        if (affectedBy(reply) > 0)
-          await askOnce(transaction, this.#sql.reopen({ ...change, ms: 1 }))
-        throw noTransaction()
-      }
-      if (affectedBy(reply) > 0) return true
-      const rows = rowsOf(await askOnce(transaction, this.#sql.readLatest(change.key)))
-      const row = rows.get(change.key)
-      // A completion may be repeated by the one who made it.
-      const isIts = row?.owner === change.owner && row.fence === change.fence
-      return isIts && row.state === completed && row.leftMs > 0
-    } catch (error) {
-      throw mysqlFailure(error)
-    }
-  }
-
   #transactionOf(given: unknown): MysqlQueryable {
     const transaction = queryableOf(given)
     const isOwn = given === this.#given || transaction === this.#client
@@ -268,50 +240,11 @@ function duration(ms: number): number {
   return Math.trunc(Math.max(0, Math.min(ms, 3_155_760_000_000_000)))
 }
 
-/** The columns of the table: name, type, and what key it is part of. */
-const columnTypes: ReadonlyMap<string, RegExp> = new Map([
-  ['event_key', /^varbinary\((12[89]|1[3-9]\d|[2-9]\d\d|\d{4,})\) PRI$/i],
-  ['owner', /^varbinary\((12[89]|1[3-9]\d|[2-9]\d\d|\d{4,})\) /],
-  ['fence', /^bigint(\(\d+\))? unsigned /i],
-  ['state', /^tinyint(\(\d+\))? /i],
-  ['fingerprint', /^varbinary\((12[89]|1[3-9]\d|[2-9]\d\d|\d{4,})\) /],
-  ['ends_at', /^bigint(\(\d+\))? MUL$/i],
-])
-
-function hasColumns(reply: unknown): boolean {
-  const found = new Map(
-    textsOf(reply).map(([name = '', type, , key]) => [name.toLowerCase(), `${type} ${key}`]),
-  )
-  return [...columnTypes].every(([name, type]) => type.test(found.get(name) ?? ''))
-}
-
 function checkedClient(client: unknown): MysqlQueryable {
   const queryable = queryableOf(client)
   if (queryable !== undefined) return queryable
   throw new RinghookError(
     'RINGHOOK_STORE_INVALID',
     'mysqlStore() was given no pool or connection of mysql2: it has no query(). Call mysqlStore(createPool(…)) with createPool of mysql2/promise.',
-  )
-}
-
-function tableOf(table: unknown = 'ringhook_events'): string {
-  // What MySQL takes for a name: up to 64 characters, of those that have 16 bits, and no blank at the end.
-  if (
-    typeof table === 'string' &&
-    /^[^\0\ud800-\udfff]{1,64}$/.test(table) &&
-    !table.endsWith(' ')
-  ) {
-    return quoted(table)
-  }
-  throw new RinghookError(
-    'RINGHOOK_OPTION_INVALID',
-    'table is no name that MySQL takes: 1 to 64 characters, without NUL, emoji and a blank at the end. The default is ringhook_events.',
-  )
-}
-
-function noTransaction(): RinghookError {
-  return new RinghookError(
-    'RINGHOOK_TRANSACTION_INVALID',
-    'mysqlStore() was given no open transaction. Take a connection with pool.getConnection(), call beginTransaction() on it, and give that connection to complete().',
   )
 }

@@ -10,9 +10,9 @@ import {
   claimBatches,
   nonsense,
   wholeNumber,
-} from './postgres-batches.ts'
-import { type PostgresClient, PostgresServer, pause } from './postgres-client.ts'
-import { type PostgresStatements, statementsFor } from './postgres-sql.ts'
+} from './postgres/batches.ts'
+import { type PostgresClient, PostgresServer, pause } from './postgres/client.ts'
+import { type PostgresStatements, statementsFor } from './postgres/sql.ts'
 import {
   completed,
   expectedColumns,
@@ -22,7 +22,7 @@ import {
   quotedTable,
   released,
   running,
-} from './postgres-table.ts'
+} from './postgres/table.ts'
 import type {
   Claim,
   ClaimOptions,
@@ -33,8 +33,8 @@ import type {
 } from './store.ts'
 import { checkFingerprint, checkPruneLimit, storedForm } from './stored-form.ts'
 
-export type { PostgresClient } from './postgres-client.ts'
-export type { PostgresTableOptions } from './postgres-table.ts'
+export type { PostgresClient } from './postgres/client.ts'
+export type { PostgresTableOptions } from './postgres/table.ts'
 
 /** Options of {@link postgresStore}. */
 export interface PostgresStoreOptions extends PostgresTableOptions {

@@ -8,9 +8,9 @@ import {
   type RedisClient,
   type RedisCommands,
   type ScriptValues,
-} from './redis-clients.ts'
-import { isMissingScript, redisFailure, redisSilence } from './redis-failures.ts'
-import { claimOf, forgottenOf, isYes, policyOf, textOf } from './redis-replies.ts'
+} from './redis/clients.ts'
+import { isMissingScript, redisFailure, redisSilence } from './redis/failures.ts'
+import { claimOf, forgottenOf, isYes, policyOf, textOf } from './redis/replies.ts'
 import {
   claimScript,
   completeScript,
@@ -20,7 +20,7 @@ import {
   probeScript,
   type RedisScript,
   releaseScript,
-} from './redis-scripts.ts'
+} from './redis/scripts.ts'
 import type {
   Claim,
   ClaimOptions,
@@ -36,7 +36,7 @@ export type {
   NodeRedisArguments,
   NodeRedisClient,
   RedisClient,
-} from './redis-clients.ts'
+} from './redis/clients.ts'
 
 /** Options of {@link redisStore}. */
 export interface RedisStoreOptions {

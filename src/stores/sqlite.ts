@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { storeFailure } from './failures.ts'
-import { SqliteConnection } from './sqlite-connection.ts'
+import { SqliteConnection } from './sqlite/connection.ts'
 import {
   columnsOf,
   failureOf,
@@ -10,8 +10,8 @@ import {
   isDatabase,
   type SqliteDatabase,
   type SqliteValue,
-} from './sqlite-database.ts'
-import { presetTable, sqliteMigration, statementsFor } from './sqlite-table.ts'
+} from './sqlite/database.ts'
+import { presetTable, sqliteMigration, statementsFor } from './sqlite/table.ts'
 import type {
   Claim,
   ClaimOptions,
@@ -22,8 +22,8 @@ import type {
 } from './store.ts'
 import { checkFingerprint, checkPruneLimit, storedForm } from './stored-form.ts'
 
-export type { SqliteDatabase, SqliteStatement, SqliteValue } from './sqlite-database.ts'
-export { sqliteMigration } from './sqlite-table.ts'
+export type { SqliteDatabase, SqliteStatement, SqliteValue } from './sqlite/database.ts'
+export { sqliteMigration } from './sqlite/table.ts'
 
 /** Options of {@link sqliteStore}. */
 export interface SqliteStoreOptions {

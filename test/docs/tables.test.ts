@@ -42,7 +42,8 @@ describe('README.md', () => {
     )
     for (const [entry = '', names = ''] of rows) {
       const file = entry === '`ringhook`' ? 'index' : codeIn(entry)[0]?.slice('ringhook/'.length)
-      const values = Object.keys(await import(`../../src/${file}.ts`))
+      const url = new URL(`../../src/${file}.ts`, import.meta.url).href
+      const values = Object.keys(await import(url))
       const documented = names.startsWith('the same four')
         ? rows.find(([name]) => name === '`ringhook/express`')?.[1]
         : names

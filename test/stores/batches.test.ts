@@ -100,7 +100,11 @@ describe('Batches', () => {
     const results = Promise.allSettled([add('a', 1), add('b', 2), add('a', 3)])
     await turn()
     begun[0]?.end(new Error('deadlock'))
-    expect((await results).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+    expect((await results).map(({ status }) => status)).toEqual([
+      'rejected',
+      'rejected',
+      'rejected',
+    ])
     const next = add('a', 4)
     await turn()
     begun[1]?.end()

@@ -3,9 +3,10 @@ import {
   createPool as createCallbackPool,
 } from 'mysql2'
 import { createConnection } from 'mysql2/promise'
+import type { HeldClaim } from 'ringhook'
 import { type MysqlClient, mysqlMigration, mysqlStore } from 'ringhook/stores/mysql'
 import { type StoreContractOptions, storeContract } from 'ringhook/testing'
-import { afterAll, describe, expect, it, test } from 'vitest'
+import { afterAll, describe, expect, it, test, vi } from 'vitest'
 import { codeOf } from '../helpers/endpoint.ts'
 import { describeOn } from '../helpers/servers.ts'
 import { hold, month, mysqlTables, options, quoted } from './mysql-tables.ts'
@@ -89,6 +90,39 @@ describeOn('mysql', 'mysqlStore', (url) => {
       `SELECT ROUND((ends_at / 1000 - UNIX_TIMESTAMP()) / 3600) FROM ${prefix}_zones`,
     )
     expect(Number(left)).toBe(24)
+  })
+
+  it('asks the server as often as its page says, also for many at once', async () => {
+    const table = `${prefix}_trips`
+    const client = pool()
+    const query = vi.fn((sql: string, values: unknown[]) => client.query(sql, values))
+    const store = mysqlStore({ query }, { table })
+    await store.migrate()
+    const keys = Array.from({ length: 100 }, (_, index) => `key-${index}`)
+    const tripsOf = async (each: (key: string, index: number) => unknown) => {
+      query.mockClear()
+      await Promise.all(keys.map(each))
+      return query.mock.calls.length
+    }
+    const claims: HeldClaim[] = []
+    const take = async (key: string, index: number) => {
+      claims[index] = await hold(store, key, `owner-${claims.length}`)
+    }
+    const heldAt = (index: number) => claims[index] as HeldClaim
+
+    expect(await tripsOf(take)).toBe(2)
+    expect(await tripsOf((key) => store.claim(key, options('b')))).toBe(1)
+    expect(await tripsOf((_, index) => store.extend(heldAt(index), { leaseMs: 1_000 }))).toBe(1)
+    await passTime(table, 1_001)
+    expect(await tripsOf(take)).toBe(2)
+    expect(await tripsOf((_, index) => store.release(heldAt(index)))).toBe(1)
+    expect(await tripsOf((_, index) => store.release(heldAt(index)))).toBe(2)
+    expect(await tripsOf(take)).toBe(2)
+    const retentionMs = month
+    expect(await tripsOf((_, index) => store.complete(heldAt(index), { retentionMs }))).toBe(1)
+    expect(await tripsOf((key) => store.claim(key, options('b')))).toBe(1)
+    expect(await tripsOf((key) => key === 'key-1' && store.forget(key))).toBe(1)
+    expect(await tripsOf((key) => key === 'key-1' && store.forget(key))).toBe(2)
   })
 
   describe('migrate', () => {

@@ -48,14 +48,14 @@ describeOn('postgres', 'postgresStore beside an open transaction', (url) => {
 
   it('says that it is busy to who renews, marks or gives back what is marked there, and to nobody else', async () => {
     const marked = await hold(store, 'renewed')
-    const free = await hold(store, 'renewed beside it')
+    const [renewed, finished] = await Promise.all([hold(store, 'free-1'), hold(store, 'free-2')])
     await whileMarked(marked, async () => {
       const busy = { code: 'RINGHOOK_STORE_BUSY' }
       await Promise.all([
         expect(store.extend(marked, { leaseMs: 1_000 })).rejects.toMatchObject(busy),
-        expect(store.extend(free, { leaseMs: 1_000 })).resolves.toBe(true),
+        expect(store.extend(renewed, { leaseMs: 1_000 })).resolves.toBe(true),
         expect(store.complete(marked, { retentionMs: 1 })).rejects.toMatchObject(busy),
-        expect(store.complete(free, { retentionMs: 1 })).resolves.toBe(true),
+        expect(store.complete(finished, { retentionMs: 1 })).resolves.toBe(true),
         expect(store.release(marked)).rejects.toMatchObject(busy),
       ])
     })

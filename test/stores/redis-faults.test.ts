@@ -169,6 +169,12 @@ describeWithRedisServer('redisStore on a server of its own', () => {
     return redisStore(client, { logger: { ...silent, ...logger } })
   }
 
+  it('writes nothing to migrate', async () => {
+    const server = await instance()
+    await (await storeOn(server)).migrate()
+    expect(await server.raw.info('persistence')).toContain('rdb_changes_since_last_save:0\r')
+  })
+
   it('says that a replica takes no writes', async () => {
     const primary = await instance()
     const replica = await instance({ replicaof: `127.0.0.1 ${primary.port}` })

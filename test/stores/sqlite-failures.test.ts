@@ -103,6 +103,19 @@ describe('sqliteStore, when something is wrong', () => {
     expect((await store.claim('key-4', byOwner('b'))).state).toBe('in_flight')
   })
 
+  it('rejects all claims of a transaction that one of them ended, and none of them stands', async () => {
+    const { database, store } = await newStore()
+    database.exec(`CREATE TRIGGER rough BEFORE INSERT ON ringhook_events WHEN new.key = 'key-3'
+      BEGIN SELECT raise(ROLLBACK, 'nothing of it'); END`)
+
+    const claims = await Promise.allSettled(
+      Array.from({ length: 8 }, (_, index) => store.claim(`key-${index}`, byOwner('a'))),
+    )
+
+    expect(claims.filter(({ status }) => status === 'fulfilled')).toEqual([])
+    expect(database.prepare('SELECT count(*) FROM ringhook_events').pluck().get()).toBe(0)
+  })
+
   it('rejects all claims of a transaction that cannot be committed, and none of them stands', async () => {
     const { database, store } = await newStore()
     database.exec(`CREATE TABLE parents (id INTEGER PRIMARY KEY);

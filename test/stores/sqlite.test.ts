@@ -4,7 +4,7 @@ import { RinghookError } from 'ringhook'
 import { type SqliteDatabase, sqliteMigration, sqliteStore } from 'ringhook/stores/sqlite'
 import { manualClock, storeContract } from 'ringhook/testing'
 import { describe, expect, it, onTestFinished, test, vi } from 'vitest'
-import { statementsFor } from '../../src/stores/sqlite-table.ts'
+import { statementsFor } from '../../src/stores/sqlite/table.ts'
 import { byOwner, newFile, newStore, open, turns, won } from './sqlite-files.ts'
 
 const hour = 3_600_000
@@ -41,8 +41,9 @@ describe('sqliteStore', () => {
     storeContract({
       test,
       async create({ clock }) {
-        const { database, store } = await newStore({ clock })
-        database.defaultSafeIntegers(true)
+        const database = open(newFile()).defaultSafeIntegers(true)
+        const store = sqliteStore(database, { clock })
+        await store.migrate()
         return store
       },
     })

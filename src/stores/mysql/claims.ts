@@ -1,9 +1,9 @@
-import { storeFailure } from './failures.ts'
-import { changeAll } from './mysql-changes.ts'
-import { type Ask, storeName } from './mysql-client.ts'
-import { committed, rowsOf, wasBent } from './mysql-replies.ts'
-import { completed, type Row, running, type Statements, type Wanted } from './mysql-sql.ts'
-import type { Claim, HeldClaim } from './store.ts'
+import { storeFailure } from '../failures.ts'
+import type { Claim, HeldClaim } from '../store.ts'
+import { changeAll } from './changes.ts'
+import { type Ask, storeName } from './client.ts'
+import { committed, rowsOf, wasBent } from './replies.ts'
+import { completed, type Row, running, type Statements, type Wanted } from './sql.ts'
 
 /** A claim that waits for its batch: in the caller's words, and in those of the table. */
 export interface ClaimItem {

@@ -1,14 +1,14 @@
-import { inTime, systemClock } from '../core/clock.ts'
-import { RinghookError } from '../core/errors.ts'
-import { storeFailure } from './failures.ts'
+import { inTime, systemClock } from '../../core/clock.ts'
+import { RinghookError } from '../../core/errors.ts'
+import { storeFailure } from '../failures.ts'
 import {
   failureOf,
   isConflict,
   isCreatedTwice,
   isNameLost,
   isTransactionFailed,
-} from './postgres-failures.ts'
-import { statementName } from './postgres-sql.ts'
+} from './failures.ts'
+import { statementName } from './sql.ts'
 
 /**
  * What the store needs of a client: a `Pool` or `Client` of `pg` and a `PGlite` fit as they are.

@@ -1,7 +1,7 @@
-import { RinghookError } from '../core/errors.ts'
-import { storeFailure } from './failures.ts'
-import { storeName } from './mysql-client.ts'
-import { type Row, rowOf } from './mysql-sql.ts'
+import { RinghookError } from '../../core/errors.ts'
+import { storeFailure } from '../failures.ts'
+import { storeName } from './client.ts'
+import { type Row, rowOf } from './sql.ts'
 
 /** The bits of a session's status that the server sends with the answer to every change. */
 const inTransaction = 1

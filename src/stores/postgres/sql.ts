@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { completed, released, running } from './postgres-table.ts'
+import { completed, released, running } from './table.ts'
 
 /** The statements of a store, for one table. Every parameter and every column of a result is text. */
 export interface PostgresStatements {

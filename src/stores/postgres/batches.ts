@@ -1,8 +1,8 @@
-import type { RinghookError } from '../core/errors.ts'
-import { Batches } from './batches.ts'
-import { storeFailure } from './failures.ts'
-import type { PostgresServer, Row } from './postgres-client.ts'
-import type { BatchStatement } from './postgres-sql.ts'
+import type { RinghookError } from '../../core/errors.ts'
+import { Batches } from '../batches.ts'
+import { storeFailure } from '../failures.ts'
+import type { PostgresServer, Row } from './client.ts'
+import type { BatchStatement } from './sql.ts'
 
 /** A claim, with key and owner in their stored form. */
 export interface AskedClaim {

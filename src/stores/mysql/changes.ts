@@ -1,6 +1,6 @@
-import type { Ask } from './mysql-client.ts'
-import { committed, rowsOf } from './mysql-replies.ts'
-import { type Change, completed, type Row, running, type Statements } from './mysql-sql.ts'
+import type { Ask } from './client.ts'
+import { committed, rowsOf } from './replies.ts'
+import { type Change, completed, type Row, running, type Statements } from './sql.ts'
 
 /** Whether a claim was changed. `false`: it is no longer held. `locked`: it is, but it was not changed. */
 export type Changed = boolean | 'locked'

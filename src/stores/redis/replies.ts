@@ -1,6 +1,6 @@
-import type { RinghookError } from '../core/errors.ts'
-import { storeFailure } from './failures.ts'
-import type { Claim, Forgotten } from './store.ts'
+import type { RinghookError } from '../../core/errors.ts'
+import { storeFailure } from '../failures.ts'
+import type { Claim, Forgotten } from '../store.ts'
 
 /** The text of a reply: clients can be told to give every text as bytes. */
 export function textOf(reply: unknown): string {

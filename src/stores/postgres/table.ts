@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { RinghookError } from '../core/errors.ts'
+import { RinghookError } from '../../core/errors.ts'
 
 /** The table of a `postgresStore`. */
 export interface PostgresTableOptions {

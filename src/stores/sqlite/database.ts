@@ -1,5 +1,5 @@
-import { RinghookError, type StoreCode } from '../core/errors.ts'
-import { codeOf, storeFailure } from './failures.ts'
+import { RinghookError, type StoreCode } from '../../core/errors.ts'
+import { codeOf, storeFailure } from '../failures.ts'
 
 /** What is bound to a statement's parameters. */
 export type SqliteValue = string | number

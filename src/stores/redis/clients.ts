@@ -1,6 +1,6 @@
 import { errorMonitor } from 'node:events'
-import { RinghookError } from '../core/errors.ts'
-import type { RedisScript } from './redis-scripts.ts'
+import { RinghookError } from '../../core/errors.ts'
+import type { RedisScript } from './scripts.ts'
 
 /** A client of ioredis 5 or 6: `Redis` or `Cluster`. */
 export interface IoredisClient {

@@ -1,12 +1,12 @@
-import type { RinghookError } from '../core/errors.ts'
-import { storeFailure } from './failures.ts'
+import type { RinghookError } from '../../core/errors.ts'
+import { storeFailure } from '../failures.ts'
 import {
   columnsOf,
   failureOf,
   isInTransaction,
   type SqliteDatabase,
   type SqliteStatement,
-} from './sqlite-database.ts'
+} from './database.ts'
 
 interface Job {
   /** Does the work. Gives what is to be done once it is committed. */
@@ -141,7 +141,7 @@ export class SqliteConnection {
       return job.carryOut()
     } catch (error) {
       const failure = failureOf(error)
-      // A full disk, for one, ends the transaction, and with it everything in it.
+      // Some errors, as of the disk, end the transaction, and with it everything in it.
       if (isBusy(failure) || isInTransaction(this.#database) !== true) throw failure
       this.forgetStatements()
       return () => job.reject(failure)

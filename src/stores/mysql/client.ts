@@ -1,7 +1,7 @@
-import { inTime, systemClock } from '../core/clock.ts'
-import { RinghookError } from '../core/errors.ts'
-import { storeFailure } from './failures.ts'
-import { isWorthRepeating, mysqlFailure } from './mysql-failures.ts'
+import { inTime, systemClock } from '../../core/clock.ts'
+import { RinghookError } from '../../core/errors.ts'
+import { storeFailure } from '../failures.ts'
+import { isWorthRepeating, mysqlFailure } from './failures.ts'
 
 /** What the store uses of a connection or pool of `mysql2/promise`: a query gives its result first. */
 export interface MysqlQueryable {

@@ -1,5 +1,5 @@
-import { RinghookError, type StoreCode } from '../core/errors.ts'
-import { codeOf, socketFailureOf, storeFailure } from './failures.ts'
+import { RinghookError, type StoreCode } from '../../core/errors.ts'
+import { codeOf, socketFailureOf, storeFailure } from '../failures.ts'
 
 /** Gives the error of the store for one of its driver's. Its own errors stay as they are. */
 export function failureOf(error: unknown): RinghookError {

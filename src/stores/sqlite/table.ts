@@ -1,4 +1,4 @@
-import { RinghookError } from '../core/errors.ts'
+import { RinghookError } from '../../core/errors.ts'
 
 /** The name of the table, unless the user gives another. */
 export const presetTable = 'ringhook_events'
