@@ -108,9 +108,10 @@ export class ChaosRun {
     // A worker that ends by itself is a finding, and the rest of the run would be about its absence.
     const phases = this.#phases(place, journal, crew, sender)
     const endings = await Promise.race([phases, crew.accident.then(() => nothing)])
-    const history = historyOf(await journal.read())
     const { accidents } = crew
-    const { receipts } = sender
+    // Before the journal is read: deliveries may still be under way.
+    const receipts = [...sender.receipts]
+    const history = historyOf(await journal.read())
     const violations = violationsAtEnd(history, { ...endings, receipts, accidents })
     if (endings.isCutShort && violations.length === 0) {
       throw new Error('The drill did not bring about a takeover in five attempts.')

@@ -24,6 +24,8 @@ import { planted } from './mutants.ts'
 
 // It must not outlive the run, whatever became of that.
 process.on('disconnect', () => process.exit())
+// Ctrl-C reaches every process of the terminal. When to end is for the run to say.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
 
 /** Opens once and stays open. The order may come before the handler. */
 interface Gate {
