@@ -69,7 +69,7 @@ export async function ofNodeRedis<
 }
 
 /** All keys whose names hold a text. */
-export async function keysWith(raw: Redis, text: string): Promise<string[]> {
+async function keysWith(raw: Redis, text: string): Promise<string[]> {
   const keys: string[] = []
   for await (const found of raw.scanStream({ match: `*${text}*`, count: 10_000 })) {
     keys.push(...(found as string[]))
