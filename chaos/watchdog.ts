@@ -2,6 +2,9 @@
  * Ends the workers when the run itself is gone. They would see that themselves, but for those that
  * are stopped at that moment. Started by crew.ts.
  */
+import { rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 /** What the watchdog is told. */
 export type WatchdogOrder = { readonly began: number } | { readonly ended: number }
@@ -18,6 +21,8 @@ process.on('message', (order: WatchdogOrder) => {
 
 process.on('disconnect', () => {
   for (const pid of pids) end(pid)
+  // The programs were built for this run alone, this one among them.
+  rmSync(dirname(fileURLToPath(import.meta.url)), { recursive: true, force: true })
   process.exit()
 })
 

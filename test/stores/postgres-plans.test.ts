@@ -107,7 +107,7 @@ describeOn('postgres', 'postgresStore', (url) => {
     async function reasonsFor(client: pg.Client): Promise<readonly string[]> {
       const { rows } = await client.query(
         `SELECT name, statement, parameter_types::text[] AS types, generic_plans::int AS kept
-        FROM pg_prepared_statements WHERE statement LIKE '%FOR %UPDATE SKIP LOCKED%'`,
+        FROM pg_prepared_statements WHERE statement LIKE 'WITH seen AS MATERIALIZED%'`,
       )
       expect(rows.length).toBe(8)
       const reasons: string[] = []

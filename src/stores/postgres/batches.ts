@@ -39,7 +39,10 @@ export function claimBatches(
     store: 'postgresStore',
     keyOf: ({ key }) => key,
     run: async (asked) => {
-      const rows = await send(server, statement, asked, ({ fingerprint }) => fingerprint)
+      let rows = await send(server, statement, asked, lastOfClaim)
+      if (asked.length === 1 && rows[0]?.['verdict'] === 'free') {
+        rows = await send(server, { ...statement, one: statement.many }, asked, lastOfClaim)
+      }
       const answers = new Map(rows.map((row) => [row['key'], claimAnswerOf(row)]))
       return asked.map(({ key }) => answers.get(key) ?? undecided)
     },
@@ -88,6 +91,8 @@ function send<Item extends Omit<AskedChange, 'fence'>>(
     asked.map(lastOf).join('\n'),
   ])
 }
+
+const lastOfClaim = ({ fingerprint }: AskedClaim) => fingerprint
 
 const undecided: ClaimAnswer = { verdict: 'undecided' }
 

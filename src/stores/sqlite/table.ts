@@ -18,7 +18,7 @@ export function sqliteMigration({ table = presetTable }: { readonly table?: stri
   state INTEGER NOT NULL, -- 0 running, 1 completed, 2 released
   fingerprint TEXT NOT NULL,
   ends_at INTEGER NOT NULL -- in ms since 1970: when the lease ends, or when the row is forgotten
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX IF NOT EXISTS ${quoted(`${table}_ends_at`)} ON ${quoted(table)} (ends_at, state);
 `
 }
@@ -45,7 +45,7 @@ WHERE ${isHeld} AND (state = 0 OR (state = 1 AND ends_at > ?)) RETURNING fence`,
     release: `UPDATE ${table} SET state = 2, ends_at = ? WHERE ${isHeld} AND state = 0`,
     forget: `UPDATE ${table} SET state = 2, ends_at = max(ends_at, ?)
 WHERE key = ? AND ((state = 0 AND ends_at <= ?) OR (state = 1 AND ends_at > ?))`,
-    prune: `DELETE FROM ${table} WHERE key IN (SELECT key FROM ${table}
+    prune: `DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table}
 WHERE ends_at <= ? AND (state <> 0 OR ends_at <= ?) ORDER BY ends_at LIMIT ?)`,
   } as const
 }
