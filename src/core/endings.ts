@@ -29,9 +29,15 @@ export class Endings {
     const { store, retentionMs } = this.#settings
     delivery.phase = 'mark'
     delivery.result = answer
-    const marked = await this.#insist(delivery, run, answer, async () =>
-      checkFlag(await store.complete(run.claim, { retentionMs }), 'complete'),
-    )
+    run.stopAt = Math.max(delivery.deadlineMs, run.endsAt)
+    let marked: Insisted<boolean>
+    try {
+      marked = { value: checkFlag(await store.complete(run.claim, { retentionMs }), 'complete') }
+    } catch (error) {
+      marked = await this.#insist(delivery, run, error, async () =>
+        checkFlag(await store.complete(run.claim, { retentionMs }), 'complete'),
+      )
+    }
     if (marked.value === true) return answer
     return { ...answer, unmarked: true, error: 'error' in marked ? marked.error : leaseTaken() }
   }
@@ -45,10 +51,14 @@ export class Endings {
     const { store, leaseMs } = this.#settings
     const { key, owner } = run.claim
     const unavailable = answerFor('RINGHOOK_STORE_UNAVAILABLE')
+    const ask = async () =>
+      checkClaim(await store.claim(key, { owner, leaseMs, fingerprint }), key, owner)
     delivery.phase = 'confirm'
     delivery.result = unavailable
-    const found = await this.#insist(delivery, run, unavailable, async () =>
-      checkClaim(await store.claim(key, { owner, leaseMs, fingerprint }), key, owner),
+    run.stopAt = Math.max(delivery.deadlineMs, run.endsAt)
+    const found = await ask().then(
+      (value): Insisted<Claim> => ({ value }),
+      (error: unknown) => this.#insist(delivery, run, error, ask),
     )
     if ('error' in found) return { ...unavailable, error: found.error }
     if (found.value.state === 'completed') return handled
@@ -73,29 +83,35 @@ export class Endings {
   }
 
   /**
-   * Asks the store until it answers: until the deadline, and beyond it until the lease ends that
-   * kept others out when the handler ended. The sender has its answer by then.
+   * Asks a store that has failed until it answers: until the deadline, and beyond it until the lease
+   * ends that kept others out when the handler ended. The sender has its answer by then.
    */
   async #insist<Value>(
     delivery: Delivery,
-    run: Run,
-    answer: Answer,
+    { stopAt = 0 }: Run,
+    failure: unknown,
     ask: () => Promise<Value>,
-  ): Promise<{ readonly value: Value } | { readonly value?: never; readonly error: unknown }> {
+  ): Promise<Insisted<Value>> {
     const { clock } = this.#settings
-    const giveUpAt = Math.max(delivery.deadlineMs, run.endsAt)
-    run.stopAt = giveUpAt
+    const { result = handled } = delivery
+    let error = failure
     for (let pauseMs = 25; ; pauseMs = Math.min(2 * pauseMs, 1_000)) {
+      const leftMs = stopAt - clock.now()
+      if (leftMs <= 0) return { error }
+      delivery.result = { error, ...result }
+      await new Promise<void>((resolve) => {
+        clock.setTimeout(resolve, Math.min(pauseMs, leftMs))
+      })
       try {
         return { value: await ask() }
-      } catch (error) {
-        const leftMs = giveUpAt - clock.now()
-        if (leftMs <= 0) return { error }
-        delivery.result = { error, ...answer }
-        await new Promise<void>((resolve) => {
-          clock.setTimeout(resolve, Math.min(pauseMs, leftMs))
-        })
+      } catch (thrown) {
+        error = thrown
       }
     }
   }
 }
+
+/** What the store said in the end, or why it never did. */
+type Insisted<Value> =
+  | { readonly value: Value }
+  | { readonly value?: never; readonly error: unknown }

@@ -26,9 +26,23 @@ export function bodyId(body: Uint8Array): string {
 /**
  * A checksum of a delivery's bytes, to tell a repeat from an event that changed under the same id.
  * It guards nothing: the bytes are authentic already, so a CRC at a third of a hash's cost will do.
+ * Six printable characters with six bits each: shorter to keep than digits, and quicker to write.
  */
 export function fingerprintOf(body: Uint8Array): string {
-  return crc32(body).toString(36)
+  const checksum = crc32(body)
+  return String.fromCharCode(
+    sixBits(checksum),
+    sixBits(checksum >>> 6),
+    sixBits(checksum >>> 12),
+    sixBits(checksum >>> 18),
+    sixBits(checksum >>> 24),
+    sixBits(checksum >>> 30),
+  )
+}
+
+/** The code of a character from `0` to `o`. */
+function sixBits(number: number): number {
+  return 48 + (number & 63)
 }
 
 /** One call instead of `createHash`, which costs three times as much for something so short. */

@@ -125,7 +125,7 @@ class PostgresStore implements PersistentStore {
           return { state: 'completed', fingerprint: answer.fingerprint }
       }
     }
-    return { state: 'in_flight', retryAfterMs: lockedMs }
+    return { state: 'in_flight', retryAfterMs: Math.min(lockedMs, leaseMs) }
   }
 
   extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {

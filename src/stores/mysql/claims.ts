@@ -38,7 +38,7 @@ export async function claimAll(
     await renew(round, own)
     open = items.filter((item) => !round.answers.has(item))
   }
-  return items.map((item) => round.answers.get(item) ?? locked)
+  return items.map((item) => round.answers.get(item) ?? locked(item))
 }
 
 interface Round {
@@ -62,7 +62,9 @@ interface Sorted {
   readonly own: Found[]
 }
 
-const locked: Claim = { state: 'in_flight', retryAfterMs: lockedMs }
+function locked({ wanted }: ClaimItem): Claim {
+  return { state: 'in_flight', retryAfterMs: Math.min(lockedMs, wanted.leaseMs) }
+}
 
 /** Answers what the rows decide, and sorts the rest by what is to be done. */
 function sort(
@@ -84,7 +86,7 @@ function sort(
       answers.set(item, { state: 'completed', fingerprint: row.fingerprint })
     } else if (tried.has(item)) {
       // It could be claimed, and could not be changed: somebody has it locked.
-      answers.set(item, locked)
+      answers.set(item, locked(item))
     } else {
       sorted.free.push({ item, row })
     }
@@ -124,7 +126,7 @@ async function renew({ ask, sql, answers }: Round, found: readonly Found[]) {
   const renewed = await changeAll(ask, sql, running, renewals)
   for (const [index, { item, row }] of found.entries()) {
     if (renewed[index] === true) answers.set(item, held(item, row.fence))
-    if (renewed[index] === 'locked') answers.set(item, locked)
+    if (renewed[index] === 'locked') answers.set(item, locked(item))
   }
 }
 
