@@ -93,19 +93,26 @@ export class Claims {
       const retryAfterMs = leftMs > 0 ? leftMs : leaseMs
       return { claim: { state: 'in_flight', retryAfterMs }, askedAtMs }
     }
-    const claiming = this.#claimTwice(key, owner, fingerprint)
+    const claiming = this.#claimTwice(delivery, key, owner, fingerprint)
     const canRunWithout = this.#settings.onStoreError === 'process' && delivery.phase === 'claim'
     const claim = await (canRunWithout ? this.#inTime(claiming, delivery) : claiming)
     return { claim, askedAtMs }
   }
 
   /** Claims, and once more if that fails: the claim may stand although its reply was lost. */
-  async #claimTwice(key: string, owner: string, fingerprint: string): Promise<Claim> {
+  async #claimTwice(
+    delivery: Delivery,
+    key: string,
+    owner: string,
+    fingerprint: string,
+  ): Promise<Claim> {
     const { store, leaseMs } = this.#settings
     const options = { owner, leaseMs, fingerprint }
     try {
       return checkClaim(await store.claim(key, options), key, owner)
-    } catch {
+    } catch (error) {
+      // The sender has gone: the store is down, and needs no more questions.
+      if (delivery.answered) throw error
       return checkClaim(await store.claim(key, options), key, owner)
     }
   }

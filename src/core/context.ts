@@ -25,6 +25,7 @@ export class RunContext implements HandlerContext {
   #controller: AbortController | undefined
   #abortReason: RinghookError | undefined
   #completed = false
+  #completing = 0
 
   constructor(facts: RunFacts, store: IdempotencyStore, retentionMs: number) {
     this.#facts = facts
@@ -73,6 +74,11 @@ export class RunContext implements HandlerContext {
     return this.#completed
   }
 
+  /** Whether it has, or has begun to and not waited for it. */
+  get completes(): boolean {
+    return this.#completed || this.#completing > 0
+  }
+
   /** Tells the handler, if it listens, that it no longer runs alone or not for long. */
   abort(reason: RinghookError): void {
     this.#abortReason ??= reason
@@ -99,9 +105,18 @@ export class RunContext implements HandlerContext {
     this.#completed = false
     const options: CompleteOptions = { retentionMs: this.#retentionMs, transaction }
     const marking = this.#store.complete(this.#facts.claim, options)
-    if (typeof marking === 'object') return marking.then((isMarked) => this.#note(isMarked))
+    if (typeof marking === 'object') return this.#noteLater(marking)
     this.#note(marking)
     return Promise.resolve()
+  }
+
+  async #noteLater(marking: Promise<boolean>): Promise<void> {
+    this.#completing++
+    try {
+      this.#note(await marking)
+    } finally {
+      this.#completing--
+    }
   }
 
   #note(isMarked: boolean): void {

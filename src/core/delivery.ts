@@ -27,7 +27,7 @@ export interface Delivery {
   deadline: DelayTicket | undefined
   /** What to answer at the deadline in the phases from `turn` on. */
   result: Answer | undefined
-  /** Set when the deadline came while the handler ran: what it comes to then is only logged. */
+  /** Set when the deadline came during the claim or the handler: what it comes to then is only logged. */
   isLate: boolean
   /** Known once the delivery is authentic. */
   type: string | undefined

@@ -97,8 +97,9 @@ export class LeaseKeeper<Held extends Lease> {
     // The answer may come after the handler's end, to a claim that was completed meanwhile.
     if (lease.renewal === undefined) return
     this.drop(lease)
+    // The handler has ended: what took the lease away may be the mark that is on its way back.
     if (lease.stopAt !== undefined) this.#onStopped(lease)
     // The handler may have completed it itself, in its own transaction.
-    if (!lease.context.completed) lease.context.abort(leaseTaken())
+    else if (!lease.context.completes) lease.context.abort(leaseTaken())
   }
 }

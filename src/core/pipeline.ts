@@ -72,7 +72,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         resolve(this.#reply(delivery, given))
       }
       delivery.deadline = this.#deadlines.add(receivedAtMs, () => {
-        if (delivery.phase === 'handler') delivery.isLate = true
+        delivery.isLate = delivery.phase === 'handler' || delivery.phase === 'claim'
         answer(answerAtDeadline(delivery, this.#settings.leaseMs))
       })
       const finish = (given: Answer) => {

@@ -13,7 +13,7 @@ import type { Outcome } from './outcome.ts'
 /** Tells what became of deliveries: to `onOutcome` all, to the logger what somebody should look at. */
 export interface Reporter {
   (outcome: Outcome): void
-  /** Logs the failure of a handler that had run past its deadline: its delivery is answered already. */
+  /** Logs the failure of a handler, or of a claim, that came after the deadline: the delivery is answered already. */
   late(outcome: Outcome): void
   /** Logs that the lease of a running event could not be renewed. */
   renewalFailed(provider: string, error: unknown): void
@@ -40,7 +40,8 @@ const hints: Partial<Record<DeliveryCode, string>> = {
   RINGHOOK_EVENT_INVALID: 'the data does not fit the schema of its event',
   RINGHOOK_DEADLINE_EXCEEDED:
     'the handler was not done by ackDeadlineMs. It goes on, and the next delivery finds it done',
-  RINGHOOK_STORE_UNAVAILABLE: 'the idempotency store failed or did not answer, and no handler ran',
+  RINGHOOK_STORE_UNAVAILABLE:
+    'the idempotency store failed or did not answer in time, so the event has to come again. Is its server up, and reachable from this machine',
   RINGHOOK_SECRET_UNAVAILABLE:
     'the secret function failed, did not answer, or gave something that is no secret',
 }
@@ -75,8 +76,12 @@ export function outcomeReporter(
   }
 
   function late(outcome: Outcome): void {
-    if (outcome.outcome !== 'failed' && outcome.unmarked !== true) return
-    write(outcome, `${outcome.outcome} after its deadline`)
+    // A claim that failed late says why the store was silent; one that was won late was given back.
+    const isNews =
+      outcome.outcome === 'failed' ||
+      outcome.unmarked === true ||
+      (outcome.code === 'RINGHOOK_STORE_UNAVAILABLE' && outcome.error !== undefined)
+    if (isNews) write(outcome, `${outcome.outcome} after its deadline`, 'late ')
   }
 
   function renewalFailed(provider: string, error: unknown): void {
@@ -87,11 +92,11 @@ export function outcomeReporter(
     )
   }
 
-  function write(outcome: Outcome, what: string): void {
+  function write(outcome: Outcome, what: string, topicPrefix = ''): void {
     const line = lineFor(outcome, what)
     if (line === undefined) return
     const isNews = losesSomething(outcome)
-    const suffix = isNews ? '' : throttle.admit(line.topic)
+    const suffix = isNews ? '' : throttle.admit(`${topicPrefix}${line.topic}`)
     if (suffix !== undefined) log[line.level](`${line.text}${suffix}`)
   }
   return Object.assign(report, { late, renewalFailed, logger: log })

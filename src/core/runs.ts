@@ -102,7 +102,7 @@ export class Runs {
     let answer: Answer
     try {
       await routed.handler(routed.event, run.context)
-      answer = run.context.completed
+      answer = run.context.completes
         ? await this.#endings.confirm(delivery, run, fingerprint)
         : await this.#endings.mark(delivery, run, handled)
     } catch (error) {

@@ -1,4 +1,5 @@
-import { inTime, systemClock } from '../core/clock.ts'
+import { DelayQueue, type DelayTicket, inTime, systemClock } from '../core/clock.ts'
+import type { RinghookError } from '../core/errors.ts'
 import { storeFailure } from './failures.ts'
 
 /** How items are put together into batches. */
@@ -26,9 +27,12 @@ interface Waiting<Item, Result> {
   readonly reject: (error: unknown) => void
   /** Those that came behind it with the same key, and take their result from its. */
   followers: Waiting<Item, Result>[] | undefined
+  /** Its place among those that are given up when they have waited for too long. */
+  silence: DelayTicket | undefined
+  isOver: boolean
 }
 
-/** After this long a batch counts as lost: a connection that went silent must not block the others. */
+/** After this long an item counts as lost, and a batch: a connection that went silent must not block the others. */
 const silenceMs = 10_000
 
 /**
@@ -39,11 +43,13 @@ export class Batches<Item, Result> {
   readonly #settings: BatchSettings<Item, Result>
   readonly #maxItems: number
   readonly #maxUnderWay: number
-  #waiting = new Map<string, Waiting<Item, Result>>()
+  readonly #waiting = new Map<string, Waiting<Item, Result>>()
   /** Items whose key waits already, for a batch after the next. */
   #later: Waiting<Item, Result>[] = []
   #underWay = 0
   #isScheduled = false
+  /** Counts from when an item came: what waits behind a silent server must not pile up for ever. */
+  readonly #silences = new DelayQueue(systemClock, silenceMs)
 
   constructor(settings: BatchSettings<Item, Result>) {
     this.#settings = settings
@@ -54,7 +60,16 @@ export class Batches<Item, Result> {
   /** Gives the item's result, or rejects with what its batch rejected with. */
   add(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.#put({ item, resolve, reject, followers: undefined })
+      const waiting: Waiting<Item, Result> = {
+        item,
+        resolve,
+        reject,
+        followers: undefined,
+        silence: undefined,
+        isOver: false,
+      }
+      waiting.silence = this.#silences.add(systemClock.now(), () => fail(waiting, this.#silent()))
+      this.#put(waiting)
       this.#schedule()
     })
   }
@@ -83,18 +98,20 @@ export class Batches<Item, Result> {
 
   async #runNext(): Promise<void> {
     const batch = this.#take()
+    if (batch.length === 0) {
+      this.#schedule()
+      return
+    }
     this.#underWay++
     this.#schedule()
     try {
       const running = this.#settings.run(batch.map(({ item }) => item))
-      const results = await inTime(systemClock, running, silenceMs, () =>
-        storeFailure(this.#settings.store, 'RINGHOOK_STORE_TIMEOUT'),
-      )
+      const results = await inTime(systemClock, running, silenceMs, () => this.#silent())
       this.#settle(batch, results)
     } catch (error) {
       for (const waiting of batch) {
-        waiting.reject(error)
-        for (const follower of waiting.followers ?? []) follower.reject(error)
+        fail(waiting, error)
+        for (const follower of waiting.followers ?? []) fail(follower, error)
       }
     }
     this.#underWay--
@@ -103,24 +120,44 @@ export class Batches<Item, Result> {
 
   /** Takes what waits, sorted by key: two statements that lock rows in the same order cannot deadlock. */
   #take(): Waiting<Item, Result>[] {
-    const entries = [...this.#waiting]
-    const taken = entries.slice(0, this.#maxItems)
-    this.#waiting = new Map(entries.slice(this.#maxItems))
+    const taken: [string, Waiting<Item, Result>][] = []
+    for (const entry of this.#waiting) {
+      const [key, waiting] = entry
+      this.#waiting.delete(key)
+      if (!waiting.isOver) taken.push(entry)
+      else this.#later.push(...(waiting.followers ?? []))
+      if (taken.length === this.#maxItems) break
+    }
     const later = this.#later
     this.#later = []
-    for (const waiting of later) this.#put(waiting)
+    for (const waiting of later) if (!waiting.isOver) this.#put(waiting)
     taken.sort(([one], [other]) => (one < other ? -1 : 1))
     return taken.map(([, waiting]) => waiting)
   }
 
   #settle(batch: readonly Waiting<Item, Result>[], results: readonly Result[]): void {
-    for (const [index, { item, resolve, followers }] of batch.entries()) {
+    for (const [index, waiting] of batch.entries()) {
       const result = results[index]
       if (result === undefined) throw storeFailure(this.#settings.store, 'RINGHOOK_STORE_FAILED')
-      resolve(result)
-      for (const follower of followers ?? []) {
-        follower.resolve(this.#settings.follow?.(item, result, follower.item) ?? result)
+      succeed(waiting, result)
+      for (const follower of waiting.followers ?? []) {
+        succeed(follower, this.#settings.follow?.(waiting.item, result, follower.item) ?? result)
       }
     }
   }
+
+  #silent(): RinghookError {
+    return storeFailure(this.#settings.store, 'RINGHOOK_STORE_TIMEOUT')
+  }
+}
+
+function succeed<Item, Result>(waiting: Waiting<Item, Result>, result: Result): void {
+  waiting.silence?.cancel()
+  waiting.resolve(result)
+}
+
+function fail<Item, Result>(waiting: Waiting<Item, Result>, error: unknown): void {
+  waiting.silence?.cancel()
+  waiting.isOver = true
+  waiting.reject(error)
 }

@@ -118,6 +118,37 @@ describe('a handler that completed its event in a transaction', () => {
     expect(runs).toHaveLength(1)
   })
 
+  it('has failed when it did not wait for the mark, unless that is committed by then', async () => {
+    const clock = manualClock(start)
+    const { store, begin } = transactional(clock)
+    const { open, opened } = gate()
+    let waits = false
+    const { deliver, outcomes, runs } = endpoint({
+      clock,
+      store: {
+        ...store,
+        complete: async (claim, options) => {
+          if (options.transaction === undefined) return await store.complete(claim, options)
+          await opened
+          return await store.complete(claim, options)
+        },
+      },
+      handle: async (_event, context) => {
+        const transaction = begin()
+        const marking = context.complete(transaction)
+        if (!waits) return
+        await marking
+        await transaction.commit()
+      },
+    })
+    expect(seen(await deliver())).toBe(failed)
+    expect(outcomes[0]?.error).toMatchObject({ code: 'RINGHOOK_TRANSACTION_NOT_COMMITTED' })
+    open()
+    waits = true
+    expect([seen(await deliver()), seen(await deliver())]).toEqual(['200 handled', '200 duplicate'])
+    expect(runs).toHaveLength(2)
+  })
+
   it('is told at once, in a synchronous transaction, that it lost the event', async () => {
     const { store, begin } = transactional(manualClock(start))
     const thrown: unknown[] = []
@@ -156,6 +187,33 @@ describe('a handler that completed its event in a transaction', () => {
     })
     expect([seen(await deliver()), seen(await deliver())]).toEqual(['200 handled', '200 duplicate'])
     expect(runs).toHaveLength(1)
+  })
+})
+
+describe('a handler that has ended', () => {
+  it('is not told that it lost the event, when a renewal meets the mark that is on its way', async () => {
+    const clock = manualClock(start)
+    const memory = memoryStore({ clock })
+    const { store } = transactional(clock)
+    const { deliver, runs } = endpoint({
+      clock,
+      ackDeadlineMs: 60_000,
+      store: {
+        ...store,
+        claim: (key, options) => memory.claim(key, options),
+        extend: (claim, options) => memory.extend(claim, options),
+        complete: async (claim, options) => {
+          const isMarked = await memory.complete(claim, options)
+          await clock.sleep(15_000)
+          return isMarked
+        },
+      },
+      handle: (_event, context) => void context.signal,
+    })
+    const answer = deliver()
+    await clock.advance(15_000)
+    expect(seen(await answer)).toBe('200 handled')
+    expect(runs[0]?.context.signal.aborted).toBe(false)
   })
 })
 

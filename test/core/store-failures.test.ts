@@ -1,4 +1,10 @@
-import { type HeldClaim, type IdempotencyStore, memoryStore, PermanentFailure } from 'ringhook'
+import {
+  type HeldClaim,
+  type IdempotencyStore,
+  memoryStore,
+  PermanentFailure,
+  RinghookError,
+} from 'ringhook'
 import { describe, expect, it } from 'vitest'
 import { type ManualClock, manualClock } from '../../src/testing/manual-clock.ts'
 import { endpoint, event, seen, start } from '../helpers/endpoint.ts'
@@ -388,5 +394,65 @@ describe('the memory store', () => {
     expect(await again('a')).toBe('200 handled')
     expect(await again('b')).toBe('200 handled')
     expect(lines).toEqual([expect.stringContaining('Raise maxEntries')])
+  })
+})
+
+describe('a store that is silent until after the deadline', () => {
+  it('is logged with its code and its remedy when it fails at last', async () => {
+    const clock = manualClock(start)
+    const silent = new RinghookError('RINGHOOK_STORE_TIMEOUT', 'testStore() got no answer.')
+    const { deliver, lines, runs } = endpoint({
+      clock,
+      store: broken(clock, () => ({
+        claim: async () => {
+          await clock.sleep(6_000)
+          throw silent
+        },
+      })),
+    })
+    const answer = deliver()
+    await clock.advance(10_000)
+    expect(seen(await answer)).toBe(unavailable)
+    expect(lines).toEqual([expect.stringMatching(/^error .*RINGHOOK_STORE_UNAVAILABLE/)])
+    await clock.advance(2_000)
+    expect(lines).toHaveLength(2)
+    expect(lines[1]).toMatch(/^error .*after its deadline.*testStore\(\) got no answer.*TIMEOUT/)
+    expect(runs).toEqual([])
+  })
+
+  it('is not logged twice when it gives the claim in the end, which is given back', async () => {
+    const clock = manualClock(start)
+    const { deliver, lines, runs, receiver } = endpoint({
+      clock,
+      store: broken(clock, (memory) => ({
+        claim: (key, options) => clock.sleep(11_000).then(() => memory.claim(key, options)),
+      })),
+    })
+    const answer = deliver()
+    await clock.advance(10_000)
+    expect(seen(await answer)).toBe(unavailable)
+    await clock.advance(1_000)
+    await receiver.idle()
+    expect([lines.length, runs.length]).toEqual([1, 0])
+  })
+
+  it('is not asked a second time for a delivery whose sender has its answer', async () => {
+    const clock = manualClock(start)
+    let asked = 0
+    const { deliver, receiver } = endpoint({
+      clock,
+      store: broken(clock, () => ({
+        claim: async () => {
+          asked++
+          await clock.sleep(10_000)
+          throw new Error('no answer')
+        },
+      })),
+    })
+    const answer = deliver()
+    await clock.advance(10_000)
+    expect(seen(await answer)).toBe(unavailable)
+    await receiver.idle()
+    expect(asked).toBe(1)
   })
 })

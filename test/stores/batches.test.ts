@@ -118,17 +118,37 @@ describe('Batches', () => {
   })
 
   it('gives a statement up that is not answered for 10 s, so that the next ones can go out', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
     const { add, begun } = batchesOf({ maxUnderWay: 1 })
     const silent = add('a', 1).catch((error: unknown) => error)
     await turn()
+    vi.advanceTimersByTime(5_000)
     const waiting = add('b', 2)
     await turn()
     expect(begun).toHaveLength(1)
-    vi.advanceTimersByTime(10_000)
+    vi.advanceTimersByTime(5_000)
     expect(await silent).toMatchObject({ code: 'RINGHOOK_STORE_TIMEOUT' })
     await turn()
     begun[1]?.end()
     expect(await waiting).toBe('b2')
+  })
+
+  it('gives up after 10 s what only waits, and does not carry it out later', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+    const { add, begun } = batchesOf({ maxUnderWay: 1, maxItems: 2, follow: (_, result) => result })
+    const given = ['a', 'b', 'c', 'd', 'e', 'e'].map((key, value) =>
+      add(key, value).catch((error: { code: string }) => error.code),
+    )
+    await turn()
+    vi.advanceTimersByTime(9_000)
+    const late = [add('e', 6), add('f', 7)]
+    vi.advanceTimersByTime(1_000)
+    expect(await Promise.all(given)).toEqual(Array.from(given, () => 'RINGHOOK_STORE_TIMEOUT'))
+    for (let turns = 0; turns < 4; turns++) await turn()
+    begun[1]?.end()
+    for (let turns = 0; turns < 4; turns++) await turn()
+    begun[2]?.end()
+    expect(await Promise.all(late)).toEqual(['e6', 'f7'])
+    expect(begun.map(({ items }) => items.map(({ value }) => value))).toEqual([[0, 1], [7], [6]])
   })
 })
