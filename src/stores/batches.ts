@@ -1,6 +1,7 @@
 import { DelayQueue, type DelayTicket, inTime, systemClock } from '../core/clock.ts'
 import type { RinghookError } from '../core/errors.ts'
 import { storeFailure } from './failures.ts'
+import { silenceMs } from './limits.ts'
 
 /** How items are put together into batches. */
 export interface BatchSettings<Item, Result> {
@@ -8,8 +9,11 @@ export interface BatchSettings<Item, Result> {
   readonly store: string
   /** Two items of one key never go into one batch. */
   keyOf(item: Item): string
-  /** Carries out a batch: one statement, with the results in the order of the items. */
-  run(items: readonly Item[]): Promise<readonly Result[]>
+  /**
+   * Carries out a batch: one statement, with the results in the order of the items. Once `isOver`
+   * says so nobody waits for them any more, and what has not been sent must not be.
+   */
+  run(items: readonly Item[], isOver: () => boolean): Promise<readonly Result[]>
   /**
    * The result of an item that came behind another of its key, from the other's: as if it had been
    * carried out right after it. Without this the later item waits for the next batch.
@@ -31,9 +35,6 @@ interface Waiting<Item, Result> {
   silence: DelayTicket | undefined
   isOver: boolean
 }
-
-/** After this long an item counts as lost, and a batch: a connection that went silent must not block the others. */
-const silenceMs = 10_000
 
 /**
  * Carries out what waits in the same turn of the event loop as one statement. A lone item goes out
@@ -104,11 +105,14 @@ export class Batches<Item, Result> {
     }
     this.#underWay++
     this.#schedule()
+    let isOver = false
     try {
-      const running = this.#settings.run(batch.map(({ item }) => item))
+      const items = batch.map(({ item }) => item)
+      const running = this.#settings.run(items, () => isOver)
       const results = await inTime(systemClock, running, silenceMs, () => this.#silent())
       this.#settle(batch, results)
     } catch (error) {
+      isOver = true
       for (const waiting of batch) {
         fail(waiting, error)
         for (const follower of waiting.followers ?? []) fail(follower, error)

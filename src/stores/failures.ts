@@ -23,13 +23,20 @@ const explanations: Readonly<Record<StoreCode, string>> = {
 /**
  * Gives the error for a failure of a store: `store` is its name, as in `postgresStore`. The driver's
  * error is kept as the cause. Its message is not quoted: it may hold a user's name, or a value.
+ *
+ * @param explanation - Cause and remedy, where more is known than the code says.
  */
-export function storeFailure(store: string, code: StoreCode, cause?: unknown): RinghookError {
+export function storeFailure(
+  store: string,
+  code: StoreCode,
+  cause?: unknown,
+  explanation = explanations[code],
+): RinghookError {
   const driverCode = codeOf(cause)
   const hint = driverCode === undefined ? '' : ` The driver says ${driverCode}.`
   return new RinghookError(
     code,
-    `${store}() ${explanations[code]}${hint}`,
+    `${store}() ${explanation}${hint}`,
     cause === undefined ? undefined : { cause },
   )
 }

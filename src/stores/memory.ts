@@ -1,6 +1,8 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type Logger, safeLogger } from '../core/log.ts'
+import { checkDuration, checkFingerprint, checkOptions, checkText } from './checks.ts'
+import { keptMs } from './limits.ts'
 import type {
   Claim,
   ClaimOptions,
@@ -36,6 +38,7 @@ export interface MemoryStoreOptions {
  * ```
  */
 export function memoryStore(options: MemoryStoreOptions = {}): IdempotencyStore {
+  checkOptions('memoryStore', options, optionNames)
   return new MemoryStore(options)
 }
 
@@ -57,8 +60,7 @@ interface Entry {
   newer: Entry | undefined
 }
 
-/** How long a released key keeps its fence and attempt: longer than any provider's retries. */
-const releasedMs = 24 * 60 * 60_000
+const optionNames = ['maxEntries', 'clock', 'logger']
 
 class MemoryStore implements IdempotencyStore {
   readonly #clock: Clock
@@ -87,6 +89,10 @@ class MemoryStore implements IdempotencyStore {
   }
 
   async claim(key: string, { owner, leaseMs, fingerprint }: ClaimOptions): Promise<Claim> {
+    checkText(key)
+    checkText(owner)
+    checkFingerprint(fingerprint)
+    checkDuration('leaseMs', leaseMs)
     const now = this.#clock.now()
     const entry = this.#entries.get(key)
     if (entry?.state === 'running') {
@@ -117,6 +123,7 @@ class MemoryStore implements IdempotencyStore {
   }
 
   async extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {
+    checkDuration('leaseMs', leaseMs)
     const entry = this.#heldBy(claim, 'running')
     if (entry === undefined) return false
     entry.endsAt = this.#clock.now() + leaseMs
@@ -133,6 +140,7 @@ class MemoryStore implements IdempotencyStore {
         'memoryStore() cannot mark an event inside a database transaction. Return from the handler instead: the event is marked then.',
       )
     }
+    checkDuration('retentionMs', retentionMs)
     const entry = this.#heldBy(claim, 'running')
     if (entry === undefined) {
       // A completion whose reply was lost may be repeated by the one who made it.
@@ -146,16 +154,17 @@ class MemoryStore implements IdempotencyStore {
   async release(claim: HeldClaim): Promise<boolean> {
     const entry = this.#heldBy(claim, 'running')
     if (entry === undefined) return false
-    this.#settle(entry, 'released', releasedMs)
+    this.#settle(entry, 'released', keptMs)
     return true
   }
 
   async forget(key: string): Promise<Forgotten> {
+    checkText(key)
     const entry = this.#entries.get(key)
     const isOver = entry === undefined || entry.endsAt <= this.#clock.now()
     if (entry?.state === 'running') {
       if (!isOver) return 'in_flight'
-      this.#settle(entry, 'released', releasedMs)
+      this.#settle(entry, 'released', keptMs)
       return 'forgotten'
     }
     if (isOver || entry.state === 'released') return 'unknown'
@@ -164,6 +173,8 @@ class MemoryStore implements IdempotencyStore {
   }
 
   #heldBy(claim: HeldClaim, state: Entry['state']): Entry | undefined {
+    checkText(claim.key)
+    checkText(claim.owner)
     const entry = this.#entries.get(claim.key)
     const isIts =
       entry?.state === state && entry.owner === claim.owner && entry.fence === claim.fence

@@ -1,6 +1,14 @@
 import { RinghookError } from '../core/errors.ts'
 import { Batches } from './batches.ts'
+import {
+  checkDuration,
+  checkFingerprint,
+  checkOptions,
+  checkPruneLimit,
+  isFence,
+} from './checks.ts'
 import { storeFailure } from './failures.ts'
+import { keptMs } from './limits.ts'
 import { type Changed, changeAll } from './mysql/changes.ts'
 import { type ClaimItem, claimAll } from './mysql/claims.ts'
 import {
@@ -8,14 +16,14 @@ import {
   type MysqlClient,
   type MysqlQueryable,
   MysqlSessions,
-  pause,
   queryableOf,
   storeName,
 } from './mysql/client.ts'
 import { committed, rowsOf, textsOf } from './mysql/replies.ts'
-import { type Change, completed, released, releasedMs, running, Statements } from './mysql/sql.ts'
+import { type Change, completed, released, running, Statements } from './mysql/sql.ts'
 import { hasColumns, tableOf } from './mysql/table.ts'
 import { completeIn, noTransaction } from './mysql/transaction.ts'
+import { pause } from './pause.ts'
 import type {
   Claim,
   ClaimOptions,
@@ -24,7 +32,7 @@ import type {
   HeldClaim,
   PersistentStore,
 } from './store.ts'
-import { checkFingerprint, checkPruneLimit, storedForm } from './stored-form.ts'
+import { storedForm } from './stored-form.ts'
 
 export type { MysqlClient, MysqlQueryable } from './mysql/client.ts'
 
@@ -51,6 +59,7 @@ export interface MysqlStoreOptions {
  * ```
  */
 export function mysqlStore(client: MysqlClient, options: MysqlStoreOptions = {}): PersistentStore {
+  checkOptions('mysqlStore', options, ['table'])
   return new MysqlStore(client, options)
 }
 
@@ -65,8 +74,9 @@ export function mysqlStore(client: MysqlClient, options: MysqlStoreOptions = {})
  * console.log(mysqlMigration({ table: 'webhook_events' }))
  * ```
  */
-export function mysqlMigration({ table }: MysqlStoreOptions = {}): string {
-  return `${new Statements(tableOf(table)).create()};\n`
+export function mysqlMigration(options: MysqlStoreOptions = {}): string {
+  checkOptions('mysqlMigration', options, ['table'])
+  return `${new Statements(tableOf(options.table)).create()};\n`
 }
 
 /** Waits before the tries to change a row that somebody has locked. */
@@ -107,27 +117,28 @@ class MysqlStore implements PersistentStore {
       owner: storedForm(owner),
       fence: 1,
       fingerprint: checkFingerprint(fingerprint),
-      leaseMs: duration(leaseMs),
+      leaseMs: duration('leaseMs', leaseMs),
     }
     return await this.#claims.add({ key, owner, wanted })
   }
 
   async extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {
-    return await settled(this.#extensions, changeOf(claim, leaseMs))
+    return await settled(this.#extensions, changeOf(claim, duration('leaseMs', leaseMs)))
   }
 
   async complete(
     claim: HeldClaim,
     { retentionMs, transaction }: CompleteOptions,
   ): Promise<boolean> {
-    const change = changeOf(claim, retentionMs)
+    const change = changeOf(claim, duration('retentionMs', retentionMs))
+    if (!isFence(change.fence)) return false
     return transaction === undefined
       ? await settled(this.#completions, change)
       : await completeIn(this.#transactionOf(transaction), this.#sql, change)
   }
 
   async release(claim: HeldClaim): Promise<boolean> {
-    return await settled(this.#releases, changeOf(claim, releasedMs))
+    return await settled(this.#releases, changeOf(claim, keptMs))
   }
 
   async forget(key: string): Promise<Forgotten> {
@@ -212,6 +223,7 @@ function followerOf(first: ClaimItem, claim: Claim, item: ClaimItem): Claim {
 
 /** Changes a claim, and again while somebody has it locked: with later batches, which it does not hold up. */
 async function settled(batches: Batches<Change, Changed>, change: Change): Promise<boolean> {
+  if (!isFence(change.fence)) return false
   for (const pauseMs of [...pausesMs, undefined]) {
     const changed = await batches.add(change)
     if (changed !== 'locked') return changed
@@ -224,27 +236,26 @@ function changeOf({ key, owner, fence }: HeldClaim, ms: number): Change {
   return {
     key: storedForm(key),
     owner: storedForm(owner),
-    fence: duration(fence),
-    ms: duration(ms),
+    fence,
+    ms,
   }
 }
 
-/** A whole number that fits the table; what never ends, ends in 100 000 years. */
-function duration(ms: number): number {
-  if (Number.isNaN(ms) || typeof ms !== 'number') {
-    throw new RinghookError(
-      'RINGHOOK_OPTION_INVALID',
-      'A time that was given to mysqlStore() is no number of milliseconds.',
-    )
-  }
-  return Math.trunc(Math.max(0, Math.min(ms, 3_155_760_000_000_000)))
+/** Whole, as the column is. */
+function duration(name: string, ms: number): number {
+  return Math.trunc(checkDuration(name, ms))
 }
 
-function checkedClient(client: unknown): MysqlQueryable {
+function checkedClient(client: MysqlClient): MysqlQueryable {
   const queryable = queryableOf(client)
-  if (queryable !== undefined) return queryable
+  if (queryable !== undefined && !isNodePostgres(client)) return queryable
   throw new RinghookError(
     'RINGHOOK_STORE_INVALID',
-    'mysqlStore() was given no pool or connection of mysql2: it has no query(). Call mysqlStore(createPool(…)) with createPool of mysql2/promise.',
+    'mysqlStore() was given no pool or connection of mysql2: it has no query(), or is one of pg. Call mysqlStore(createPool(…)) with createPool of mysql2/promise.',
   )
+}
+
+/** A Pool or Client of `pg` has a query() too, which would take MySQL's statements. */
+function isNodePostgres(client: object): boolean {
+  return ('totalCount' in client && 'connect' in client) || 'connectionParameters' in client
 }

@@ -1,6 +1,14 @@
-import { RinghookError } from '../core/errors.ts'
 import type { Batches } from './batches.ts'
+import {
+  checkDuration,
+  checkFingerprint,
+  checkOptions,
+  checkPruneLimit,
+  isFence,
+} from './checks.ts'
 import { storeFailure } from './failures.ts'
+import { keptMs, lockedMs } from './limits.ts'
+import { pause } from './pause.ts'
 import {
   type AskedChange,
   type AskedClaim,
@@ -11,7 +19,8 @@ import {
   nonsense,
   wholeNumber,
 } from './postgres/batches.ts'
-import { type PostgresClient, PostgresServer, pause } from './postgres/client.ts'
+import { type PostgresClient, PostgresServer } from './postgres/client.ts'
+import { strangeTable } from './postgres/failures.ts'
 import { type PostgresStatements, statementsFor } from './postgres/sql.ts'
 import {
   completed,
@@ -31,7 +40,7 @@ import type {
   HeldClaim,
   PersistentStore,
 } from './store.ts'
-import { checkFingerprint, checkPruneLimit, storedForm } from './stored-form.ts'
+import { storedForm } from './stored-form.ts'
 
 export type { PostgresClient } from './postgres/client.ts'
 export type { PostgresTableOptions } from './postgres/table.ts'
@@ -57,32 +66,41 @@ export interface PostgresStoreOptions extends PostgresTableOptions {
  * import pg from 'pg'
  * import { postgresStore } from 'ringhook/stores/postgres'
  *
- * export const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL })
+ * export const pool = new pg.Pool({
+ *   connectionString: process.env.DATABASE_URL,
+ *   connectionTimeoutMillis: 5_000,
+ * })
  * export const store = postgresStore(pool)
  * ```
  */
 export function postgresStore(
   client: PostgresClient,
-  { prepare = true, ...options }: PostgresStoreOptions = {},
+  options: PostgresStoreOptions = {},
 ): PersistentStore {
-  return new PostgresStore(new PostgresServer(client, prepare), options)
+  checkOptions('postgresStore', options, optionNames)
+  const { prepare = true, ...table } = options
+  return new PostgresStore(new PostgresServer(client, prepare), table)
 }
 
 /**
  * Gives the SQL that `migrate()` runs, for those who run their own migrations.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ * @example
+ * ```ts
+ * import { postgresMigration } from 'ringhook/stores/postgres'
+ *
+ * console.log(postgresMigration({ schema: 'webhooks' }))
+ * ```
  */
 export function postgresMigration(options: PostgresTableOptions = {}): string {
+  checkOptions('postgresMigration', options, optionNames)
   return migrationText(options)
 }
 
+const optionNames = ['table', 'schema', 'prepare']
 /** The pauses before an item that met a lock is asked for again. */
 const pausesMs = [0, 2, 20, 50]
-/** When to come again for an event that somebody works on at this moment. */
-const lockedMs = 1_000
-/** How long a released key keeps its fence and attempt: longer than any provider's retries. */
-const releasedMs = 24 * 60 * 60_000
 /** Rows that one statement of `prune` deletes, so that it is over in milliseconds. */
 const pruneRows = 500
 
@@ -110,7 +128,7 @@ class PostgresStore implements PersistentStore {
     const asked: AskedClaim = {
       key: storedForm(key),
       owner: storedForm(owner),
-      ms: checkMs(leaseMs),
+      ms: checkDuration('leaseMs', leaseMs),
       fingerprint: checkFingerprint(fingerprint),
     }
     for (const pauseMs of pausesMs) {
@@ -128,24 +146,25 @@ class PostgresStore implements PersistentStore {
     return { state: 'in_flight', retryAfterMs: Math.min(lockedMs, leaseMs) }
   }
 
-  extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {
-    return change(this.#extensions, claim, leaseMs)
+  async extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {
+    return change(this.#extensions, claim, checkDuration('leaseMs', leaseMs))
   }
 
   async complete(
     claim: HeldClaim,
     { retentionMs, transaction }: CompleteOptions,
   ): Promise<boolean> {
+    checkDuration('retentionMs', retentionMs)
     if (transaction === undefined) return change(this.#completions, claim, retentionMs)
     const { key, owner, ms, fence } = changeOf(claim, retentionMs)
-    if (!Number.isSafeInteger(fence)) return false
+    if (!isFence(fence)) return false
     const values = [key, owner, String(fence), String(ms)]
     const rows = await this.#server.rowsWithin(transaction, this.#statements.completeNow, values)
     return rows.length > 0
   }
 
   release(claim: HeldClaim): Promise<boolean> {
-    return change(this.#releases, claim, releasedMs)
+    return change(this.#releases, claim, keptMs)
   }
 
   async forget(key: string): Promise<Forgotten> {
@@ -193,7 +212,7 @@ class PostgresStore implements PersistentStore {
     const types = new Map(rows.map((row) => [row['name'], row['type']]))
     for (const [name, type] of Object.entries(expectedColumns)) {
       if (types.get(name) === type) continue
-      throw storeFailure('postgresStore', 'RINGHOOK_STORE_NOT_MIGRATED')
+      throw strangeTable()
     }
     return true
   }
@@ -206,7 +225,7 @@ async function change(
   ms: number,
 ): Promise<boolean> {
   const asked = changeOf(claim, ms)
-  if (!Number.isSafeInteger(claim.fence)) return false
+  if (!isFence(claim.fence)) return false
   for (const pauseMs of pausesMs) {
     if (pauseMs > 0) await pause(pauseMs)
     const answer = await changes.add(asked)
@@ -216,14 +235,5 @@ async function change(
 }
 
 function changeOf({ key, owner, fence }: HeldClaim, ms: number): AskedChange {
-  return { key: storedForm(key), owner: storedForm(owner), ms: checkMs(ms), fence }
-}
-
-/** Refused here, because one value that the server cannot read would fail a whole batch. */
-function checkMs(ms: number): number {
-  if (ms >= 0 && ms <= 1e13) return ms
-  throw new RinghookError(
-    'RINGHOOK_OPTION_INVALID',
-    'leaseMs or retentionMs is not a number from 0 to 1e13.',
-  )
+  return { key: storedForm(key), owner: storedForm(owner), ms, fence }
 }

@@ -2,6 +2,15 @@ import { type Clock, DelayQueue, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type Logger, safeLogger } from '../core/log.ts'
 import {
+  checkDuration,
+  checkFingerprint,
+  checkOptions,
+  checkPruneLimit,
+  isFence,
+  nameInvalid,
+} from './checks.ts'
+import { keptMs, silenceMs } from './limits.ts'
+import {
   type ConnectionState,
   commandsOf,
   connectionStateOf,
@@ -16,7 +25,6 @@ import {
   completeScript,
   extendScript,
   forgetScript,
-  keepMs,
   probeScript,
   type RedisScript,
   releaseScript,
@@ -29,7 +37,7 @@ import type {
   HeldClaim,
   PersistentStore,
 } from './store.ts'
-import { checkFingerprint, checkPruneLimit, storedForm } from './stored-form.ts'
+import { storedForm } from './stored-form.ts'
 
 export type {
   IoredisClient,
@@ -69,17 +77,12 @@ export interface RedisStoreOptions {
  * ```
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): PersistentStore {
+  checkOptions('redisStore', options, ['prefix', 'logger'])
   return new RedisStore(client, options)
 }
 
-/** After this long an operation counts as lost: clients wait for a silent server for ever. */
-const silenceMs = 10_000
-
 /** Goes on evenly also when somebody sets the machine's clock. */
 const stopwatch: Clock = { ...systemClock, now: () => performance.now() }
-
-/** Redis adds its own time to an expiry, and refuses a sum that overflows. This is 30 000 years. */
-const longestMs = 1e15
 
 /** The key that `migrate()` asks about: no event's stored form is so short behind a `#`. */
 const probeKey = '#probe'
@@ -89,7 +92,7 @@ class RedisStore implements PersistentStore {
   readonly #connection: ConnectionState
   readonly #prefix: string
   readonly #logger: Logger
-  /** One timer for all operations. */
+  /** One timer for all operations: clients wait for a silent server for ever. */
   readonly #silences = new DelayQueue(stopwatch, silenceMs)
   #askedForPolicy = false
   #warnedOfEviction = false
@@ -117,7 +120,7 @@ class RedisStore implements PersistentStore {
       () => [
         storedForm(key),
         `running 1 ${storedForm(owner)} ${checkFingerprint(fingerprint)}`,
-        expiry(leaseMs + keepMs),
+        leaseExpiry(leaseMs),
       ],
       (reply) => {
         if (!this.#askedForPolicy) this.#warnOfEvictionLater()
@@ -127,7 +130,7 @@ class RedisStore implements PersistentStore {
   }
 
   extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {
-    return this.#run(extendScript, () => [...heldBy(claim), expiry(leaseMs + keepMs)], isYes)
+    return this.#change(extendScript, claim, () => [leaseExpiry(leaseMs)])
   }
 
   async complete(claim: HeldClaim, options: CompleteOptions): Promise<boolean> {
@@ -138,15 +141,26 @@ class RedisStore implements PersistentStore {
         'redisStore() cannot mark an event inside a database transaction. Use postgresStore(), mysqlStore() or sqliteStore() in the database of your writes, or return from the handler: the event is marked then.',
       )
     }
-    return this.#run(completeScript, () => [...heldBy(claim), expiry(retentionMs)], isYes)
+    return this.#change(completeScript, claim, () => [
+      expiry(checkDuration('retentionMs', retentionMs)),
+    ])
   }
 
   release(claim: HeldClaim): Promise<boolean> {
-    return this.#run(releaseScript, () => heldBy(claim), isYes)
+    return this.#change(releaseScript, claim, () => [])
   }
 
   forget(key: string): Promise<Forgotten> {
     return this.#run(forgetScript, () => [storedForm(key)], forgottenOf)
+  }
+
+  async #change(
+    script: RedisScript,
+    claim: HeldClaim,
+    valuesOf: () => readonly string[],
+  ): Promise<boolean> {
+    const values: ScriptValues = [...heldBy(claim), ...valuesOf()]
+    return isFence(claim.fence) && this.#run(script, () => values, isYes)
   }
 
   /**
@@ -218,14 +232,16 @@ class RedisStore implements PersistentStore {
 function checkedPrefix(prefix: string): string {
   // Clients write every lone surrogate as the same character: two prefixes would be one.
   if (typeof prefix === 'string' && prefix.isWellFormed()) return prefix
-  throw new RinghookError(
-    'RINGHOOK_OPTION_INVALID',
-    'prefix is no text, or has half of a surrogate pair. The default is ringhook: with its colon.',
-  )
+  throw nameInvalid('prefix', 'any text without half of a surrogate pair', 'ringhook:')
+}
+
+/** A running key outlives its lease. */
+function leaseExpiry(leaseMs: number): string {
+  return expiry(checkDuration('leaseMs', leaseMs) + keptMs)
 }
 
 function expiry(ms: number): string {
-  return String(Math.min(Math.max(Math.ceil(ms), 1), longestMs))
+  return String(Math.max(Math.ceil(ms), 1))
 }
 
 /** The key of a claim, and how its value begins while it is held. */

@@ -1,17 +1,26 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
+import {
+  checkDuration,
+  checkFingerprint,
+  checkOptions,
+  checkPruneLimit,
+  isFence,
+} from './checks.ts'
 import { storeFailure } from './failures.ts'
+import { keptMs, presetTable } from './limits.ts'
+import { pause } from './pause.ts'
 import { SqliteConnection } from './sqlite/connection.ts'
 import {
   columnsOf,
   failureOf,
-  hasMethod,
   hasOpenTransaction,
   isDatabase,
   type SqliteDatabase,
   type SqliteValue,
 } from './sqlite/database.ts'
-import { presetTable, sqliteMigration, statementsFor } from './sqlite/table.ts'
+import { sqliteMigration, statementsFor } from './sqlite/table.ts'
+import { completeThrough, noOpenTransaction } from './sqlite/transaction.ts'
 import type {
   Claim,
   ClaimOptions,
@@ -20,10 +29,11 @@ import type {
   HeldClaim,
   PersistentStore,
 } from './store.ts'
-import { checkFingerprint, checkPruneLimit, storedForm } from './stored-form.ts'
+import { storedForm } from './stored-form.ts'
 
 export type { SqliteDatabase, SqliteStatement, SqliteValue } from './sqlite/database.ts'
 export { sqliteMigration } from './sqlite/table.ts'
+export type { SqliteTransactionAdapter } from './sqlite/transaction.ts'
 
 /** Options of {@link sqliteStore}. */
 export interface SqliteStoreOptions {
@@ -31,14 +41,6 @@ export interface SqliteStoreOptions {
   readonly table?: string
   /** Default: the machine's clock, which all processes on a file share. */
   readonly clock?: Clock
-}
-
-/**
- * A transaction of a library that runs SQLite behind a promise, as an adapter of one line: it runs
- * a statement with `?` for its values, and gives the rows.
- */
-export interface SqliteTransactionAdapter {
-  query(text: string, values: SqliteValue[]): unknown
 }
 
 /**
@@ -66,11 +68,10 @@ export function sqliteStore(
   database: SqliteDatabase,
   options: SqliteStoreOptions = {},
 ): PersistentStore {
+  checkOptions('sqliteStore', options, ['table', 'clock'])
   return new SqliteStore(database, options)
 }
 
-/** How long a released key keeps its fence: longer than any provider's retries. */
-const releasedMs = 24 * 60 * 60_000
 /** How many rows one transaction deletes, and how long others may then write before the next. */
 const pruneSize = 500
 const prunePauseMs = 10
@@ -103,6 +104,7 @@ class SqliteStore implements PersistentStore {
     const storedKey = storedForm(key)
     const storedOwner = storedForm(owner)
     checkFingerprint(fingerprint)
+    checkDuration('leaseMs', leaseMs)
     return await this.#connection.transact<Claim>(() => {
       const now = this.#now()
       const row = this.#get(this.#sql.claim, [
@@ -120,9 +122,12 @@ class SqliteStore implements PersistentStore {
   }
 
   async extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {
+    checkDuration('leaseMs', leaseMs)
+    const identity = identityOf(claim)
+    if (!isFence(claim.fence)) return false
     return await this.#connection.transact(() => {
-      const now = this.#now()
-      return this.#change(this.#sql.extend, [later(now, leaseMs), ...identityOf(claim)]) === 1
+      const endsAt = later(this.#now(), leaseMs)
+      return this.#change(this.#sql.extend, [endsAt, ...identity]) === 1
     })
   }
 
@@ -130,17 +135,17 @@ class SqliteStore implements PersistentStore {
     claim: HeldClaim,
     { retentionMs, transaction }: CompleteOptions,
   ): Promise<boolean> | boolean {
-    const valuesAt = (now: number) => [later(now, retentionMs), ...identityOf(claim), now]
-    if (transaction !== undefined) return this.#completeInside(transaction, valuesAt(this.#now()))
-    return this.#connection.transact(
-      () => this.#get(this.#sql.complete, valuesAt(this.#now())) !== undefined,
-    )
+    if (transaction === undefined) return this.#completeAlone(claim, retentionMs)
+    const values = this.#completion(claim, retentionMs)
+    return isFence(claim.fence) && this.#completeInside(transaction, values)
   }
 
   async release(claim: HeldClaim): Promise<boolean> {
+    const identity = identityOf(claim)
+    if (!isFence(claim.fence)) return false
     return await this.#connection.transact(() => {
-      const endsAt = later(this.#now(), releasedMs)
-      return this.#change(this.#sql.release, [endsAt, ...identityOf(claim)]) === 1
+      const endsAt = later(this.#now(), keptMs)
+      return this.#change(this.#sql.release, [endsAt, ...identity]) === 1
     })
   }
 
@@ -148,7 +153,7 @@ class SqliteStore implements PersistentStore {
     const storedKey = storedForm(key)
     return await this.#connection.transact<Forgotten>(() => {
       const now = this.#now()
-      const values = [later(now, releasedMs), storedKey, now, now]
+      const values = [later(now, keptMs), storedKey, now, now]
       if (this.#change(this.#sql.forget, values) === 1) return 'forgotten'
       const [state] = this.#get(this.#sql.read, [storedKey]) ?? []
       return state !== undefined && Number(state) === 0 ? 'in_flight' : 'unknown'
@@ -172,11 +177,11 @@ class SqliteStore implements PersistentStore {
       const size = Math.min(pruneSize, limit - pruned)
       const gone = await this.#connection.transact(() => {
         const now = this.#now()
-        return this.#change(this.#sql.prune, [now, now - releasedMs, size])
+        return this.#change(this.#sql.prune, [now, now - keptMs, size])
       })
       pruned += gone
       if (gone < size || pruned === limit) return pruned
-      await new Promise((resolve) => setTimeout(resolve, prunePauseMs))
+      await pause(prunePauseMs)
     }
   }
 
@@ -191,21 +196,28 @@ class SqliteStore implements PersistentStore {
     }
   }
 
+  async #completeAlone(claim: HeldClaim, retentionMs: number): Promise<boolean> {
+    this.#completion(claim, retentionMs)
+    if (!isFence(claim.fence)) return false
+    return await this.#connection.transact(
+      () => this.#get(this.#sql.complete, this.#completion(claim, retentionMs)) !== undefined,
+    )
+  }
+
+  /** The values of a completion that is made now. */
+  #completion(claim: HeldClaim, retentionMs: number): SqliteValue[] {
+    const now = this.#now()
+    return [later(now, checkDuration('retentionMs', retentionMs)), ...identityOf(claim), now]
+  }
+
   #completeInside(transaction: unknown, values: SqliteValue[]): Promise<boolean> | boolean {
     if (isDatabase(transaction)) return this.#completeOn(transaction, values)
-    if (!isAdapter(transaction)) throw invalidTransaction(noTransaction)
-    try {
-      const rows = transaction.query(this.#sql.complete, values)
-      if (!hasMethod(rows, 'then')) return isMarkedBy(rows)
-      return Promise.resolve(rows).then(isMarkedBy, rethrow)
-    } catch (error) {
-      return rethrow(error)
-    }
+    return completeThrough(transaction, this.#sql.complete, values)
   }
 
   #completeOn(database: SqliteDatabase, values: SqliteValue[]): boolean {
     try {
-      if (!hasOpenTransaction(database)) throw invalidTransaction(noOpenTransaction)
+      if (!hasOpenTransaction(database)) throw noOpenTransaction()
       return this.#connection.prepare(this.#sql.complete, database).get(...values) !== undefined
     } catch (error) {
       this.#connection.forgetStatements(database)
@@ -247,32 +259,7 @@ function identityOf({ key, owner, fence }: HeldClaim): [string, string, number] 
   return [storedForm(key), storedForm(owner), fence]
 }
 
-/** A time that a column can hold, however long the retention. */
+/** Whole, as the columns are. */
 function later(now: number, ms: number): number {
-  return Math.min(Math.round(now + ms), Number.MAX_SAFE_INTEGER)
-}
-
-const noTransaction =
-  'What complete() was given is neither a database of better-sqlite3 or node:sqlite, nor an object with query(text, values). Give it the database on which your transaction is open.'
-const noOpenTransaction =
-  'No transaction is open on the database that complete() was given. Call it between BEGIN and COMMIT, or in the function that better-sqlite3 was given for a transaction.'
-const noRows =
-  'The query(text, values) that complete() was given came back without rows. Let it give the rows that RETURNING asks for, as an array or as { rows }.'
-
-function invalidTransaction(message: string): RinghookError {
-  return new RinghookError('RINGHOOK_TRANSACTION_INVALID', message)
-}
-
-function rethrow(error: unknown): never {
-  throw failureOf(error)
-}
-
-function isAdapter(value: unknown): value is SqliteTransactionAdapter {
-  return hasMethod(value, 'query')
-}
-
-function isMarkedBy(result: unknown): boolean {
-  const rows = Array.isArray(result) ? result : (result as { readonly rows?: unknown } | null)?.rows
-  if (!Array.isArray(rows)) throw invalidTransaction(noRows)
-  return rows.length > 0
+  return Math.round(now + ms)
 }

@@ -8,6 +8,8 @@ export type Answer = { readonly errno: number; readonly message: string } | 'sil
 export interface WrongServer {
   readonly port: number
   answer: Answer
+  /** How often it was asked something. */
+  queries: number
   close(): void
 }
 
@@ -19,13 +21,17 @@ export async function startWrongServer(answer: Answer): Promise<WrongServer> {
     socket.write(packet(0, greeting))
     socket.once('data', () => {
       socket.write(packet(2, ok))
-      socket.on('data', () => reply(socket, started.answer))
+      socket.on('data', () => {
+        started.queries++
+        reply(socket, started.answer)
+      })
     })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const started: WrongServer = {
     port: (server.address() as AddressInfo).port,
     answer,
+    queries: 0,
     close: () => {
       server.close()
       for (const socket of sockets) socket.destroy()

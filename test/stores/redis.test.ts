@@ -100,12 +100,12 @@ describeOn('redis', 'redisStore', (url) => {
       expect(await daysOf('short')).toBe(1)
     })
 
-    it('can be kept for ten years, and for any time that is longer', async () => {
+    it('can be kept for ten years, and for three hundred', async () => {
       await store.complete(await hold('long', 30_000), { retentionMs: 3_650 * day })
       expect(await daysOf('long')).toBe(3_650)
-      const retentionMs = Number.POSITIVE_INFINITY
+      const retentionMs = 1e13
       expect(await store.complete(await hold('longer', 30_000), { retentionMs })).toBe(true)
-      expect(await daysOf('longer')).toBeGreaterThan(1_000_000)
+      expect(await daysOf('longer')).toBe(115_741)
     })
 
     it('begin with ringhook: if nothing else was said', async () => {

@@ -111,11 +111,11 @@ describe('sqliteStore', () => {
     expect(database.pragma('synchronous', { simple: true })).toBe(3)
   })
 
-  it('keeps a mark for as long as a number can say, and longer is no error', async () => {
+  it('keeps a mark for three hundred years', async () => {
     const { store } = await newStore()
     const claim = won(await store.claim('key', byOwner('a')))
 
-    expect(await store.complete(claim, { retentionMs: Number.POSITIVE_INFINITY })).toBe(true)
+    expect(await store.complete(claim, { retentionMs: 1e13 })).toBe(true)
     expect((await store.claim('key', byOwner('b'))).state).toBe('completed')
   })
 

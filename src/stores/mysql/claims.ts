@@ -1,4 +1,5 @@
 import { storeFailure } from '../failures.ts'
+import { lockedMs } from '../limits.ts'
 import type { Claim, HeldClaim } from '../store.ts'
 import { changeAll } from './changes.ts'
 import { type Ask, storeName } from './client.ts'
@@ -12,8 +13,6 @@ export interface ClaimItem {
   readonly wanted: Wanted
 }
 
-/** What is left to the holder of a locked row, as far as others are told. */
-const lockedMs = 1_000
 /** More rounds than this only happen where others claim and delete the same keys all the time. */
 const mostRounds = 5
 

@@ -1,6 +1,8 @@
 import { inTime, systemClock } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
 import { storeFailure } from '../failures.ts'
+import { silenceMs } from '../limits.ts'
+import { pause } from '../pause.ts'
 import { isWorthRepeating, mysqlFailure } from './failures.ts'
 
 /** What the store uses of a connection or pool of `mysql2/promise`: a query gives its result first. */
@@ -25,8 +27,6 @@ interface Pool extends MysqlQueryable {
 
 /** The store's name in error messages. */
 export const storeName = 'mysqlStore'
-/** After this long an answer counts as lost. */
-const silenceMs = 10_000
 
 /** Gives a client of `mysql2` that answers by promises, or `undefined` for anything else. */
 export function queryableOf(client: unknown): MysqlQueryable | undefined {
@@ -134,11 +134,4 @@ export async function askOnce(client: MysqlQueryable, sql: string): Promise<unkn
   const reply: unknown = await client.query(sql, [])
   if (Array.isArray(reply)) return reply[0]
   throw storeFailure(storeName, 'RINGHOOK_STORE_FAILED')
-}
-
-/** Waits. */
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    systemClock.setTimeout(resolve, ms)
-  })
 }

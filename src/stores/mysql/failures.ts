@@ -43,10 +43,14 @@ interface DriverError {
   readonly cause?: unknown
 }
 
+const noDatabase =
+  'is in no database: its client names none. Put one into the URL, as in mysql://app@127.0.0.1:3306/app, or give the client the option database.'
+
 /** Gives the store's error for one of the driver. What is the store's own error already stays so. */
 export function mysqlFailure(error: unknown): RinghookError {
   if (error instanceof RinghookError) return error
-  return storeFailure('mysqlStore', meaningOf(error), error)
+  const explanation = driverErrorOf(error).errno === 1046 ? noDatabase : undefined
+  return storeFailure('mysqlStore', meaningOf(error), error, explanation)
 }
 
 /** Whether a statement failed by what others did at the same time, and was undone as a whole. */

@@ -1,3 +1,5 @@
+import { keptMs } from '../limits.ts'
+
 /** Milliseconds since 1970 by the server's clock, whatever the session's time zone. */
 const now = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
 
@@ -5,9 +7,6 @@ const now = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000
 export const running = 0
 export const completed = 1
 export const released = 2
-
-/** How long a released key keeps its fence: longer than any provider's retries. */
-export const releasedMs = 24 * 60 * 60_000
 
 /** A claim, in the form in which the table has it. */
 export interface Held {
@@ -112,7 +111,7 @@ export class Statements {
   /** Makes a finished key, or one whose lease is over, free to be claimed. */
   forget(key: string): string {
     const isFinished = `(state = ${completed} AND ends_at > ${now} OR state = ${running} AND ends_at <= ${now})`
-    return `UPDATE ${this.#unlockedRows([key], isFinished)} SET event.state = ${released}, event.ends_at = ${now} + ${releasedMs}`
+    return `UPDATE ${this.#unlockedRows([key], isFinished)} SET event.state = ${released}, event.ends_at = ${now} + ${keptMs}`
   }
 
   /** Finds keys past their retention, the oldest first, without a lock. */
@@ -126,7 +125,7 @@ export class Statements {
   }
 
   #isStale(): string {
-    return `(state <> ${running} OR ends_at <= ${now} - ${releasedMs})`
+    return `(state <> ${running} OR ends_at <= ${now} - ${keptMs})`
   }
 
   #unlocked(claims: readonly Held[], condition: string): string {

@@ -1,4 +1,5 @@
-import { RinghookError } from '../../core/errors.ts'
+import { nameInvalid } from '../checks.ts'
+import { presetTable } from '../limits.ts'
 import { textsOf } from './replies.ts'
 import { quoted } from './sql.ts'
 
@@ -7,7 +8,7 @@ import { quoted } from './sql.ts'
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
-export function tableOf(table: unknown = 'ringhook_events'): string {
+export function tableOf(table: unknown = presetTable): string {
   // What MySQL takes for a name: up to 64 characters, of those that have 16 bits, and no blank at the end.
   if (
     typeof table === 'string' &&
@@ -16,9 +17,10 @@ export function tableOf(table: unknown = 'ringhook_events'): string {
   ) {
     return quoted(table)
   }
-  throw new RinghookError(
-    'RINGHOOK_OPTION_INVALID',
-    'table is no name that MySQL takes: 1 to 64 characters, without NUL, emoji and a blank at the end. The default is ringhook_events.',
+  throw nameInvalid(
+    'table',
+    '1 to 64 characters without NUL, emoji or a blank at the end',
+    presetTable,
   )
 }
 

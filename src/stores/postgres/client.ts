@@ -1,6 +1,8 @@
 import { inTime, systemClock } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
 import { storeFailure } from '../failures.ts'
+import { silenceMs } from '../limits.ts'
+import { pause } from '../pause.ts'
 import {
   failureOf,
   isConflict,
@@ -21,20 +23,27 @@ export interface PostgresClient {
 /** A row of a result, by the names of its columns. */
 export type Row = Readonly<Record<string, string>>
 
-interface NamingClient {
-  query(query: {
-    readonly name: string
-    readonly text: string
-    readonly values: string[]
-  }): Promise<{ readonly rows: readonly unknown[] }>
+/** A Pool or Client of `pg` also takes a statement as an object. */
+interface NodePostgres {
+  query(query: NodePostgresQuery): Promise<{ readonly rows: readonly unknown[] }>
+  readonly options?: { connectionTimeoutMillis?: number | undefined }
 }
 
-/** After this long an answer counts as lost. */
-const silenceMs = 10_000
+interface NodePostgresQuery {
+  readonly text: string
+  readonly values?: string[]
+  readonly name?: string
+  /** After this long the statement fails, and a Pool gives its connection up. */
+  readonly query_timeout: number
+}
+
+/** Creating an empty table takes milliseconds, unless somebody else is at it. */
+const longestCreationMs = 60_000
 
 /** Sends statements through the user's client, and makes its failures ours. */
 export class PostgresServer {
   readonly #client: PostgresClient
+  readonly #nodePostgres: NodePostgres | undefined
   /** A lone Client of `pg`: it warns when statements queue up in it, and is to refuse them one day. */
   readonly #isAlone: boolean
   readonly #names = new Map<string, string>()
@@ -43,15 +52,16 @@ export class PostgresServer {
 
   /** @throws {RinghookError} RINGHOOK_STORE_INVALID for what has no `query`. */
   constructor(client: PostgresClient, prepare: boolean) {
-    if (!canQuery(client)) {
+    if (!canQuery(client) || 'getConnection' in client) {
       throw new RinghookError(
         'RINGHOOK_STORE_INVALID',
-        'postgresStore() was given something that has no method "query". Give it a Pool of pg, a PGlite, or an object with query(text, values).',
+        'postgresStore() was given no client of PostgreSQL: it has no method "query", or is a pool of mysql2. Give it a Pool of pg, a PGlite, or an object with query(text, values).',
       )
     }
     this.#client = client
-    this.#isAlone = isNodePostgres(client) && !isPool(client)
-    this.#prepares = prepare && isNodePostgres(client)
+    this.#nodePostgres = isNodePostgres(client) ? client : undefined
+    this.#isAlone = this.#nodePostgres !== undefined && !isPool(client)
+    this.#prepares = prepare && this.#nodePostgres !== undefined
   }
 
   /** Gives the rows of a statement. One that lost to another transaction is sent again. */
@@ -79,10 +89,12 @@ export class PostgresServer {
     )
   }
 
-  /** Creates something, as long as it takes, unless somebody else does at the same moment. */
+  /** Creates something, unless somebody else does at the same moment. */
   async create(text: string): Promise<void> {
     try {
-      await this.#client.query(text)
+      const query = { text, query_timeout: longestCreationMs }
+      if (this.#nodePostgres === undefined) await this.#client.query(text)
+      else await askNodePostgres(this.#nodePostgres, query)
     } catch (error) {
       if (!isCreatedTwice(error)) throw failureOf(error)
     }
@@ -113,9 +125,10 @@ export class PostgresServer {
   }
 
   async #sendNow(text: string, values: string[], isNamed: boolean): Promise<readonly Row[]> {
-    if (!isNamed) return rowsOf(await this.#client.query(text, values))
-    const named = this.#client as unknown as NamingClient
-    return rowsOf(await named.query({ name: this.#nameOf(text), text, values }))
+    if (this.#nodePostgres === undefined) return rowsOf(await this.#client.query(text, values))
+    const query = { text, values, query_timeout: silenceMs }
+    const named = isNamed ? { ...query, name: this.#nameOf(text) } : query
+    return rowsOf(await askNodePostgres(this.#nodePostgres, named))
   }
 
   #nameOf(text: string): string {
@@ -127,9 +140,26 @@ export class PostgresServer {
   }
 }
 
-/** Waits; a process that has nothing else to do may end meanwhile. */
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
+/**
+ * Asks, and gives up a connection that cannot be made, where the user set no limit for that: it
+ * would keep its place in the Pool. The Pool looks at its options before it returns, so that the
+ * user's setting is back before anybody can see it.
+ */
+function askNodePostgres(
+  client: NodePostgres,
+  query: NodePostgresQuery,
+): ReturnType<NodePostgres['query']> {
+  const { options } = client
+  if (!isPool(client) || options === undefined || options.connectionTimeoutMillis) {
+    return client.query(query)
+  }
+  const { connectionTimeoutMillis } = options
+  options.connectionTimeoutMillis = silenceMs
+  try {
+    return client.query(query)
+  } finally {
+    options.connectionTimeoutMillis = connectionTimeoutMillis
+  }
 }
 
 /** Takes nothing on trust that is no list of rows with text in them. */
@@ -156,8 +186,8 @@ function isPool(value: object): boolean {
   return 'totalCount' in value && 'connect' in value
 }
 
-/** A Pool or Client of `pg`: only those take a name for a statement. */
-function isNodePostgres(client: object): boolean {
+/** A Pool or Client of `pg`: only those take a name and a limit for a statement. */
+function isNodePostgres(client: object): client is NodePostgres {
   return isPool(client) || 'connectionParameters' in client
 }
 

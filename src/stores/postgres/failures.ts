@@ -1,10 +1,25 @@
 import { RinghookError, type StoreCode } from '../../core/errors.ts'
 import { codeOf, socketFailureOf, storeFailure } from '../failures.ts'
 
+const noTable =
+  'does not find its table, or the table has other columns. Call migrate() when the process starts, or run the SQL of postgresMigration(), and check the options table and schema.'
+const noSchema =
+  'cannot create its table: the schema is not there. Run CREATE SCHEMA, or check the option schema and the search_path.'
+const otherColumns =
+  'found a table of its name with other columns, and leaves it alone. Give it another one with the options table and schema.'
+
 /** Gives the error of the store for one of its driver's. Its own errors stay as they are. */
 export function failureOf(error: unknown): RinghookError {
   if (error instanceof RinghookError) return error
-  return storeFailure('postgresStore', kindOf(error), error)
+  const kind = kindOf(error)
+  if (kind !== 'RINGHOOK_STORE_NOT_MIGRATED') return storeFailure('postgresStore', kind, error)
+  const explanation = codeOf(error) === '3F000' ? noSchema : noTable
+  return storeFailure('postgresStore', kind, error, explanation)
+}
+
+/** The error of a migration that found a table of the name with other columns. */
+export function strangeTable(): RinghookError {
+  return storeFailure('postgresStore', 'RINGHOOK_STORE_NOT_MIGRATED', undefined, otherColumns)
 }
 
 /** Whether a statement may be sent again as it is: it changed nothing, and lost to another one. */

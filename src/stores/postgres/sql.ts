@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { keptMs } from '../limits.ts'
 import { completed, released, running } from './table.ts'
 
 /** The statements of a store, for one table. Every parameter and every column of a result is text. */
@@ -21,8 +22,7 @@ export interface BatchStatement {
   readonly one: string
 }
 
-/** How long a released key keeps its fence: longer than any provider's retries. */
-const releasedFor = "interval '24 hours'"
+const releasedFor = `interval '${keptMs} ms'`
 
 const isHeldBy = (owner: string) => `t.state = ${running} AND t.owner = ${owner}`
 /** A row that the owner's claim gets. One of its own it gets again: the reply may have been lost. */

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
-import { RinghookError } from '../../core/errors.ts'
+import { nameInvalid } from '../checks.ts'
+import { presetTable } from '../limits.ts'
 
 /** The table of a `postgresStore`. */
 export interface PostgresTableOptions {
@@ -29,7 +30,7 @@ export const released = 2
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
-export function quotedTable({ schema, table = 'ringhook_events' }: PostgresTableOptions): string {
+export function quotedTable({ schema, table = presetTable }: PostgresTableOptions): string {
   const name = quoted(checkName('table', table))
   return schema === undefined ? name : `${quoted(checkName('schema', schema))}.${name}`
 }
@@ -67,7 +68,7 @@ ${migrationText(options)}END`
 }
 
 /** A name of its own, because Postgres would shorten one that is too long, maybe to the table's. */
-function indexName({ table = 'ringhook_events' }: PostgresTableOptions): string {
+function indexName({ table = presetTable }: PostgresTableOptions): string {
   const name = `${table}_ends_at`
   if (Buffer.byteLength(name) <= 63) return name
   return `ringhook_${hash('sha256', name, 'hex').slice(0, 40)}`
@@ -85,8 +86,9 @@ function checkName(option: string, name: unknown): string {
     !name.includes('\0') &&
     Buffer.byteLength(name) <= 63
   if (isName) return name
-  throw new RinghookError(
-    'RINGHOOK_OPTION_INVALID',
-    `${option} is not a name of 1 to 63 bytes without a zero byte. The default table is ringhook_events.`,
+  throw nameInvalid(
+    option,
+    '1 to 63 bytes of text without NUL',
+    option === 'table' ? presetTable : 'that of the connection',
   )
 }

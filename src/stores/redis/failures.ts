@@ -29,15 +29,19 @@ const meanings: readonly (readonly [RegExp, StoreCode])[] = [
   ],
 ]
 
+const notConnected =
+  'was given a client of node-redis that is not open. Call client.connect() before migrate() and the first delivery, and client.close() after the last.'
+
 /**
  * Gives the error for whatever an operation was rejected with. `connectionError` is what went wrong
  * with the client's connection before, if anything did.
  */
 export function redisFailure(error: unknown, connectionError?: unknown): RinghookError {
   const code = codeFor(error)
+  const explanation = messageOf(error) === 'The client is closed' ? notConnected : undefined
   return (
     (code === 'RINGHOOK_STORE_UNREACHABLE' ? connectionFailure(connectionError) : undefined) ??
-    storeFailure('redisStore', code, error)
+    storeFailure('redisStore', code, error, explanation)
   )
 }
 

@@ -1,13 +1,11 @@
 import { hash } from 'node:crypto'
+import { keptMs } from '../limits.ts'
 
 /** A Lua script, and the name under which a server knows it once it has seen it. */
 export interface RedisScript {
   readonly text: string
   readonly sha: string
 }
-
-/** How long a released key keeps its fence, and a running one after its lease: longer than any provider's retries. */
-export const keepMs = 24 * 60 * 60_000
 
 /*
  * A key holds one string: `<state> <fence> <owner> <fingerprint>`. Its expiry is its only time, and
@@ -29,7 +27,7 @@ if state == 'running' then
     redis.call('PEXPIRE', key, expiry)
     return 'claimed ' .. fence
   end
-  local left = redis.call('PTTL', key) - ${keepMs}
+  local left = redis.call('PTTL', key) - ${keptMs}
   if left > 0 then return string.format('in_flight %.0f', left) end
 elseif state ~= 'released' then
   return 'strange'
@@ -62,7 +60,7 @@ export const releaseScript = script(`
 local value, held = redis.call('GET', KEYS[1]), ARGV[1]
 if not value or string.sub(value, 1, #held) ~= held then return 'no' end
 value = 'released' .. string.sub(value, #'running' + 1)
-redis.call('SET', KEYS[1], value, 'PX', ${keepMs})
+redis.call('SET', KEYS[1], value, 'PX', ${keptMs})
 return 'yes'`)
 
 /** A key that was finished, or whose lease ran out, becomes a released one. */
@@ -72,11 +70,11 @@ if not value then return 'unknown' end
 local state, rest = string.match(value, '^(%l+)( %d+ %S+ .*)$')
 if state == 'released' then return 'unknown' end
 if state == 'running' then
-  if redis.call('PTTL', KEYS[1]) > ${keepMs} then return 'in_flight' end
+  if redis.call('PTTL', KEYS[1]) > ${keptMs} then return 'in_flight' end
 elseif state ~= 'completed' then
   return 'strange'
 end
-redis.call('SET', KEYS[1], 'released' .. rest, 'PX', ${keepMs})
+redis.call('SET', KEYS[1], 'released' .. rest, 'PX', ${keptMs})
 return 'forgotten'`)
 
 /**

@@ -1,5 +1,6 @@
 import type { RinghookError } from '../../core/errors.ts'
 import { storeFailure } from '../failures.ts'
+import { pause } from '../pause.ts'
 import {
   columnsOf,
   failureOf,
@@ -66,7 +67,7 @@ export class SqliteConnection {
         const failure = failureOf(error)
         if (!isBusy(failure) || performance.now() >= giveUpAt) throw failure
       }
-      await new Promise((resolve) => setTimeout(resolve, pauseAfter(refusals)))
+      await pause(pauseAfter(refusals))
     }
   }
 

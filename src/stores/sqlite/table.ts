@@ -1,15 +1,21 @@
-import { RinghookError } from '../../core/errors.ts'
-
-/** The name of the table, unless the user gives another. */
-export const presetTable = 'ringhook_events'
+import { checkOptions, nameInvalid } from '../checks.ts'
+import { presetTable } from '../limits.ts'
 
 /**
  * Gives the SQL with which `migrate()` makes the store's table, for those who run their own
  * migrations. It can be run again.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ * @example
+ * ```ts
+ * import { sqliteMigration } from 'ringhook/stores/sqlite'
+ *
+ * console.log(sqliteMigration({ table: 'webhook_events' }))
+ * ```
  */
-export function sqliteMigration({ table = presetTable }: { readonly table?: string } = {}): string {
+export function sqliteMigration(options: { readonly table?: string } = {}): string {
+  checkOptions('sqliteMigration', options, ['table', 'clock'])
+  const { table = presetTable } = options
   checkTable(table)
   return `CREATE TABLE IF NOT EXISTS ${quoted(table)} (
   key TEXT NOT NULL PRIMARY KEY,
@@ -53,9 +59,10 @@ WHERE ends_at <= ? AND (state <> 0 OR ends_at <= ?) ORDER BY ends_at LIMIT ?)`,
 function checkTable(table: string): void {
   const isName = typeof table === 'string' && table !== '' && table.isWellFormed()
   if (isName && !table.includes('\0') && !/^sqlite_/i.test(table)) return
-  throw new RinghookError(
-    'RINGHOOK_OPTION_INVALID',
-    'The option table is no name for a table: give it text that is not empty, has no NUL and does not begin with sqlite_. The default is ringhook_events.',
+  throw nameInvalid(
+    'table',
+    'text that is not empty, has no NUL and does not begin with sqlite_',
+    presetTable,
   )
 }
 

@@ -104,6 +104,20 @@ export function leaseRules(rule: Rule): void {
     assert.equal((await claim(key, 'b')).state, 'in_flight')
   })
 
+  rule(
+    'a claim whose fence is no whole number, or text, changes nothing',
+    async ({ store, key, claim, hold }) => {
+      const mine = await hold(key, 'a')
+      for (const fence of [1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '1', undefined]) {
+        const odd = { ...mine, fence: fence as number }
+        assert.equal(await store.extend(odd, { leaseMs: lease }), false)
+        assert.equal(await store.complete(odd, { retentionMs: month }), false)
+        assert.equal(await store.release(odd), false)
+      }
+      assert.equal((await claim(key, 'b')).state, 'in_flight')
+    },
+  )
+
   rule('a claim of a key that is not there changes nothing', async ({ store, key, hold }) => {
     const never = { state: 'claimed', key, owner: 'a', fence: 1, attempt: 1 } as const
     assert.equal(await store.extend(never, { leaseMs: lease }), false)

@@ -1,0 +1,80 @@
+import { RinghookError } from '../core/errors.ts'
+import { longestMs } from './limits.ts'
+
+/**
+ * Refuses what are no options, and options that do not exist: a misspelt one would be a setting
+ * that is not made.
+ *
+ * @param factory - The function that was given them, as in `postgresStore`.
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ */
+export function checkOptions(factory: string, options: unknown, names: readonly string[]): void {
+  const known = `Its options are: ${names.join(', ')}.`
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalid(`The options of ${factory}() are no object. ${known}`)
+  }
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) throw invalid(`${factory}() has no option "${name}". ${known}`)
+  }
+}
+
+/**
+ * Gives the error for the name of a table, or the like, that the database does not take.
+ *
+ * @param rule - What it takes, as in `1 to 63 bytes`.
+ */
+export function nameInvalid(option: string, rule: string, preset: string): RinghookError {
+  return invalid(`The option ${option} is not valid: it takes ${rule}. The default is ${preset}.`)
+}
+
+/**
+ * Gives a time from now that every server can add to its clock. One that a server cannot read would
+ * fail all that is in a batch with it.
+ *
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ */
+export function checkDuration(name: string, ms: number): number {
+  if (typeof ms === 'number' && ms >= 0 && ms <= longestMs) return ms
+  throw invalid(`${name} is no number of milliseconds from 0 to ${longestMs}.`)
+}
+
+/**
+ * Refuses a key or an owner that is no text.
+ *
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ */
+export function checkText(text: string): void {
+  if (typeof text !== 'string') throw invalid('The key or the owner of a claim is no text.')
+}
+
+/**
+ * Refuses a fingerprint that a database might give back changed.
+ *
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ */
+export function checkFingerprint(fingerprint: string): string {
+  if (typeof fingerprint === 'string' && /^[\x20-\x7e]{0,128}$/.test(fingerprint))
+    return fingerprint
+  throw invalid(
+    'The fingerprint of a claim is no text of at most 128 printable ASCII characters. Give a checksum in hex or digits.',
+  )
+}
+
+/** Whether a claim can be held under this fence. Databases would round others, or read text as numbers. */
+export function isFence(fence: number): boolean {
+  return Number.isSafeInteger(fence)
+}
+
+/**
+ * Refuses a limit of `prune` that is no whole number from 1.
+ *
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ */
+export function checkPruneLimit(limit: number): number {
+  if (Number.isSafeInteger(limit) && limit >= 1) return limit
+  throw invalid('limit is not a whole number from 1. The default is 10000.')
+}
+
+function invalid(message: string): RinghookError {
+  return new RinghookError('RINGHOOK_OPTION_INVALID', message)
+}

@@ -1,0 +1,60 @@
+import { RinghookError } from '../../core/errors.ts'
+import { failureOf, hasMethod, type SqliteValue } from './database.ts'
+
+/**
+ * A transaction of a library that runs SQLite behind a promise, as an adapter of one line: it runs
+ * a statement with `?` for its values, and gives the rows.
+ */
+export interface SqliteTransactionAdapter {
+  query(text: string, values: SqliteValue[]): unknown
+}
+
+/**
+ * Marks in the transaction behind an adapter, and waits for it only where it gives a promise.
+ *
+ * @throws {RinghookError} RINGHOOK_TRANSACTION_INVALID; every StoreCode
+ */
+export function completeThrough(
+  transaction: unknown,
+  sql: string,
+  values: SqliteValue[],
+): Promise<boolean> | boolean {
+  if (!isAdapter(transaction)) throw invalidTransaction(noTransaction)
+  try {
+    const rows = transaction.query(sql, values)
+    if (!hasMethod(rows, 'then')) return isMarkedBy(rows)
+    return Promise.resolve(rows).then(isMarkedBy, rethrow)
+  } catch (error) {
+    return rethrow(error)
+  }
+}
+
+/** The error for a database on which no transaction is open. */
+export function noOpenTransaction(): RinghookError {
+  return invalidTransaction(noneOpen)
+}
+
+const noTransaction =
+  'What complete() was given is neither a database of better-sqlite3 or node:sqlite, nor an object with query(text, values). Give it the database on which your transaction is open.'
+const noneOpen =
+  'No transaction is open on the database that complete() was given. Call it between BEGIN and COMMIT, or in the function that better-sqlite3 was given for a transaction.'
+const noRows =
+  'The query(text, values) that complete() was given came back without rows. Let it give the rows that RETURNING asks for, as an array or as { rows }.'
+
+function invalidTransaction(message: string): RinghookError {
+  return new RinghookError('RINGHOOK_TRANSACTION_INVALID', message)
+}
+
+function rethrow(error: unknown): never {
+  throw failureOf(error)
+}
+
+function isAdapter(value: unknown): value is SqliteTransactionAdapter {
+  return hasMethod(value, 'query')
+}
+
+function isMarkedBy(result: unknown): boolean {
+  const rows = Array.isArray(result) ? result : (result as { readonly rows?: unknown } | null)?.rows
+  if (!Array.isArray(rows)) throw invalidTransaction(noRows)
+  return rows.length > 0
+}
