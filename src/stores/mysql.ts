@@ -10,7 +10,7 @@ import {
 import { storeFailure } from './failures.ts'
 import { keptMs } from './limits.ts'
 import { type Changed, changeAll } from './mysql/changes.ts'
-import { type ClaimItem, claimAll } from './mysql/claims.ts'
+import { answerBehind, type ClaimAnswer, type ClaimItem, claimAll } from './mysql/claims.ts'
 import {
   isPool,
   type MysqlClient,
@@ -90,7 +90,7 @@ class MysqlStore implements PersistentStore {
   readonly #given: unknown
   readonly #sessions: MysqlSessions
   readonly #sql: Statements
-  readonly #claims: Batches<ClaimItem, Claim>
+  readonly #claims: Batches<ClaimItem, ClaimAnswer>
   readonly #extensions: Batches<Change, Changed>
   readonly #completions: Batches<Change, Changed>
   readonly #releases: Batches<Change, Changed>
@@ -100,11 +100,11 @@ class MysqlStore implements PersistentStore {
     this.#client = checkedClient(client)
     this.#sessions = new MysqlSessions(this.#client)
     this.#sql = new Statements(tableOf(table))
-    this.#claims = new Batches<ClaimItem, Claim>({
+    this.#claims = new Batches<ClaimItem, ClaimAnswer>({
       store: storeName,
       keyOf: ({ wanted }) => wanted.key,
       run: (items) => this.#sessions.use((ask) => claimAll(ask, this.#sql, items)),
-      follow: followerOf,
+      follow: answerBehind,
     })
     this.#extensions = this.#changing(running)
     this.#completions = this.#changing(completed)
@@ -119,7 +119,13 @@ class MysqlStore implements PersistentStore {
       fingerprint: checkFingerprint(fingerprint),
       leaseMs: duration('leaseMs', leaseMs),
     }
-    return await this.#claims.add({ key, owner, wanted })
+    for (;;) {
+      const answer = await this.#claims.add({ key, owner, wanted })
+      if (answer.state === 'in_flight') {
+        return { state: 'in_flight', retryAfterMs: answer.retryAfterMs }
+      }
+      if (answer.state !== 'again') return answer
+    }
   }
 
   async extend(claim: HeldClaim, { leaseMs }: { readonly leaseMs: number }): Promise<boolean> {
@@ -213,12 +219,6 @@ class MysqlStore implements PersistentStore {
     }
     return transaction
   }
-}
-
-/** As if it had been claimed right after the claim of the same key that came first. */
-function followerOf(first: ClaimItem, claim: Claim, item: ClaimItem): Claim {
-  if (claim.state !== 'claimed' || item.owner === first.owner) return claim
-  return { state: 'in_flight', retryAfterMs: first.wanted.leaseMs }
 }
 
 /** Changes a claim, and again while somebody has it locked: with later batches, which it does not hold up. */

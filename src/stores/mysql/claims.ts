@@ -6,6 +6,12 @@ import { type Ask, storeName } from './client.ts'
 import { committed, rowsOf, wasBent } from './replies.ts'
 import { completed, type Row, running, type Statements, type Wanted } from './sql.ts'
 
+/** What a claim came to. `again`: it is its own owner that holds the key, and is to renew it. */
+export type ClaimAnswer =
+  | Exclude<Claim, { readonly state: 'in_flight' }>
+  | { readonly state: 'in_flight'; readonly retryAfterMs: number; readonly holder?: string }
+  | { readonly state: 'again' }
+
 /** A claim that waits for its batch: in the caller's words, and in those of the table. */
 export interface ClaimItem {
   readonly key: string
@@ -25,7 +31,7 @@ export async function claimAll(
   ask: Ask,
   sql: Statements,
   items: readonly ClaimItem[],
-): Promise<Claim[]> {
+): Promise<ClaimAnswer[]> {
   const round: Round = { ask, sql, answers: new Map(), tried: new Set() }
   let open = items
   for (let rounds = 0; open.length > 0; rounds++) {
@@ -43,7 +49,7 @@ export async function claimAll(
 interface Round {
   readonly ask: Ask
   readonly sql: Statements
-  readonly answers: Map<ClaimItem, Claim>
+  readonly answers: Map<ClaimItem, ClaimAnswer>
   /** Those for which something was written, which may have come about. */
   readonly tried: Set<ClaimItem>
 }
@@ -61,7 +67,7 @@ interface Sorted {
   readonly own: Found[]
 }
 
-function locked({ wanted }: ClaimItem): Claim {
+function locked({ wanted }: ClaimItem): ClaimAnswer {
   return { state: 'in_flight', retryAfterMs: Math.min(lockedMs, wanted.leaseMs) }
 }
 
@@ -80,7 +86,7 @@ function sort(
       if (tried.has(item)) answers.set(item, held(item, row.fence))
       else sorted.own.push({ item, row })
     } else if (row.state === running && row.leftMs > 0) {
-      answers.set(item, { state: 'in_flight', retryAfterMs: row.leftMs })
+      answers.set(item, { state: 'in_flight', retryAfterMs: row.leftMs, holder: row.owner })
     } else if (row.state === completed && row.leftMs > 0) {
       answers.set(item, { state: 'completed', fingerprint: row.fingerprint })
     } else if (tried.has(item)) {
@@ -131,4 +137,11 @@ async function renew({ ask, sql, answers }: Round, found: readonly Found[]) {
 
 function held({ key, owner }: ClaimItem, fence: number): HeldClaim {
   return { state: 'claimed', key, owner, fence, attempt: fence }
+}
+
+/** As if it had been claimed right after the claim of the same key that came first. */
+export function answerBehind(first: ClaimItem, answer: ClaimAnswer, item: ClaimItem): ClaimAnswer {
+  if (answer.state === 'in_flight' && answer.holder === item.wanted.owner) return { state: 'again' }
+  if (answer.state !== 'claimed' || item.owner === first.owner) return answer
+  return { state: 'in_flight', retryAfterMs: first.wanted.leaseMs }
 }

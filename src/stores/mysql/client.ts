@@ -81,6 +81,12 @@ interface Loan {
   isOver: boolean
 }
 
+/**
+ * After a failover the old connections lead to a server that only reads. One in a transaction that
+ * somebody left open would keep our locks in it, and refuse the next work too.
+ */
+const unfit: readonly string[] = ['RINGHOOK_STORE_READ_ONLY', 'RINGHOOK_STORE_INVALID']
+
 async function borrow<Result>(
   pool: Pool,
   lent: Loan,
@@ -97,8 +103,7 @@ async function borrow<Result>(
   try {
     return await work((sql) => askRepeatedly(connection, sql))
   } catch (error) {
-    // After a failover the old connections lead to a server that only reads.
-    isFit = !(error instanceof RinghookError && error.code === 'RINGHOOK_STORE_READ_ONLY')
+    isFit = !(error instanceof RinghookError && unfit.includes(error.code))
     throw error
   } finally {
     if (!lent.isOver) {

@@ -38,10 +38,11 @@ export function claimBatches(
   return new Batches({
     store: 'postgresStore',
     keyOf: ({ key }) => key,
-    run: async (asked) => {
-      let rows = await send(server, statement, asked, lastOfClaim)
+    run: async (asked, isOver) => {
+      let rows = await send(server, statement, asked, lastOfClaim, isOver)
       if (asked.length === 1 && rows[0]?.['verdict'] === 'free') {
-        rows = await send(server, { ...statement, one: statement.many }, asked, lastOfClaim)
+        const whole = { ...statement, one: statement.many }
+        rows = await send(server, whole, asked, lastOfClaim, isOver)
       }
       const answers = new Map(rows.map((row) => [row['key'], claimAnswerOf(row)]))
       return asked.map(({ key }) => answers.get(key) ?? undecided)
@@ -58,8 +59,8 @@ export function changeBatches(
   return new Batches({
     store: 'postgresStore',
     keyOf: ({ key }) => key,
-    run: async (asked) => {
-      const rows = await send(server, statement, asked, ({ fence }) => fence)
+    run: async (asked, isOver) => {
+      const rows = await send(server, statement, asked, ({ fence }) => fence, isOver)
       const answers = new Map(rows.map((row) => [row['key'], changeAnswerOf(row)]))
       return asked.map(({ key }) => answers.get(key) ?? 'undecided')
     },
@@ -83,13 +84,15 @@ function send<Item extends Omit<AskedChange, 'fence'>>(
   { one, many }: BatchStatement,
   asked: readonly Item[],
   lastOf: (item: Item) => string | number,
+  isOver: () => boolean,
 ): Promise<readonly Row[]> {
-  return server.rows(asked.length === 1 ? one : many, [
+  const values = [
     asked.map(({ key }) => key).join('\n'),
     asked.map(({ owner }) => owner).join('\n'),
     asked.map(({ ms }) => ms).join('\n'),
     asked.map(lastOf).join('\n'),
-  ])
+  ]
+  return server.rows(asked.length === 1 ? one : many, values, isOver)
 }
 
 const lastOfClaim = ({ fingerprint }: AskedClaim) => fingerprint

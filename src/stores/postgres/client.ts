@@ -9,7 +9,15 @@ import {
   isCreatedTwice,
   isNameLost,
   isTransactionFailed,
+  silent,
 } from './failures.ts'
+import {
+  askNodePostgres,
+  isIdle,
+  isNodePostgres,
+  isPool,
+  type NodePostgres,
+} from './node-postgres.ts'
 import { statementName } from './sql.ts'
 
 /**
@@ -22,20 +30,6 @@ export interface PostgresClient {
 
 /** A row of a result, by the names of its columns. */
 export type Row = Readonly<Record<string, string>>
-
-/** A Pool or Client of `pg` also takes a statement as an object. */
-interface NodePostgres {
-  query(query: NodePostgresQuery): Promise<{ readonly rows: readonly unknown[] }>
-  readonly options?: { connectionTimeoutMillis?: number | undefined }
-}
-
-interface NodePostgresQuery {
-  readonly text: string
-  readonly values?: string[]
-  readonly name?: string
-  /** After this long the statement fails, and a Pool gives its connection up. */
-  readonly query_timeout: number
-}
 
 /** Creating an empty table takes milliseconds, unless somebody else is at it. */
 const longestCreationMs = 60_000
@@ -64,12 +58,20 @@ export class PostgresServer {
     this.#prepares = prepare && this.#nodePostgres !== undefined
   }
 
-  /** Gives the rows of a statement. One that lost to another transaction is sent again. */
-  async rows(text: string, values: string[], isOften = true): Promise<readonly Row[]> {
+  /**
+   * Gives the rows of a statement. One that lost to another transaction is sent again, and none once
+   * `isOver` says that nobody waits for it: a claim that is won then would be in the way.
+   */
+  async rows(
+    text: string,
+    values: string[],
+    isOver: () => boolean,
+    isOften = true,
+  ): Promise<readonly Row[]> {
     for (let attempt = 1; ; attempt++) {
       const isNamed = this.#prepares && isOften
       try {
-        return await this.#send(text, values, isNamed)
+        return await this.#send(text, values, isNamed, isOver)
       } catch (error) {
         const isOurName = isNamed && isNameLost(error)
         if (attempt > 4 || !(isOurName || isConflict(error))) throw failureOf(error)
@@ -84,9 +86,12 @@ export class PostgresServer {
    * given up when the server is silent.
    */
   rowsInTime(text: string, values: string[]): Promise<readonly Row[]> {
-    return inTime(systemClock, this.rows(text, values, false), silenceMs, () =>
-      storeFailure('postgresStore', 'RINGHOOK_STORE_TIMEOUT'),
-    )
+    let isOver = false
+    const asking = this.rows(text, values, () => isOver, false)
+    return inTime(systemClock, asking, silenceMs, () => {
+      isOver = true
+      return silent()
+    })
   }
 
   /** Creates something, unless somebody else does at the same moment. */
@@ -94,7 +99,7 @@ export class PostgresServer {
     try {
       const query = { text, query_timeout: longestCreationMs }
       if (this.#nodePostgres === undefined) await this.#client.query(text)
-      else await askNodePostgres(this.#nodePostgres, query)
+      else await askNodePostgres(this.#nodePostgres, query, () => false)
     } catch (error) {
       if (!isCreatedTwice(error)) throw failureOf(error)
     }
@@ -117,18 +122,31 @@ export class PostgresServer {
     }
   }
 
-  #send(text: string, values: string[], isNamed: boolean): Promise<readonly Row[]> {
-    if (!this.#isAlone) return this.#sendNow(text, values, isNamed)
-    const sent = this.#last.then(() => this.#sendNow(text, values, isNamed))
+  #send(
+    text: string,
+    values: string[],
+    isNamed: boolean,
+    isOver: () => boolean,
+  ): Promise<readonly Row[]> {
+    if (!this.#isAlone) return this.#sendNow(text, values, isNamed, isOver)
+    const sent = this.#last.then(() => this.#sendNow(text, values, isNamed, isOver))
     this.#last = sent.catch(() => {})
     return sent
   }
 
-  async #sendNow(text: string, values: string[], isNamed: boolean): Promise<readonly Row[]> {
-    if (this.#nodePostgres === undefined) return rowsOf(await this.#client.query(text, values))
+  async #sendNow(
+    text: string,
+    values: string[],
+    isNamed: boolean,
+    isOver: () => boolean,
+  ): Promise<readonly Row[]> {
+    if (this.#nodePostgres === undefined) {
+      if (isOver()) throw silent()
+      return rowsOf(await this.#client.query(text, values))
+    }
     const query = { text, values, query_timeout: silenceMs }
     const named = isNamed ? { ...query, name: this.#nameOf(text) } : query
-    return rowsOf(await askNodePostgres(this.#nodePostgres, named))
+    return rowsOf(await askNodePostgres(this.#nodePostgres, named, isOver))
   }
 
   #nameOf(text: string): string {
@@ -137,28 +155,6 @@ export class PostgresServer {
     const name = statementName(text)
     this.#names.set(text, name)
     return name
-  }
-}
-
-/**
- * Asks, and gives up a connection that cannot be made, where the user set no limit for that: it
- * would keep its place in the Pool. The Pool looks at its options before it returns, so that the
- * user's setting is back before anybody can see it.
- */
-function askNodePostgres(
-  client: NodePostgres,
-  query: NodePostgresQuery,
-): ReturnType<NodePostgres['query']> {
-  const { options } = client
-  if (!isPool(client) || options === undefined || options.connectionTimeoutMillis) {
-    return client.query(query)
-  }
-  const { connectionTimeoutMillis } = options
-  options.connectionTimeoutMillis = silenceMs
-  try {
-    return client.query(query)
-  } finally {
-    options.connectionTimeoutMillis = connectionTimeoutMillis
   }
 }
 
@@ -179,22 +175,6 @@ function isRow(row: unknown): row is Row {
 
 function canQuery(value: unknown): value is PostgresClient {
   return typeof (value as { readonly query?: unknown } | null | undefined)?.query === 'function'
-}
-
-/** A Pool of `pg`, or something like it: what is asked of it may go to any connection. */
-function isPool(value: object): boolean {
-  return 'totalCount' in value && 'connect' in value
-}
-
-/** A Pool or Client of `pg`: only those take a name and a limit for a statement. */
-function isNodePostgres(client: object): client is NodePostgres {
-  return isPool(client) || 'connectionParameters' in client
-}
-
-/** Whether a Client of `pg` knows that it is in no transaction. Older ones do not know. */
-function isIdle(client: object): boolean {
-  const { getTransactionStatus } = client as { readonly getTransactionStatus?: unknown }
-  return typeof getTransactionStatus === 'function' && getTransactionStatus.call(client) === 'I'
 }
 
 function noTransaction(cause?: unknown): RinghookError {

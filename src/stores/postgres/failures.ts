@@ -42,6 +42,17 @@ export function isTransactionFailed(error: unknown): boolean {
   return codeOf(error) === '25P02'
 }
 
+/** Whether the server answered with an error, and the connection is as good as before. */
+export function isOfServer(error: unknown): boolean {
+  const severity: unknown = (error as { readonly severity?: unknown } | null | undefined)?.severity
+  return typeof severity === 'string' && !['FATAL', 'PANIC'].includes(severity)
+}
+
+/** The error of a server that did not answer in time. */
+export function silent(): RinghookError {
+  return storeFailure('postgresStore', 'RINGHOOK_STORE_TIMEOUT')
+}
+
 /** By SQLSTATE and by the codes of postgres.js; a class of SQLSTATEs is its first two characters. */
 const kinds: Readonly<Record<string, StoreCode>> = {
   '42P01': 'RINGHOOK_STORE_NOT_MIGRATED',

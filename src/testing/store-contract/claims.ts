@@ -46,6 +46,16 @@ export function claimRules(rule: Rule): void {
   )
 
   rule(
+    'a holder that repeats its claim behind one of somebody else, in the same turn, gets it again',
+    async ({ key, claim, hold }) => {
+      const { fence } = await hold(key, 'a')
+      const [stranger, holder] = await Promise.all([claim(key, 'b'), claim(key, 'a')])
+      assertInFlight(stranger)
+      assert.equal(held(holder).fence, fence)
+    },
+  )
+
+  rule(
     'a claim repeated by its owner, whose reply was lost, gives the same fence and attempt',
     async ({ key, hold }) => {
       const first = await hold(key, 'a')

@@ -1,0 +1,116 @@
+import { RinghookError } from '../../core/errors.ts'
+import { silenceMs } from '../limits.ts'
+import { isOfServer, silent } from './failures.ts'
+
+/** A Pool or Client of `pg` also takes a statement as an object. */
+export interface NodePostgres {
+  query(query: NodePostgresQuery): Promise<{ readonly rows: readonly unknown[] }>
+  readonly options?: { connectionTimeoutMillis?: number | undefined }
+}
+
+interface NodePostgresPool extends NodePostgres {
+  connect(): Promise<PooledConnection>
+}
+
+interface PooledConnection extends NodePostgres {
+  release(destroys: boolean): void
+  on(event: 'error', listener: () => void): unknown
+  removeListener(event: 'error', listener: () => void): unknown
+}
+
+export interface NodePostgresQuery {
+  readonly text: string
+  readonly values?: string[]
+  readonly name?: string
+  /** After this long the statement fails, and a Pool gives its connection up. */
+  readonly query_timeout: number
+}
+
+/** Asks on a connection of its own for as long as it takes, where the client is a Pool. */
+export async function askNodePostgres(
+  client: NodePostgres,
+  query: NodePostgresQuery,
+  isOver: () => boolean,
+): ReturnType<NodePostgres['query']> {
+  if (!isPool(client)) return await askConnection(client, query, isOver)
+  const connection = await connect(client)
+  // Its query fails too; an event that nobody listens to would end the process.
+  connection.on('error', nothing)
+  let isFit = false
+  try {
+    const result = await askConnection(connection, query, isOver)
+    isFit = true
+    return result
+  } catch (error) {
+    isFit = isOfServer(error) && isIdle(connection)
+    throw error
+  } finally {
+    connection.removeListener('error', nothing)
+    // Else the Pool would hand out a connection that is silent, or in somebody's transaction.
+    connection.release(!isFit)
+  }
+}
+
+async function askConnection(
+  connection: NodePostgres,
+  query: NodePostgresQuery,
+  isOver: () => boolean,
+): ReturnType<NodePostgres['query']> {
+  if (isOver()) throw silent()
+  const result = await connection.query(query)
+  if (isInTransaction(connection)) throw strangeTransaction()
+  return result
+}
+
+/**
+ * Gives a connection of a Pool, and gives up one that cannot be made, where the user set no limit
+ * for that: it would keep its place in the Pool. The Pool looks at its options before it returns, so
+ * that the user's setting is back before anybody can see it.
+ */
+function connect(pool: NodePostgresPool): Promise<PooledConnection> {
+  const { options } = pool
+  if (options === undefined || options.connectionTimeoutMillis) return pool.connect()
+  const { connectionTimeoutMillis } = options
+  options.connectionTimeoutMillis = silenceMs
+  try {
+    return pool.connect()
+  } finally {
+    options.connectionTimeoutMillis = connectionTimeoutMillis
+  }
+}
+
+/** A Pool of `pg`, or something like it: what is asked of it may go to any connection. */
+export function isPool(value: object): value is NodePostgresPool {
+  return 'totalCount' in value && 'connect' in value
+}
+
+/** A Pool or Client of `pg`: only those take a name and a limit for a statement. */
+export function isNodePostgres(client: object): client is NodePostgres {
+  return isPool(client) || 'connectionParameters' in client
+}
+
+/** Whether a Client of `pg` knows that it is in no transaction. Older ones do not know. */
+export function isIdle(client: object): boolean {
+  return transactionStatusOf(client) === 'I'
+}
+
+/** Whether it knows that it is in one, or in one that has failed. */
+function isInTransaction(client: object): boolean {
+  return ['T', 'E'].includes(String(transactionStatusOf(client)))
+}
+
+function transactionStatusOf(client: object): unknown {
+  const { getTransactionStatus } = client as { readonly getTransactionStatus?: unknown }
+  return typeof getTransactionStatus === 'function' ? getTransactionStatus.call(client) : undefined
+}
+
+function nothing(): void {
+  // The error comes to the statement that was under way.
+}
+
+function strangeTransaction(): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_STORE_INVALID',
+    'A connection of postgresStore() has a transaction open, so that what the store writes is not kept. Somebody gave it back to the pool between BEGIN and COMMIT: look for a release() without a ROLLBACK before it.',
+  )
+}

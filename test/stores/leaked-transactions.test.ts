@@ -1,0 +1,84 @@
+import { createPool } from 'mysql2/promise'
+import pg from 'pg'
+import { mysqlStore } from 'ringhook/stores/mysql'
+import { postgresStore } from 'ringhook/stores/postgres'
+import { afterAll, afterEach, expect, it, vi } from 'vitest'
+import { describeOn } from '../helpers/servers.ts'
+import { hold, options as mysqlClaim } from './mysql-tables.ts'
+import { claimOptions } from './postgres-schema.ts'
+
+const table = `test_leaks_${process.pid}_${Date.now()}`
+const leaky = 'RINGHOOK_STORE_INVALID'
+
+afterEach(() => void vi.useRealTimers())
+
+describeOn(
+  'postgres',
+  'postgresStore on a pool to which somebody gave a transaction back',
+  (url) => {
+    const pool = new pg.Pool({ connectionString: url, max: 1 })
+    const healthy = new pg.Pool({ connectionString: url })
+    const store = postgresStore(pool, { table })
+    const other = postgresStore(healthy, { table })
+    afterAll(async () => {
+      await healthy.query(`DROP TABLE IF EXISTS ${table}`)
+      await Promise.all([pool.end(), healthy.end()])
+    })
+
+    it('keeps nothing in it, says so, and goes on with another connection', async () => {
+      await store.migrate()
+      const leak = await pool.connect()
+      await leak.query('BEGIN')
+      leak.release()
+
+      await expect(store.claim('key', claimOptions('a'))).rejects.toMatchObject({ code: leaky })
+      expect(await other.claim('key', claimOptions('b'))).toMatchObject({
+        state: 'claimed',
+        fence: 1,
+      })
+      expect(await store.claim('key', claimOptions('a'))).toMatchObject({ state: 'in_flight' })
+    })
+
+    it('does not send a claim that was given up while all connections were taken', async () => {
+      const patient = new pg.Pool({
+        connectionString: url,
+        max: 1,
+        connectionTimeoutMillis: 60_000,
+      })
+      const full = await patient.connect()
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+      const claiming = postgresStore(patient, { table })
+        .claim('late', claimOptions('a'))
+        .catch((error: unknown) => error)
+      await vi.waitUntil(() => patient.waitingCount === 1)
+      vi.advanceTimersByTime(10_000)
+      expect(await claiming).toMatchObject({ code: 'RINGHOOK_STORE_TIMEOUT' })
+      vi.useRealTimers()
+      full.release()
+      await patient.end()
+      expect(await other.claim('late', claimOptions('b'))).toMatchObject({ fence: 1 })
+    })
+  },
+)
+
+describeOn('mysql', 'mysqlStore on a pool to which somebody gave a transaction back', (url) => {
+  const pool = createPool({ uri: url, connectionLimit: 1 })
+  const healthy = createPool({ uri: url })
+  const store = mysqlStore(pool, { table })
+  const other = mysqlStore(healthy, { table })
+  afterAll(async () => {
+    await healthy.query(`DROP TABLE IF EXISTS ${table}`)
+    await Promise.all([pool.end(), healthy.end()])
+  })
+
+  it('keeps nothing in it, says so, and goes on with another connection', async () => {
+    await store.migrate()
+    const leak = await pool.getConnection()
+    await leak.beginTransaction()
+    leak.release()
+
+    await expect(store.claim('key', mysqlClaim('a'))).rejects.toMatchObject({ code: leaky })
+    expect((await hold(other, 'key', 'b')).fence).toBe(1)
+    expect(await store.claim('key', mysqlClaim('a'))).toMatchObject({ state: 'in_flight' })
+  })
+})
