@@ -48,7 +48,7 @@ describeOn('redis', 'redisStore', (url) => {
   }
 
   const program = () => ({
-    module: new URL('./redis.program.ts', import.meta.url),
+    module: new URL('./redis-program.ts', import.meta.url),
     data: { url, prefix },
     execArgv: ['--import', 'tsx'],
   })

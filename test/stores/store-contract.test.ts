@@ -482,7 +482,7 @@ describe('storeContract with program', () => {
     const rules = rulesOf({
       create: ({ clock }) => memoryStore({ clock }),
       program: () => ({
-        module: new URL('./store-contract.memory-program.ts', import.meta.url),
+        module: new URL('./memory-program.ts', import.meta.url),
         execArgv: ['--import', 'tsx'],
       }),
     })
