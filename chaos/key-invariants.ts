@@ -183,11 +183,15 @@ function holdsAt(grant: Call, won: Call): boolean {
   return (won.answered?.at ?? Number.POSITIVE_INFINITY) + roundingMs < grant.asked.at + leaseMs
 }
 
-/** Whether the grant's owner may have released before the other claim was answered. */
+/**
+ * Whether the grant's owner may have released before the other claim was answered. Also where the
+ * release answered "no": a driver that lost the reply sends the command again, and the second one
+ * finds the key released by the first.
+ */
 function isGivenBack(grant: Call, won: Call, calls: readonly Call[]): boolean {
   return calls.some(
-    ({ asked, fence, result }) =>
-      asked.op === 'release' && fence === grant.fence && result !== 'no' && asked.seq < won.overSeq,
+    ({ asked, fence }) =>
+      asked.op === 'release' && fence === grant.fence && asked.seq < won.overSeq,
   )
 }
 
