@@ -66,11 +66,11 @@ export class Endings {
   }
 
   /** Gives a failed event back, so that the next delivery runs it at once. */
-  async giveBack(delivery: Delivery, run: Run, error: unknown): Promise<Answer> {
+  async giveBack(delivery: Delivery, run: Run, error: unknown, claim = run.claim): Promise<Answer> {
     delivery.phase = 'release'
     this.#leases.drop(run)
     delivery.result = answerFor('RINGHOOK_HANDLER_FAILED', { error })
-    await this.#claims.release(run.claim)
+    await this.#claims.release(claim)
     return delivery.result
   }
 
@@ -78,7 +78,7 @@ export class Endings {
   async #fail(delivery: Delivery, run: Run, claim: Claim): Promise<Answer> {
     const error = notCommitted()
     // In flight: somebody took over, or the transaction is still open and may yet be committed.
-    if (claim.state === 'claimed') return await this.giveBack(delivery, { ...run, claim }, error)
+    if (claim.state === 'claimed') return await this.giveBack(delivery, run, error, claim)
     return answerFor('RINGHOOK_HANDLER_FAILED', { error })
   }
 
