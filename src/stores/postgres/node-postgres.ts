@@ -36,13 +36,14 @@ export async function askNodePostgres(
   const connection = await connect(client)
   // Its query fails too; an event that nobody listens to would end the process.
   connection.on('error', nothing)
-  let isFit = false
+  // Where nobody waits any more nothing is sent, and the connection is as good as before.
+  let isFit = isOver()
   try {
     const result = await askConnection(connection, query, isOver)
     isFit = true
     return result
   } catch (error) {
-    isFit = isOfServer(error) && isIdle(connection)
+    isFit ||= isOfServer(error) && isIdle(connection)
     throw error
   } finally {
     connection.removeListener('error', nothing)
