@@ -20,9 +20,13 @@ const adapters = ['src/express.ts', 'src/koa.ts', 'src/fastify.ts']
 const stores = ['memory', 'redis', 'postgres', 'mysql', 'sqlite'].map(
   (name) => `src/stores/${name}.ts`,
 )
-/** The entries of the package: the files at the top, and the stores that have one of their own. */
+/** The inboxes, and beside them what they share. */
+const inboxes = ['sqlite', 'bullmq', 'pg-boss'].map((name) => `src/inboxes/${name}.ts`)
+/** The entries of the package: the files at the top, and the stores and inboxes that have one of their own. */
 const isEntry = (file: string) =>
-  !file.slice('src/'.length).includes('/') || (stores.includes(file) && file !== stores[0])
+  !file.slice('src/'.length).includes('/') ||
+  (stores.includes(file) && file !== stores[0]) ||
+  inboxes.includes(file)
 
 describe('the house', () => {
   const files = sourceFiles()
@@ -34,7 +38,7 @@ describe('the house', () => {
     expect(offences).toEqual([])
   })
 
-  it('has one file at the top, or one store, for each export, and one export for each of them', () => {
+  it('has one file at the top, or one store or inbox, for each export, and one export for each of them', () => {
     const exported = Object.keys(manifest.exports)
       .filter((name) => name !== './package.json')
       .map((name) => (name === '.' ? 'src/index.ts' : `src/${name.slice(2)}.ts`))
@@ -72,6 +76,14 @@ describe('the rule on imports', () => {
     ['src/stores/batches.ts', `import { statements } from './sqlite/table.ts'`],
     ['src/stores/redis.ts', `import { Redis } from 'ioredis'`],
     ['src/inboxes/bullmq.ts', `import { memoryStore } from '../stores/memory.ts'`],
+    ['src/inboxes/bullmq.ts', `import { sqliteInbox } from './sqlite.ts'`],
+    ['src/inboxes/bullmq.ts', `import type { Queue } from 'bullmq'`],
+    [
+      'src/inboxes/bullmq.ts',
+      `import { SqliteConnection } from '../databases/sqlite/connection.ts'`,
+    ],
+    ['src/databases/failures.ts', `import { redisStore } from '../stores/redis.ts'`],
+    ['src/core/worker.ts', `import { sqliteInbox } from '../inboxes/sqlite.ts'`],
     ['src/express.ts', `import { webhooks } from './koa.ts'`],
     ['src/express.ts', `import express from 'express'`],
     ['src/express.ts', `import type { Request } from 'express'`],
@@ -98,7 +110,15 @@ describe('the rule on imports', () => {
     ['src/stores/postgres.ts', `import { Batches } from './batches.ts'`],
     ['src/stores/redis.ts', `import { claimScript } from './redis/scripts.ts'`],
     ['src/stores/redis/scripts.ts', `import { keepMs } from './expiry.ts'`],
-    ['src/stores/redis/scripts.ts', `import { storeFailure } from '../failures.ts'`],
+    ['src/stores/redis/scripts.ts', `import { storeFailure } from '../../databases/failures.ts'`],
+    ['src/stores/sqlite.ts', `import { failureOf } from '../databases/sqlite/database.ts'`],
+    [
+      'src/inboxes/sqlite/table.ts',
+      `import { failureOf } from '../../databases/sqlite/database.ts'`,
+    ],
+    ['src/inboxes/bullmq.ts', `import type { Inbox } from './inbox.ts'`],
+    ['src/inboxes/bullmq.ts', `import { Pump } from './pump.ts'`],
+    ['src/core/worker.ts', `import type { Inbox } from '../inboxes/inbox.ts'`],
     ['src/stores/redis.ts', `import { createHash } from 'node:crypto'`],
     ['src/express.ts', `import { createReceiver } from './core/receiver.ts'`],
     ['src/index.ts', `export { memoryStore } from './stores/memory.ts'`],
@@ -153,9 +173,14 @@ const rules: Readonly<Record<string, Rule>> = {
   providers: (file, target, typeOnly) =>
     (roomOf(target) === 'core' && typeOnly) || isOwnProvider(file, target),
   stores: (file, target, typeOnly) =>
-    (roomOf(target) === 'core' && typeOnly) || isOpenToStore(file, target),
-  inboxes: (_file, target, typeOnly) =>
-    (roomOf(target) === 'core' && typeOnly) || isContractOf('inboxes', target),
+    (roomOf(target) === 'core' && typeOnly) ||
+    isOpenTo(file, target) ||
+    isOpenDatabase(file, target),
+  inboxes: (file, target, typeOnly) =>
+    (roomOf(target) === 'core' && typeOnly) ||
+    isOpenTo(file, target) ||
+    isOpenDatabase(file, target),
+  databases: (_file, target) => roomOf(target) === 'databases',
   api: (_file, target, typeOnly) =>
     (roomOf(target) === 'core' && typeOnly) || roomOf(target) === 'api',
 }
@@ -182,12 +207,25 @@ function isContractOf(room: string, target: string): boolean {
   return contracts[room] === target
 }
 
-/** What all stores share, and what is private to the file's own store: the folder of its name. */
-function isOpenToStore(file: string, target: string): boolean {
-  if (stores.includes(target)) return false
-  const [, room, name = ''] = target.replace('.ts', '').split('/')
+/**
+ * What all stores share, or all inboxes, and what is private to the file's own: the folder of its
+ * name.
+ */
+function isOpenTo(file: string, target: string): boolean {
+  if (stores.includes(target) || inboxes.includes(target)) return false
   const isPrivate = target.split('/').length > 3
-  return room === 'stores' && (!isPrivate || file.replace('.ts', '').split('/')[2] === name)
+  return roomOf(target) === roomOf(file) && (!isPrivate || nameIn(file) === nameIn(target))
+}
+
+/** What everything in a database shares, and what is for one kind of database: the folder of its name. */
+function isOpenDatabase(file: string, target: string): boolean {
+  const isPrivate = target.split('/').length > 3
+  return roomOf(target) === 'databases' && (!isPrivate || nameIn(file) === nameIn(target))
+}
+
+/** `redis`, for `src/stores/redis.ts` and for what is in the folder `src/stores/redis`. */
+function nameIn(file: string): string | undefined {
+  return file.replace('.ts', '').split('/')[2]
 }
 
 /** In its own folder, or beside the folders, where the contract and what all providers share are. */

@@ -1,6 +1,6 @@
 import { DelayQueue, type DelayTicket, inTime, systemClock } from '../core/clock.ts'
 import type { RinghookError } from '../core/errors.ts'
-import { storeFailure } from './failures.ts'
+import { storeFailure } from '../databases/failures.ts'
 import { silenceMs } from './limits.ts'
 
 /** How items are put together into batches. */

@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type Logger, safeLogger } from '../core/log.ts'
-import { checkDuration, checkFingerprint, checkOptions, checkText } from './checks.ts'
+import { checkOptions } from '../databases/options.ts'
+import { checkDuration, checkFingerprint, checkText } from './checks.ts'
 import { keptMs } from './limits.ts'
 import type {
   Claim,

@@ -1,13 +1,9 @@
 import { RinghookError } from '../core/errors.ts'
+import { storeFailure } from '../databases/failures.ts'
+import { checkOptions } from '../databases/options.ts'
+import { pause } from '../databases/pause.ts'
 import { Batches } from './batches.ts'
-import {
-  checkDuration,
-  checkFingerprint,
-  checkOptions,
-  checkPruneLimit,
-  isFence,
-} from './checks.ts'
-import { storeFailure } from './failures.ts'
+import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
 import { keptMs } from './limits.ts'
 import { type Changed, changeAll } from './mysql/changes.ts'
 import { answerBehind, type ClaimAnswer, type ClaimItem, claimAll } from './mysql/claims.ts'
@@ -23,7 +19,6 @@ import { committed, rowsOf, textsOf } from './mysql/replies.ts'
 import { type Change, completed, released, running, Statements } from './mysql/sql.ts'
 import { hasColumns, tableOf } from './mysql/table.ts'
 import { completeIn, noTransaction } from './mysql/transaction.ts'
-import { pause } from './pause.ts'
 import type {
   Claim,
   ClaimOptions,

@@ -1,14 +1,9 @@
+import { storeFailure } from '../databases/failures.ts'
+import { checkOptions } from '../databases/options.ts'
+import { pause } from '../databases/pause.ts'
 import type { Batches } from './batches.ts'
-import {
-  checkDuration,
-  checkFingerprint,
-  checkOptions,
-  checkPruneLimit,
-  isFence,
-} from './checks.ts'
-import { storeFailure } from './failures.ts'
+import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
 import { keptMs, lockedMs } from './limits.ts'
-import { pause } from './pause.ts'
 import {
   type AskedChange,
   type AskedClaim,

@@ -1,14 +1,8 @@
 import { type Clock, DelayQueue, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type Logger, safeLogger } from '../core/log.ts'
-import {
-  checkDuration,
-  checkFingerprint,
-  checkOptions,
-  checkPruneLimit,
-  isFence,
-  nameInvalid,
-} from './checks.ts'
+import { checkOptions, nameInvalid } from '../databases/options.ts'
+import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
 import { keptMs, silenceMs } from './limits.ts'
 import {
   type ConnectionState,

@@ -1,16 +1,9 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
-import {
-  checkDuration,
-  checkFingerprint,
-  checkOptions,
-  checkPruneLimit,
-  isFence,
-} from './checks.ts'
-import { storeFailure } from './failures.ts'
-import { keptMs, presetTable } from './limits.ts'
-import { pause } from './pause.ts'
-import { SqliteConnection } from './sqlite/connection.ts'
+import { storeFailure } from '../databases/failures.ts'
+import { checkOptions } from '../databases/options.ts'
+import { pause } from '../databases/pause.ts'
+import { SqliteConnection } from '../databases/sqlite/connection.ts'
 import {
   columnsOf,
   failureOf,
@@ -18,7 +11,9 @@ import {
   isDatabase,
   type SqliteDatabase,
   type SqliteValue,
-} from './sqlite/database.ts'
+} from '../databases/sqlite/database.ts'
+import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
+import { keptMs, presetTable } from './limits.ts'
 import { sqliteMigration, statementsFor } from './sqlite/table.ts'
 import { completeThrough, noOpenTransaction } from './sqlite/transaction.ts'
 import type {
@@ -31,7 +26,7 @@ import type {
 } from './store.ts'
 import { storedForm } from './stored-form.ts'
 
-export type { SqliteDatabase, SqliteStatement, SqliteValue } from './sqlite/database.ts'
+export type { SqliteDatabase, SqliteStatement, SqliteValue } from '../databases/sqlite/database.ts'
 export { sqliteMigration } from './sqlite/table.ts'
 export type { SqliteTransactionAdapter } from './sqlite/transaction.ts'
 
@@ -94,7 +89,7 @@ class SqliteStore implements PersistentStore {
       )
     }
     this.#migration = sqliteMigration({ table })
-    this.#connection = new SqliteConnection(database)
+    this.#connection = new SqliteConnection(database, 'sqliteStore')
     this.#database = database
     this.#clock = clock
     this.#sql = statementsFor(table)
@@ -221,7 +216,7 @@ class SqliteStore implements PersistentStore {
       return this.#connection.prepare(this.#sql.complete, database).get(...values) !== undefined
     } catch (error) {
       this.#connection.forgetStatements(database)
-      throw failureOf(error)
+      throw failureOf(error, 'sqliteStore')
     }
   }
 

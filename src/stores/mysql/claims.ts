@@ -1,4 +1,4 @@
-import { storeFailure } from '../failures.ts'
+import { storeFailure } from '../../databases/failures.ts'
 import { lockedMs } from '../limits.ts'
 import type { Claim, HeldClaim } from '../store.ts'
 import { changeAll } from './changes.ts'

@@ -1,5 +1,5 @@
 import { RinghookError, type StoreCode } from '../../core/errors.ts'
-import { codeOf, socketFailureOf, storeFailure } from '../failures.ts'
+import { codeOf, socketFailureOf, storeFailure } from '../../databases/failures.ts'
 
 /** The server's error numbers, by what they mean for the store. */
 const meanings: readonly (readonly [StoreCode, readonly number[]])[] = [

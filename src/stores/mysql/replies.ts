@@ -1,5 +1,5 @@
 import { RinghookError } from '../../core/errors.ts'
-import { storeFailure } from '../failures.ts'
+import { storeFailure } from '../../databases/failures.ts'
 import { storeName } from './client.ts'
 import { type Row, rowOf } from './sql.ts'
 

@@ -1,4 +1,4 @@
-import { nameInvalid } from '../checks.ts'
+import { nameInvalid } from '../../databases/options.ts'
 import { presetTable } from '../limits.ts'
 import { textsOf } from './replies.ts'
 import { quoted } from './sql.ts'

@@ -1,6 +1,6 @@
 import type { RinghookError } from '../../core/errors.ts'
+import { storeFailure } from '../../databases/failures.ts'
 import { Batches } from '../batches.ts'
-import { storeFailure } from '../failures.ts'
 import type { PostgresServer, Row } from './client.ts'
 import type { BatchStatement } from './sql.ts'
 

@@ -1,8 +1,8 @@
 import { inTime, systemClock } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
-import { storeFailure } from '../failures.ts'
+import { storeFailure } from '../../databases/failures.ts'
+import { pause } from '../../databases/pause.ts'
 import { silenceMs } from '../limits.ts'
-import { pause } from '../pause.ts'
 import {
   failureOf,
   isConflict,

@@ -1,5 +1,5 @@
 import { RinghookError, type StoreCode } from '../../core/errors.ts'
-import { codeOf, socketFailureOf, storeFailure } from '../failures.ts'
+import { codeOf, socketFailureOf, storeFailure } from '../../databases/failures.ts'
 
 const noTable =
   'does not find its table, or the table has other columns. Call migrate() when the process starts, or run the SQL of postgresMigration(), and check the options table and schema.'

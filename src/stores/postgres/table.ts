@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { nameInvalid } from '../checks.ts'
+import { nameInvalid } from '../../databases/options.ts'
 import { presetTable } from '../limits.ts'
 
 /** The table of a `postgresStore`. */

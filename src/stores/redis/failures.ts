@@ -1,5 +1,5 @@
 import type { RinghookError, StoreCode } from '../../core/errors.ts'
-import { socketFailureOf, storeFailure } from '../failures.ts'
+import { socketFailureOf, storeFailure } from '../../databases/failures.ts'
 
 /**
  * What the server and the clients say, and what it means. The server's words are found anywhere:

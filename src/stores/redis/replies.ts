@@ -1,5 +1,5 @@
 import type { RinghookError } from '../../core/errors.ts'
-import { storeFailure } from '../failures.ts'
+import { storeFailure } from '../../databases/failures.ts'
 import type { Claim, Forgotten } from '../store.ts'
 
 /** The text of a reply: clients can be told to give every text as bytes. */

@@ -1,4 +1,4 @@
-import { checkOptions, nameInvalid } from '../checks.ts'
+import { checkOptions, nameInvalid } from '../../databases/options.ts'
 import { presetTable } from '../limits.ts'
 
 /**

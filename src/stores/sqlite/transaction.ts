@@ -1,5 +1,5 @@
 import { RinghookError } from '../../core/errors.ts'
-import { failureOf, hasMethod, type SqliteValue } from './database.ts'
+import { failureOf, hasMethod, type SqliteValue } from '../../databases/sqlite/database.ts'
 
 /**
  * A transaction of a library that runs SQLite behind a promise, as an adapter of one line: it runs
@@ -23,9 +23,11 @@ export function completeThrough(
   try {
     const rows = transaction.query(sql, values)
     if (!hasMethod(rows, 'then')) return isMarkedBy(rows)
-    return Promise.resolve(rows).then(isMarkedBy, rethrow)
+    return Promise.resolve(rows).then(isMarkedBy, (error: unknown) => {
+      throw failureOf(error, 'sqliteStore')
+    })
   } catch (error) {
-    return rethrow(error)
+    throw failureOf(error, 'sqliteStore')
   }
 }
 
@@ -43,10 +45,6 @@ const noRows =
 
 function invalidTransaction(message: string): RinghookError {
   return new RinghookError('RINGHOOK_TRANSACTION_INVALID', message)
-}
-
-function rethrow(error: unknown): never {
-  throw failureOf(error)
 }
 
 function isAdapter(value: unknown): value is SqliteTransactionAdapter {

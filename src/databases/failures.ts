@@ -1,6 +1,6 @@
 import { RinghookError, type StoreCode } from '../core/errors.ts'
 
-/** Cause and remedy of each failure of a store, in the words of docs/errors.md. */
+/** Cause and remedy of each failure of a store or inbox, in the words of docs/errors.md. */
 const explanations: Readonly<Record<StoreCode, string>> = {
   RINGHOOK_STORE_UNREACHABLE:
     'cannot reach its server. Check that the server runs, and the host and port that the client was given.',
@@ -21,7 +21,7 @@ const explanations: Readonly<Record<StoreCode, string>> = {
 }
 
 /**
- * Gives the error for a failure of a store: `store` is its name, as in `postgresStore`. The driver's
+ * Gives the error for a failure of a store or inbox: `store` is its name, as in `postgresStore`. The driver's
  * error is kept as the cause. Its message is not quoted: it may hold a user's name, or a value.
  *
  * @param explanation - Cause and remedy, where more is known than the code says.

@@ -8,6 +8,7 @@ export type SqliteValue = string | number
 export interface SqliteStatement {
   run(...values: SqliteValue[]): { readonly changes: number | bigint }
   get(...values: SqliteValue[]): unknown
+  all(...values: SqliteValue[]): unknown[]
 }
 
 /** A database of better-sqlite3 or `node:sqlite`: one connection to a file. */
@@ -77,8 +78,8 @@ const sayings: readonly (readonly [RegExp, StoreCode])[] = [
   [/database (?:connection )?is not open|has been finalized/, 'RINGHOOK_STORE_UNREACHABLE'],
 ]
 
-/** The failure of the store that an error of better-sqlite3 or `node:sqlite` stands for. */
-export function failureOf(error: unknown): RinghookError {
+/** The failure of the store or inbox that an error of better-sqlite3 or `node:sqlite` stands for. */
+export function failureOf(error: unknown, factory: string): RinghookError {
   if (error instanceof RinghookError) return error
   const { errcode, message } = (error ?? {}) as { readonly errcode?: unknown; message?: unknown }
   const said = sayings.find(([pattern]) => pattern.test(String(message)))?.[1]
@@ -86,5 +87,5 @@ export function failureOf(error: unknown): RinghookError {
   // An extended code has its primary one in its last byte.
   const number = typeof errcode === 'number' ? errcode & 0xff : undefined
   const meant = meanings.find((row) => row[0] === number || row[1] === name)?.[2]
-  return storeFailure('sqliteStore', said ?? meant ?? 'RINGHOOK_STORE_FAILED', error)
+  return storeFailure(factory, said ?? meant ?? 'RINGHOOK_STORE_FAILED', error)
 }

@@ -29,13 +29,16 @@ const maxJobs = 500
  */
 export class SqliteConnection {
   readonly #database: SqliteDatabase
+  readonly #name: string
   readonly #statements = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
   #waiting: Job[] = []
   #isScheduled = false
   #refusals = 0
 
-  constructor(database: SqliteDatabase) {
+  /** @param name - Of the store or inbox, as in `sqliteStore`. */
+  constructor(database: SqliteDatabase, name: string) {
     this.#database = database
+    this.#name = name
   }
 
   /**
@@ -64,7 +67,7 @@ export class SqliteConnection {
         this.#expectNoTransaction()
         return withoutBlocking(this.#database, work)
       } catch (error) {
-        const failure = failureOf(error)
+        const failure = failureOf(error, this.#name)
         if (!isBusy(failure) || performance.now() >= giveUpAt) throw failure
       }
       await pause(pauseAfter(refusals))
@@ -111,7 +114,7 @@ export class SqliteConnection {
       this.#refusals = 0
       for (const tell of settle) tell()
     } catch (error) {
-      this.#refuse(batch, failureOf(error))
+      this.#refuse(batch, failureOf(error, this.#name))
     }
   }
 
@@ -141,7 +144,7 @@ export class SqliteConnection {
     try {
       return job.carryOut()
     } catch (error) {
-      const failure = failureOf(error)
+      const failure = failureOf(error, this.#name)
       // Some errors, as of the disk, end the transaction, and with it everything in it.
       if (isBusy(failure) || isInTransaction(this.#database) !== true) throw failure
       this.forgetStatements()
@@ -160,12 +163,17 @@ export class SqliteConnection {
   /** Else what is committed here would be rolled back with a transaction that is not ours. */
   #expectNoTransaction(): void {
     if (isInTransaction(this.#database) !== true) return
-    throw storeFailure('sqliteStore', 'RINGHOOK_STORE_BUSY', new Error(transactionInTheWay))
+    throw storeFailure(
+      this.#name,
+      'RINGHOOK_STORE_BUSY',
+      new Error(transactionInTheWay(this.#name)),
+    )
   }
 }
 
-const transactionInTheWay =
-  'Somebody else has a transaction open on the connection of sqliteStore(). Give it a connection of its own.'
+function transactionInTheWay(name: string): string {
+  return `Somebody else has a transaction open on the connection of ${name}(). Give it a connection of its own.`
+}
 
 /**
  * Does work that fails at once where somebody else has the lock: SQLite's own waiting stops the
