@@ -1,11 +1,13 @@
 export type { Clock } from './core/clock.ts'
 export {
+  type AttemptCode,
   type DeliveryCode,
   type HandlerCode,
   PermanentFailure,
   type RinghookCode,
   RinghookError,
   type SetupCode,
+  type StoreCode,
 } from './core/errors.ts'
 export type {
   EventData,
@@ -25,6 +27,14 @@ export type {
   Reply,
   RequestHeaders,
 } from './core/http.ts'
+export type {
+  InboxDelivery,
+  InboxEntry,
+  InboxListFilter,
+  InboxReplayFilter,
+  InboxStats,
+  ReceiverInbox,
+} from './core/inbox-desk.ts'
 export type { Logger } from './core/log.ts'
 export type {
   ReceiverOptions,
@@ -32,13 +42,29 @@ export type {
   SecretFunction,
   SecretRequest,
 } from './core/options.ts'
-export type { Outcome, OutcomeName, SchemaIssue } from './core/outcome.ts'
+export type { DeliveryOutcome, Outcome, OutcomeName, SchemaIssue } from './core/outcome.ts'
 export {
   type CloseOptions,
   type CloseReport,
   createReceiver,
   type Receiver,
+  type StartOptions,
 } from './core/receiver.ts'
+export type { RetryOptions } from './core/retry.ts'
+export type {
+  Attempt as InboxAttempt,
+  EntryFilter,
+  Failure,
+  Inbox,
+  InboxCounts,
+  InboxState,
+  Process,
+  PutOptions,
+  StoredDelivery,
+  StoredEntry,
+  Verdict,
+  WorkerOptions,
+} from './inboxes/inbox.ts'
 export { callkaro } from './providers/callkaro/callkaro.ts'
 export { krosai } from './providers/krosai/krosai.ts'
 export { odis } from './providers/odis/odis.ts'

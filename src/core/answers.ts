@@ -1,6 +1,6 @@
-import type { DeliveryCode } from './errors.ts'
+import type { AttemptCode, DeliveryCode } from './errors.ts'
 import type { Reply } from './http.ts'
-import type { Outcome, OutcomeName } from './outcome.ts'
+import type { DeliveryOutcome, Outcome, OutcomeName } from './outcome.ts'
 
 /** What the pipeline decided about a delivery: the outcome without what every outcome has. */
 export interface Answer
@@ -17,7 +17,7 @@ export interface Answer
   > {
   readonly outcome: OutcomeName
   readonly status: number
-  readonly code?: DeliveryCode
+  readonly code?: DeliveryCode | AttemptCode
   /** For the `Retry-After` header: what is left of a lease, or a pause. */
   readonly retryAfterMs?: number
 }
@@ -27,11 +27,12 @@ const pauseMs = 30_000
 
 /** The answers that never change, made once. */
 export const handled: Answer = { outcome: 'handled', status: 200 }
+export const accepted: Answer = { outcome: 'accepted', status: 200 }
 export const duplicate: Answer = { outcome: 'duplicate', status: 200 }
 export const ignored: Answer = { outcome: 'ignored', status: 200 }
 
 /** The HTTP status of each code. The same table stands in docs/errors.md. */
-const statuses: Readonly<Record<DeliveryCode, number>> = {
+const statuses: Readonly<Record<DeliveryCode, number>> & Partial<Record<AttemptCode, number>> = {
   RINGHOOK_METHOD_NOT_ALLOWED: 405,
   RINGHOOK_IP_NOT_ALLOWED: 403,
   RINGHOOK_BODY_ENCODED: 415,
@@ -54,12 +55,13 @@ const statuses: Readonly<Record<DeliveryCode, number>> = {
   RINGHOOK_PERMANENT_FAILURE: 200,
   RINGHOOK_DEADLINE_EXCEEDED: 503,
   RINGHOOK_STORE_UNAVAILABLE: 503,
+  RINGHOOK_INBOX_UNAVAILABLE: 503,
   RINGHOOK_SECRET_UNAVAILABLE: 503,
   RINGHOOK_SHUTTING_DOWN: 503,
   RINGHOOK_INTERNAL_ERROR: 500,
 }
 
-const outcomes: Partial<Record<DeliveryCode, OutcomeName>> = {
+const outcomes: Partial<Record<DeliveryCode | AttemptCode, OutcomeName>> = {
   RINGHOOK_EVENT_INVALID: 'invalid',
   RINGHOOK_IN_FLIGHT: 'in_flight',
   RINGHOOK_HANDLER_FAILED: 'failed',
@@ -67,13 +69,21 @@ const outcomes: Partial<Record<DeliveryCode, OutcomeName>> = {
   RINGHOOK_INTERNAL_ERROR: 'failed',
   RINGHOOK_DEADLINE_EXCEEDED: 'timed_out',
   RINGHOOK_STORE_UNAVAILABLE: 'unavailable',
+  RINGHOOK_INBOX_UNAVAILABLE: 'unavailable',
   RINGHOOK_SECRET_UNAVAILABLE: 'unavailable',
   RINGHOOK_SHUTTING_DOWN: 'unavailable',
+  RINGHOOK_ATTEMPTS_EXHAUSTED: 'failed',
+  RINGHOOK_HANDLER_MISSING: 'failed',
+  RINGHOOK_RECEIVER_MISSING: 'failed',
+  RINGHOOK_DELIVERY_UNREADABLE: 'failed',
 }
 
-/** The answer that goes with a code, with more details where there are any. */
-export function answerFor(code: DeliveryCode, details?: Partial<Answer>): Answer {
-  const status = statuses[code]
+/**
+ * The answer that goes with a code, with more details where there are any. Codes of attempts have no
+ * status: nobody waits for them.
+ */
+export function answerFor(code: DeliveryCode | AttemptCode, details?: Partial<Answer>): Answer {
+  const status = statuses[code] ?? 500
   return {
     outcome: outcomes[code] ?? 'rejected',
     status,
@@ -84,11 +94,11 @@ export function answerFor(code: DeliveryCode, details?: Partial<Answer>): Answer
 }
 
 const plainReplies = new Map(
-  [handled, duplicate, ignored].map((answer) => [answer.outcome, write(answer)] as const),
+  [handled, accepted, duplicate, ignored].map((answer) => [answer.outcome, write(answer)] as const),
 )
 
 /** Writes the reply to an answer. Those to a delivery that went well were written beforehand. */
-export function replyTo(answer: Answer, outcome: Outcome): Reply {
+export function replyTo(answer: Answer, outcome: DeliveryOutcome): Reply {
   const { headers, body } =
     (answer.code === undefined ? plainReplies.get(answer.outcome) : undefined) ?? write(answer)
   return { status: answer.status, headers, body, outcome }

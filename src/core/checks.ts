@@ -16,6 +16,10 @@ const optionNames = [
   'on',
   'events',
   'store',
+  'inbox',
+  'retry',
+  'orderingKey',
+  'maxHoldMs',
   'namespace',
   'allowedIps',
   'trustedProxies',
@@ -46,6 +50,7 @@ export interface Limits {
   readonly leaseMs: number
   readonly retentionMs: number
   readonly clockToleranceMs: number
+  readonly maxHoldMs: number
 }
 
 /** Refuses what `defineProvider` has not made, such as the definition itself. */
@@ -99,6 +104,7 @@ export function checkLimits(provider: Provider, options: UncheckedOptions): Limi
       3_650 * day,
     ),
     clockToleranceMs: whole(options, 'clockToleranceMs', 5 * minute, 0, day),
+    maxHoldMs: whole(options, 'maxHoldMs', 5 * minute, 0, longestTimer),
   }
 }
 

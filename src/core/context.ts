@@ -1,3 +1,4 @@
+import type { Attempt } from '../inboxes/inbox.ts'
 import type { CompleteOptions, HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import { RinghookError } from './errors.ts'
 import type { HandlerContext } from './event.ts'
@@ -11,6 +12,8 @@ export interface RunFacts {
   readonly headers: RequestHeaders
   readonly receivedAtMs: number
   readonly deadlineMs: number
+  /** The attempt of the inbox's worker, where the delivery came out of an inbox. */
+  readonly job: Attempt | undefined
 }
 
 /**
@@ -38,7 +41,7 @@ export class RunContext implements HandlerContext {
   }
 
   get attempt(): number {
-    return this.#facts.claim.attempt
+    return this.#facts.job?.number ?? this.#facts.claim.attempt
   }
 
   get fence(): number {
@@ -57,8 +60,9 @@ export class RunContext implements HandlerContext {
     return new Date(this.#facts.receivedAtMs)
   }
 
-  get deadline(): Date {
-    return new Date(this.#facts.deadlineMs)
+  get deadline(): Date | undefined {
+    const { job, deadlineMs } = this.#facts
+    return job === undefined ? new Date(deadlineMs) : undefined
   }
 
   get signal(): AbortSignal {
@@ -104,24 +108,39 @@ export class RunContext implements HandlerContext {
     // Until the store has said so again: an earlier call's transaction may have been rolled back.
     this.#completed = false
     const options: CompleteOptions = { retentionMs: this.#retentionMs, transaction }
-    const marking = this.#store.complete(this.#facts.claim, options)
-    if (typeof marking === 'object') return this.#noteLater(marking)
-    this.#note(marking)
+    const { claim, job } = this.#facts
+    const marking = this.#store.complete(claim, options)
+    if (typeof marking === 'object') {
+      return this.#completeLater(async () => {
+        this.#expectMark(await marking)
+        return await job?.complete?.(transaction)
+      })
+    }
+    this.#expectMark(marking)
+    const ending = job?.complete?.(transaction)
+    if (typeof ending === 'object') return this.#completeLater(() => ending)
+    this.#expectEnd(ending)
+    this.#completed = true
     return Promise.resolve()
   }
 
-  async #noteLater(marking: Promise<boolean>): Promise<void> {
+  async #completeLater(ending: () => Promise<boolean | undefined>): Promise<void> {
     this.#completing++
     try {
-      this.#note(await marking)
+      this.#expectEnd(await ending())
+      this.#completed = true
     } finally {
       this.#completing--
     }
   }
 
-  #note(isMarked: boolean): void {
+  #expectMark(isMarked: boolean): void {
     if (!checkFlag(isMarked, 'complete')) throw leaseTaken()
-    this.#completed = true
+  }
+
+  /** The delivery's end in the inbox, in the same transaction. `undefined`: the inbox has no part in it. */
+  #expectEnd(hasEnded: boolean | undefined): void {
+    if (hasEnded === false) throw leaseTaken()
   }
 }
 

@@ -1,13 +1,16 @@
+import type { Attempt, Verdict } from '../inboxes/inbox.ts'
 import { type Answer, answerFor, handled } from './answers.ts'
 import type { DelayTicket } from './clock.ts'
 import type { Handler, WebhookEvent } from './event.ts'
 import type { DeliveryRequest } from './http.ts'
-import type { Outcome } from './outcome.ts'
+import type { DeliveryOutcome, Outcome } from './outcome.ts'
+import type { RetryPolicy } from './retry.ts'
 
 /** What a delivery waits for. It decides what is answered when its deadline comes. */
 export type Phase =
   | 'body'
   | 'secret'
+  | 'inbox'
   | 'claim'
   | 'turn'
   | 'handler'
@@ -19,7 +22,9 @@ export type Phase =
 export interface Delivery {
   readonly request: DeliveryRequest
   readonly receivedAtMs: number
-  /** When the answer must be out. */
+  /** When this attempt began: on arrival, or when the inbox handed it out. */
+  readonly beganAtMs: number
+  /** When the answer must be out; from the inbox, when a store that does not answer is given up. */
   readonly deadlineMs: number
   phase: Phase
   /** Set once the answer is out: what is still going on then goes on without a sender. */
@@ -37,12 +42,16 @@ export interface Delivery {
   key: string | undefined
   attempt: number | undefined
   fence: number | undefined
+  /** The attempt of the inbox's worker, for a delivery that came out of it. */
+  readonly job: Attempt | undefined
 }
 
 /** An authentic, validated event with the handler that it goes to. */
 export interface RoutedEvent {
   readonly event: WebhookEvent
   readonly handler: Handler
+  /** How attempts of it are repeated, where there is an inbox. */
+  readonly retry: RetryPolicy
   readonly key: string
   readonly rawBody: Uint8Array
 }
@@ -54,6 +63,8 @@ export function answerAtDeadline({ phase, result }: Delivery, leaseMs: number): 
       return answerFor('RINGHOOK_BODY_TIMEOUT')
     case 'secret':
       return answerFor('RINGHOOK_SECRET_UNAVAILABLE')
+    case 'inbox':
+      return answerFor('RINGHOOK_INBOX_UNAVAILABLE')
     case 'claim':
       return answerFor('RINGHOOK_STORE_UNAVAILABLE')
     case 'confirm':
@@ -74,13 +85,13 @@ export function answerAtDeadline({ phase, result }: Delivery, leaseMs: number): 
 /** Puts together what `onOutcome` is told: what was decided, and about what. */
 export function outcomeOf(
   provider: string,
-  { receivedAtMs, type, sentAs, eventId, key, attempt, fence }: Delivery,
+  { beganAtMs, type, sentAs, eventId, key, attempt, fence }: Delivery,
   { retryAfterMs: _, ...decided }: Answer,
   now: number,
-): Outcome {
-  const durationMs = now - receivedAtMs
+): DeliveryOutcome {
+  const durationMs = now - beganAtMs
   // One property after the other: a literal with spreads in it costs more than the HMAC.
-  const outcome: Mutable<Outcome> = Object.assign(decided, { provider, durationMs })
+  const outcome: Mutable<DeliveryOutcome> = Object.assign(decided, { provider, durationMs })
   if (type !== undefined) outcome.type = type
   if (sentAs !== undefined) outcome.sentAs = sentAs
   if (eventId !== undefined) outcome.eventId = eventId
@@ -88,6 +99,19 @@ export function outcomeOf(
   if (attempt !== undefined) outcome.attempt = attempt
   if (fence !== undefined) outcome.fence = fence
   return outcome
+}
+
+/** Puts together what `onOutcome` is told of an attempt. */
+export function attemptOutcome(
+  provider: string,
+  delivery: Delivery,
+  answer: Answer,
+  verdict: Verdict,
+  now: number,
+): Outcome {
+  const { status: _, ...outcome } = outcomeOf(provider, delivery, answer, now)
+  const next = { ...outcome, next: verdict.state }
+  return 'delayMs' in verdict ? { ...next, nextInMs: verdict.delayMs } : next
 }
 
 type Mutable<Shape> = { -readonly [Key in keyof Shape]: Shape[Key] }

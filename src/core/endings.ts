@@ -65,21 +65,21 @@ export class Endings {
     return await this.#fail(delivery, run, found.value)
   }
 
-  /** Gives a failed event back, so that the next delivery runs it at once. */
-  async giveBack(delivery: Delivery, run: Run, error: unknown, claim = run.claim): Promise<Answer> {
+  /** Gives a failed event back, so that the next delivery or attempt runs it at once. */
+  async giveBack(delivery: Delivery, run: Run, answer: Answer, claim = run.claim): Promise<Answer> {
     delivery.phase = 'release'
     this.#leases.drop(run)
-    delivery.result = answerFor('RINGHOOK_HANDLER_FAILED', { error })
+    delivery.result = answer
     await this.#claims.release(claim)
-    return delivery.result
+    return answer
   }
 
   /** The handler returned without its write being there. */
   async #fail(delivery: Delivery, run: Run, claim: Claim): Promise<Answer> {
-    const error = notCommitted()
+    const answer = answerFor('RINGHOOK_HANDLER_FAILED', { error: notCommitted() })
     // In flight: somebody took over, or the transaction is still open and may yet be committed.
-    if (claim.state === 'claimed') return await this.giveBack(delivery, run, error, claim)
-    return answerFor('RINGHOOK_HANDLER_FAILED', { error })
+    if (claim.state === 'claimed') return await this.giveBack(delivery, run, answer, claim)
+    return answer
   }
 
   /**

@@ -4,9 +4,9 @@
  * Codes for set-up mistakes are thrown when the receiver is built, as {@link RinghookError}.
  * Codes for deliveries appear in the answer's body, in the log and in {@link Outcome.code}.
  */
-export type RinghookCode = SetupCode | DeliveryCode | HandlerCode | StoreCode
+export type RinghookCode = SetupCode | DeliveryCode | AttemptCode | HandlerCode | StoreCode
 
-/** Thrown when something is built: the set-up is wrong and nothing was received yet. */
+/** Thrown when something is built or started: the set-up is wrong. */
 export type SetupCode =
   | 'RINGHOOK_SECRET_MISSING'
   | 'RINGHOOK_SECRET_INVALID'
@@ -19,6 +19,10 @@ export type SetupCode =
   | 'RINGHOOK_HANDLER_INVALID'
   | 'RINGHOOK_PROVIDER_INVALID'
   | 'RINGHOOK_STORE_INVALID'
+  | 'RINGHOOK_STORE_MISSING'
+  | 'RINGHOOK_INBOX_INVALID'
+  | 'RINGHOOK_INBOX_MISSING'
+  | 'RINGHOOK_ORDER_NOT_KEPT'
   | 'RINGHOOK_RECEIVER_INVALID'
   | 'RINGHOOK_FIXTURE_INVALID'
 
@@ -46,9 +50,20 @@ export type DeliveryCode =
   | 'RINGHOOK_PERMANENT_FAILURE'
   | 'RINGHOOK_DEADLINE_EXCEEDED'
   | 'RINGHOOK_STORE_UNAVAILABLE'
+  | 'RINGHOOK_INBOX_UNAVAILABLE'
   | 'RINGHOOK_SECRET_UNAVAILABLE'
   | 'RINGHOOK_SHUTTING_DOWN'
   | 'RINGHOOK_INTERNAL_ERROR'
+
+/**
+ * Why a delivery became a dead letter of its inbox, beside the codes that a delivery without an
+ * inbox is answered with.
+ */
+export type AttemptCode =
+  | 'RINGHOOK_ATTEMPTS_EXHAUSTED'
+  | 'RINGHOOK_HANDLER_MISSING'
+  | 'RINGHOOK_RECEIVER_MISSING'
+  | 'RINGHOOK_DELIVERY_UNREADABLE'
 
 /** Thrown into a handler that uses its context, or what became of its transaction. */
 export type HandlerCode =
@@ -58,8 +73,9 @@ export type HandlerCode =
   | 'RINGHOOK_LEASE_LOST'
 
 /**
- * Why a store in a database could not do its work. Rejected by its operations and by `migrate()`;
- * a delivery that it happens to is answered 503 RINGHOOK_STORE_UNAVAILABLE, and the log has both.
+ * Why a store or inbox in a database could not do its work. Rejected by its operations and by
+ * `migrate()`; a delivery that it happens to is answered 503 RINGHOOK_STORE_UNAVAILABLE or
+ * RINGHOOK_INBOX_UNAVAILABLE, and the log has both.
  */
 export type StoreCode =
   | 'RINGHOOK_STORE_UNREACHABLE'
@@ -91,7 +107,7 @@ const permanentFailure = Symbol.for('ringhook.PermanentFailure')
 /**
  * Thrown by a handler to end an event: a retry would fail the same way. The delivery is answered
  * 200, the event is remembered as finished and reported to `onOutcome` as `failed` with the code
- * RINGHOOK_PERMANENT_FAILURE.
+ * RINGHOOK_PERMANENT_FAILURE. With an inbox it becomes a dead letter, which can be replayed.
  *
  * @example
  * ```ts

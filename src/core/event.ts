@@ -25,14 +25,20 @@ export interface WebhookEvent<
 export interface HandlerContext {
   /** The key under which the store remembers the event: fit for an idempotency key of your own. */
   readonly idempotencyKey: string
-  /** Which claim of the event this is, from 1: a claim that was given back before it ran counts too. */
+  /**
+   * Which claim of the event this is, from 1: a claim that was given back before it ran counts too.
+   * With an inbox: which attempt of the delivery since it arrived or was replayed.
+   */
   readonly attempt: number
   /** Higher with every owner of the event: write it beside your data to refuse late writers. */
   readonly fence: number
   /** Aborts when the lease is lost, or when `close()` ran out of time to drain. */
   readonly signal: AbortSignal
-  /** When the answer must be out. The handler may go on after it, but the sender is told to come again. */
-  readonly deadline: Date
+  /**
+   * When the answer must be out. The handler may go on after it, but the sender is told to come
+   * again. `undefined` with an inbox: nobody waits.
+   */
+  readonly deadline: Date | undefined
   /** The exact bytes that were verified. */
   readonly rawBody: Uint8Array
   readonly headers: RequestHeaders
@@ -41,6 +47,8 @@ export interface HandlerContext {
    * Marks the event as finished inside the handler's own database transaction, so that the
    * handler's write and the mark commit together. Call it last in the transaction. With a
    * synchronous driver (SQLite) it has marked, or thrown, when it returns.
+   *
+   * With an inbox in the same database the delivery's end in the inbox commits with them.
    *
    * A handler that calls it and returns while its transaction is not committed has failed:
    * RINGHOOK_TRANSACTION_NOT_COMMITTED.

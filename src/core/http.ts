@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import type { Outcome } from './outcome.ts'
+import type { DeliveryOutcome } from './outcome.ts'
 
 /** Request headers as Node gives them: names in lower case, repeated ones joined with ", ". */
 export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
@@ -36,7 +36,7 @@ export interface Reply {
   /** JSON: `{"outcome":"handled"}`, with a `code` where there is one. */
   readonly body: string
   /** The same that `onOutcome` was called with. */
-  readonly outcome: Outcome
+  readonly outcome: DeliveryOutcome
 }
 
 /** The parts of Node's `IncomingMessage` that ringhook reads. */

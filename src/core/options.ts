@@ -1,3 +1,4 @@
+import type { Inbox } from '../inboxes/inbox.ts'
 import type { Provider, SignatureScheme } from '../providers/provider.ts'
 import type { IdempotencyStore } from '../stores/store.ts'
 import type { Clock } from './clock.ts'
@@ -5,6 +6,7 @@ import type { MergedEvents, OwnEvents, RoutingTable, WebhookEvent } from './even
 import type { RequestHeaders } from './http.ts'
 import type { Logger } from './log.ts'
 import type { Outcome } from './outcome.ts'
+import type { RetryOptions } from './retry.ts'
 
 /**
  * The shared secret: one, several (rotation: any of them verifies), or a function that is asked for
@@ -36,6 +38,29 @@ export interface CommonOptions<P extends Provider, Own extends OwnEvents> {
   readonly events?: Own
   /** Default: `memoryStore()`, which forgets with the process. */
   readonly store?: IdempotencyStore
+  /**
+   * Keeps deliveries until they are processed: the endpoint answers 200 when one is committed, and
+   * the worker that `receiver.start()` begins runs its handler. Needs a `store`. Default: none, the
+   * handler runs before the answer.
+   */
+  readonly inbox?: Inbox
+  /**
+   * How attempts that failed are repeated, with an inbox: for all handlers, and in `on` for single
+   * keys of the routing table. Default: 15 attempts in about three hours.
+   */
+  readonly retry?: RetryOptions & {
+    readonly on?: {
+      readonly [Key in keyof RoutingTable<MergedEvents<P['events'], Own>>]?: RetryOptions
+    }
+  }
+  /**
+   * With an inbox, events for which this gives the same text run one after another, in the order
+   * received. `undefined`: in no order; `false`: none in any. Default: the call that the event is
+   * about, where the inbox keeps order.
+   */
+  readonly orderingKey?: ((event: WebhookEvent) => string | undefined) | false
+  /** How long after its first failure an event holds back those behind it, in ms. Default: 300 000. */
+  readonly maxHoldMs?: number
   /** Keeps the events of receivers apart that share a store. Default: `''`. */
   readonly namespace?: string
   /** Addresses and CIDRs that may send, or `'documented'` for those the provider publishes. */
@@ -61,11 +86,14 @@ export interface CommonOptions<P extends Provider, Own extends OwnEvents> {
   readonly clockToleranceMs?: number
   /** `'process'`: run the handler without deduplication when the store is down. Default: `'reject'`. */
   readonly onStoreError?: 'reject' | 'process'
-  /** An authentic event whose data fails its schema. Default: `'reject'` (422); ODIS and CallKaro `'acknowledge'` (200). */
+  /**
+   * An authentic event whose data fails its schema. Default: `'reject'` (422); ODIS and CallKaro
+   * `'acknowledge'` (200). With an inbox `'acknowledge'`: answered 200, and kept as a dead letter.
+   */
   readonly invalidEvents?: 'reject' | 'acknowledge'
   /** Gives the event id instead of the provider's. Repeats must get the same one. */
   readonly eventId?: (event: WebhookEvent, rawBody: Uint8Array) => string
-  /** Called once per delivery. What it throws is logged and changes nothing. */
+  /** Called once per delivery, and with an inbox once per attempt. What it throws is logged and changes nothing. */
   readonly onOutcome?: (outcome: Outcome) => void
   /** Default: `console` for warnings and errors. `false`: silence. */
   readonly logger?: Logger | false

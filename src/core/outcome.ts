@@ -1,8 +1,9 @@
-import type { DeliveryCode } from './errors.ts'
+import type { AttemptCode, DeliveryCode } from './errors.ts'
 
-/** What became of one delivery. README, "Answers", has the table with the status of each. */
+/** What became of one delivery, or of one attempt of an inbox's worker. README, "Answers", has the table with the status of each. */
 export type OutcomeName =
   | 'handled'
+  | 'accepted'
   | 'duplicate'
   | 'ignored'
   | 'in_flight'
@@ -12,13 +13,20 @@ export type OutcomeName =
   | 'invalid'
   | 'rejected'
 
-/** One delivery and what became of it: the argument of `onOutcome`. */
+/**
+ * One delivery and what became of it, or one attempt of an inbox's worker: the argument of
+ * `onOutcome`.
+ */
 export interface Outcome {
   readonly outcome: OutcomeName
-  /** The HTTP status that was answered. */
-  readonly status: number
-  /** Why, for every outcome but `handled`, `duplicate` and `ignored`. */
-  readonly code?: DeliveryCode
+  /** The HTTP status that was answered. Absent for an attempt, which answers nobody. */
+  readonly status?: number
+  /** For an attempt: what becomes of the delivery in the inbox. `later`: it could not be tried now. */
+  readonly next?: 'done' | 'retry' | 'dead' | 'later'
+  /** For an attempt: how long the inbox waits before the next one, in ms. */
+  readonly nextInMs?: number
+  /** Why, for every outcome but `handled`, `accepted`, `duplicate` and `ignored`. */
+  readonly code?: DeliveryCode | AttemptCode
   /** The provider's name, as in `krosai`. */
   readonly provider: string
   /** The event's canonical name. Known once the delivery is authentic. */
@@ -27,10 +35,10 @@ export interface Outcome {
   readonly sentAs?: string
   readonly eventId?: string
   readonly idempotencyKey?: string
-  /** Which claim of the event this was, from 1. */
+  /** Which claim of the event this was, from 1; for an attempt, of the delivery in the inbox. */
   readonly attempt?: number
   readonly fence?: number
-  /** From the arrival of the headers to the answer, in ms. */
+  /** From the arrival of the headers to the answer, or of an attempt from its beginning to its end, in ms. */
   readonly durationMs: number
   /** A duplicate whose bytes differ from those of the event that finished. */
   readonly bodyChanged?: true
@@ -46,8 +54,13 @@ export interface Outcome {
   readonly reason?: string
   /** What the schema objected to: where and which kind, never the value. */
   readonly issues?: readonly SchemaIssue[]
-  /** What the handler, the store or the `secret` function threw. It may hold anything: log it with care. */
+  /** What the handler, the store, the inbox or the `secret` function threw. It may hold anything: log it with care. */
   readonly error?: unknown
+}
+
+/** The outcome of a delivery that was answered. */
+export interface DeliveryOutcome extends Outcome {
+  readonly status: number
 }
 
 /** One objection of a schema. */

@@ -1,23 +1,24 @@
 import type { KeyObject } from 'node:crypto'
 import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
-import { type Answer, answerFor, ignored, replyTo } from './answers.ts'
+import { type Answer, answerFor, replyTo } from './answers.ts'
 import { abandonBody, isStream, refuseBody } from './body.ts'
 import { optionInvalid, type UncheckedOptions } from './checks.ts'
 import { DelayQueue, longestTimer } from './clock.ts'
-import { answerAtDeadline, type Delivery, outcomeOf, type RoutedEvent } from './delivery.ts'
+import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
 import { RinghookError } from './errors.ts'
-import { checkFreshness, parseTimestamp } from './freshness.ts'
+import { checkFreshness } from './freshness.ts'
 import type { DeliveryRequest, Reply } from './http.ts'
-import { bodyId } from './idempotency.ts'
-import { parseJsonObject } from './json.ts'
-import { printable } from './log.ts'
-import type { Outcome } from './outcome.ts'
-import type { CloseOptions, CloseReport, Receiver } from './receiver.ts'
+import { ignorer } from './ignored.ts'
+import { InboxDesk, type ReceiverInbox } from './inbox-desk.ts'
+import { InboxWorker } from './inbox-worker.ts'
+import { Intake } from './intake.ts'
+import type { DeliveryOutcome } from './outcome.ts'
+import { type ReadEvent, readEvent, routeEvent } from './reading.ts'
+import type { CloseOptions, CloseReport, Receiver, StartOptions } from './receiver.ts'
 import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
 import { UnderWay } from './under-way.ts'
-import { identify, validateData } from './validation.ts'
 
 const settings = new WeakMap<Receiver, Settings>()
 
@@ -32,15 +33,26 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   readonly #settings: Settings
   readonly #runs: Runs
   readonly #deadlines: DelayQueue
-  readonly #unheard = new Set<string>()
+  readonly #ignore: (read: ReadEvent) => Answer
   readonly #underWay = new UnderWay()
+  readonly #intake: Intake | undefined
+  readonly #worker: InboxWorker | undefined
+  readonly #desk: ReceiverInbox | undefined
   #closing: Promise<CloseReport> | undefined
 
   constructor(provider: P, options: UncheckedOptions) {
     this.provider = provider
     this.#settings = compileSettings(provider, options)
     this.#runs = new Runs(this.#settings)
+    this.#ignore = ignorer(provider.name, this.#settings.report.logger)
     this.#deadlines = new DelayQueue(this.#settings.clock, this.#settings.ackDeadlineMs)
+    const { inbox, clock } = this.#settings
+    if (inbox !== undefined) {
+      const worker = new InboxWorker(provider, this.#settings, inbox, this.#runs, this.#underWay)
+      this.#intake = new Intake(provider, this.#settings, inbox, () => worker.noticePut())
+      this.#worker = worker
+      this.#desk = new InboxDesk(inbox, clock)
+    }
     settings.set(this, this.#settings)
   }
 
@@ -49,6 +61,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     const delivery: Delivery = {
       request,
       receivedAtMs,
+      beganAtMs: receivedAtMs,
       deadlineMs: receivedAtMs + this.#settings.ackDeadlineMs,
       phase: 'body',
       answered: false,
@@ -62,6 +75,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       key: undefined,
       attempt: undefined,
       fence: undefined,
+      job: undefined,
     }
     this.#underWay.enter()
     return new Promise((resolve) => {
@@ -91,6 +105,22 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       throw optionInvalid('eventId is no text.', 'Give the id of an event, as onOutcome has it.')
     }
     return await this.#runs.forget(this.#settings.keyOf(eventId))
+  }
+
+  get inbox(): ReceiverInbox {
+    if (this.#desk === undefined) throw noInbox('receiver.inbox is')
+    return this.#desk
+  }
+
+  async start({ concurrency = 10 }: StartOptions = {}): Promise<void> {
+    if (this.#worker === undefined) throw noInbox('receiver.start() was called')
+    if (this.#closing !== undefined) {
+      throw new RinghookError(
+        'RINGHOOK_SHUTTING_DOWN',
+        'The receiver was closed, and cannot be started again. Make a new one.',
+      )
+    }
+    await this.#worker.start(concurrency)
   }
 
   idle(): Promise<void> {
@@ -136,49 +166,40 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     }
     const reason = this.#reasonToDoubt(request, body, keys)
     if (reason !== undefined) return answerFor('RINGHOOK_NOT_AUTHENTIC', { reason })
-    const routed = this.#route(delivery, body)
-    return 'outcome' in routed ? routed : await this.#runs.run(delivery, routed)
+    return await this.#take(delivery, body)
   }
 
-  /** From an authentic body to the event and its handler, or to the answer if none is to run. */
-  #route(delivery: Delivery, body: Uint8Array): RoutedEvent | Answer {
+  /** From an authentic body to the answer: by way of the inbox, where there is one. */
+  #take(delivery: Delivery, body: Uint8Array): Answer | Promise<Answer> {
     const { headers } = delivery.request
-    const json = parseJsonObject(body)
-    if (typeof json === 'string') return answerFor(json)
-    const { event: sentAs, id, timestamp: sent, data } = this.provider.read(json, headers)
-    if (typeof sentAs !== 'string' || sentAs === '') return answerFor('RINGHOOK_EVENT_MISSING')
-    const { type, schema, handler } = this.#settings.routeOf(sentAs)
-    const eventId = typeof id === 'string' && id !== '' ? id : bodyId(body)
-    delivery.type = type
-    delivery.sentAs = sentAs
-    delivery.eventId = eventId
+    const read = readEvent(this.provider, this.#settings, body, headers)
+    if ('outcome' in read) return read
+    delivery.type = read.type
+    delivery.sentAs = read.sentAs
+    delivery.eventId = read.eventId
 
-    const timestamp = parseTimestamp(sent)
     if (this.provider.signedTimestamp) {
-      const stale = checkFreshness(sent, timestamp, this.#settings.clock.now(), this.#settings)
+      const now = this.#settings.clock.now()
+      const stale = checkFreshness(read.sent, read.timestamp, now, this.#settings)
       if (stale !== undefined) return answerFor(stale.code, stale)
     }
-    if (handler === undefined) return this.#ignore(sentAs, schema === undefined)
+    const { handler } = read
+    if (handler === undefined) return this.#ignore(read)
 
-    const validated = validateData(schema, data, this.#settings.invalidEvents)
-    if (!validated.valid) return validated.answer
-    const event = {
-      id: eventId,
-      type,
-      sentAs,
-      timestamp,
-      data: validated.data,
-      provider: this.provider.name,
+    const routed = routeEvent(this.provider, this.#settings, { ...read, handler }, body)
+    const isRouted = 'event' in routed
+    if (isRouted) {
+      delivery.eventId = routed.event.id
+      delivery.key = routed.key
+    } else if (this.#intake === undefined || this.#settings.invalidEvents === 'reject') {
+      return routed
     }
-    const routed =
-      this.#settings.ownId === undefined ? event : identify(event, body, this.#settings.ownId)
-    if ('outcome' in routed) return routed
-    delivery.eventId = routed.id
-    delivery.key = this.#settings.keyOf(routed.id)
-
     // Between the body's first byte and here the receiver may have been closed.
     if (this.#closing !== undefined) return answerFor('RINGHOOK_SHUTTING_DOWN')
-    return { event: routed, handler, key: delivery.key, rawBody: body }
+    if (this.#intake !== undefined) {
+      return this.#intake.put(delivery, read, body, isRouted ? routed : undefined)
+    }
+    return isRouted ? this.#runs.run(delivery, routed) : routed
   }
 
   #reasonToDoubt(
@@ -194,17 +215,6 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return verifier.explain(request.headers)
   }
 
-  #ignore(sentAs: string, undocumented: boolean): Answer {
-    if (!undocumented) return ignored
-    if (this.#unheard.size < 100 && !this.#unheard.has(sentAs)) {
-      this.#unheard.add(sentAs)
-      this.#settings.report.logger.warn(
-        `ringhook ${this.provider.name}: "${printable(sentAs)}" is no documented event and was ignored. To receive it add its schema to events, or a "*" handler.`,
-      )
-    }
-    return { ...ignored, undocumented: true }
-  }
-
   #reply(delivery: Delivery, answer: Answer): Reply | Promise<Reply> {
     const outcome = this.#outcome(delivery, answer)
     this.#settings.report(outcome)
@@ -217,13 +227,14 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return drained.then(() => reply)
   }
 
-  #outcome(delivery: Delivery, answer: Answer): Outcome {
+  #outcome(delivery: Delivery, answer: Answer): DeliveryOutcome {
     return outcomeOf(this.provider.name, delivery, answer, this.#settings.clock.now())
   }
 
   async #drain(drainMs: number): Promise<CloseReport> {
     this.#runs.close()
     const { clock } = this.#settings
+    const stopped = this.#worker?.stop(drainMs)
     let timer: unknown
     const drainIsOver = new Promise<void>((resolve) => {
       timer = clock.setTimeout(resolve, Math.min(drainMs, longestTimer))
@@ -239,6 +250,15 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         ),
       )
     }
+    // By now it only has to give back what is not done.
+    await stopped
     return { drained: running === 0, running }
   }
+}
+
+function noInbox(what: string): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_INBOX_MISSING',
+    `${what} for a receiver that has no inbox. Give createReceiver() the option inbox, such as sqliteInbox(database).`,
+  )
 }

@@ -4,6 +4,7 @@ import type { UncheckedOptions } from './checks.ts'
 import { RinghookError } from './errors.ts'
 import type { OwnEvents } from './event.ts'
 import type { DeliveryRequest, Reply } from './http.ts'
+import type { ReceiverInbox } from './inbox-desk.ts'
 import type { ReceiverOptions } from './options.ts'
 import { Pipeline } from './pipeline.ts'
 
@@ -24,16 +25,37 @@ export interface Receiver<P extends Provider = Provider> {
    * error as its cause.
    */
   forget(eventId: string): Promise<Forgotten>
+  /**
+   * What the inbox has: to list it, to replay or discard what is dead, and to count it.
+   *
+   * @throws {RinghookError} RINGHOOK_INBOX_MISSING: the receiver has no inbox.
+   */
+  readonly inbox: ReceiverInbox
+  /**
+   * Starts the worker of the inbox, in this process: it runs the handlers of what was received here
+   * or elsewhere, until `close()`. A process without an HTTP server may be such a worker too.
+   * Receivers of this process that share an inbox share its worker.
+   *
+   * @throws {RinghookError} RINGHOOK_INBOX_MISSING, RINGHOOK_OPTION_INVALID, RINGHOOK_SHUTTING_DOWN;
+   * what the inbox's database failed with, as RINGHOOK_STORE_UNREACHABLE.
+   */
+  start(options?: StartOptions): Promise<void>
   /** Resolves when no delivery is on its way and no handler runs, those past their deadline included. */
   idle(): Promise<void>
   /**
    * Ends the receiver: new deliveries are answered 503 at once, so that the provider sends them
    * again to the instance that follows, and handlers that run may finish. When `drainMs` is over,
-   * their `signal` aborts; their leases are still renewed for as long as the process lives.
+   * their `signal` aborts; their leases are still renewed for as long as the process lives. The worker
+   * of an inbox claims nothing more, and gives back what has not finished by then.
    *
    * @throws {RinghookError} RINGHOOK_OPTION_INVALID
    */
   close(options?: CloseOptions): Promise<CloseReport>
+}
+
+export interface StartOptions {
+  /** How many deliveries are processed at a time. Default: 10. From 1 to 1 000. */
+  readonly concurrency?: number
 }
 
 export interface CloseOptions {

@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import { type DeliveryCode, RinghookError } from './errors.ts'
+import { type AttemptCode, type DeliveryCode, RinghookError } from './errors.ts'
 import {
   type Logger,
   type LogLevel,
@@ -15,13 +15,15 @@ export interface Reporter {
   (outcome: Outcome): void
   /** Logs the failure of a handler, or of a claim, that came after the deadline: the delivery is answered already. */
   late(outcome: Outcome): void
+  /** Logs that the worker of an inbox could not do its work. It goes on by itself. */
+  inboxFailed(provider: string, error: unknown): void
   /** Logs that the lease of a running event could not be renewed. */
   renewalFailed(provider: string, error: unknown): void
   readonly logger: Logger
 }
 
 /** What to look at, by code. Lines come once a minute and code, however many deliveries there are. */
-const hints: Partial<Record<DeliveryCode, string>> = {
+const hints: Partial<Record<DeliveryCode | AttemptCode, string>> = {
   RINGHOOK_IP_NOT_ALLOWED:
     'the sender is not in allowedIps. Behind a proxy, set trustedProxies to the address of the proxy',
   RINGHOOK_BODY_TOO_LARGE: 'the body is longer than maxBodyBytes',
@@ -42,6 +44,12 @@ const hints: Partial<Record<DeliveryCode, string>> = {
     'the handler was not done by ackDeadlineMs. It goes on, and the next delivery finds it done',
   RINGHOOK_STORE_UNAVAILABLE:
     'the idempotency store failed or did not answer in time, so the event has to come again. Is its server up, and reachable from this machine',
+  RINGHOOK_INBOX_UNAVAILABLE:
+    'the inbox failed or did not answer in time, so the event has to come again. Is its server up, and reachable from this machine',
+  RINGHOOK_ATTEMPTS_EXHAUSTED:
+    'every attempt ended with its process. Look for what ends it, such as its memory, before it is replayed',
+  RINGHOOK_HANDLER_MISSING:
+    'on has no handler for it any more. Add one and replay it, or discard it',
   RINGHOOK_SECRET_UNAVAILABLE:
     'the secret function failed, did not answer, or gave something that is no secret',
 }
@@ -65,7 +73,7 @@ export function outcomeReporter(
 
   function report(outcome: Outcome): void {
     if (onOutcome !== undefined) tell(onOutcome, outcome, complain)
-    write(outcome, `answered ${outcome.status} ${outcome.outcome}`)
+    write(outcome, whatBecame(outcome))
   }
 
   /** Throttled too: `onOutcome` is told of deliveries that anybody can send. */
@@ -92,6 +100,14 @@ export function outcomeReporter(
     )
   }
 
+  function inboxFailed(provider: string, error: unknown): void {
+    const suffix = throttle.admit('inbox')
+    if (suffix === undefined) return
+    log.error(
+      `ringhook ${provider}: the worker of the inbox failed, and will try again (${storeError(error)})${suffix}`,
+    )
+  }
+
   function write(outcome: Outcome, what: string, topicPrefix = ''): void {
     const line = lineFor(outcome, what)
     if (line === undefined) return
@@ -99,7 +115,15 @@ export function outcomeReporter(
     const suffix = isNews ? '' : throttle.admit(`${topicPrefix}${line.topic}`)
     if (suffix !== undefined) log[line.level](`${line.text}${suffix}`)
   }
-  return Object.assign(report, { late, renewalFailed, logger: log })
+  return Object.assign(report, { late, renewalFailed, inboxFailed, logger: log })
+}
+
+/** What was answered, or what becomes of it in the inbox. */
+function whatBecame({ outcome, status, next, nextInMs = 0 }: Outcome): string {
+  if (next === undefined) return `answered ${status} ${outcome}`
+  if (next === 'dead') return `${outcome}, and is a dead letter now`
+  if (next === 'done') return outcome
+  return `${outcome}, next attempt in ${(nextInMs / 1_000).toFixed(1)} s`
 }
 
 function tell(
@@ -121,7 +145,8 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /** Never left out of the log: a handler's failure, and what nobody will send again. */
-function losesSomething({ outcome, code, status, unmarked }: Outcome): boolean {
+function losesSomething({ outcome, code, status, unmarked, next }: Outcome): boolean {
+  if (next === 'dead') return true
   if (outcome === 'failed') return code !== 'RINGHOOK_INTERNAL_ERROR'
   return unmarked === true || (outcome === 'invalid' && status === 200)
 }
@@ -149,7 +174,8 @@ function lineFor(outcome: Outcome, what: string): Line | undefined {
     return { level: 'error', topic: 'unmarked', text }
   }
   if (code === undefined || code === 'RINGHOOK_SHUTTING_DOWN') return undefined
-  const level = code === 'RINGHOOK_BODY_ALREADY_READ' ? 'error' : levels[outcome.outcome]
+  const isBad = code === 'RINGHOOK_BODY_ALREADY_READ' || outcome.next === 'dead'
+  const level = isBad ? 'error' : levels[outcome.outcome]
   if (level === undefined) return undefined
   const hint = outcome.reason ?? hints[code]
   const text = `${headOf(outcome)} ${what}${hint === undefined ? '' : `: ${hint}`}${because(outcome)} [${code}, see ringhook/docs/errors.md#${code.toLowerCase()}]`
@@ -165,11 +191,17 @@ function headOf({ provider, type, sentAs, eventId, attempt }: Outcome): string {
   return `ringhook ${provider}: ${name}${id}${attempt === undefined ? '' : ` attempt ${attempt}`}`
 }
 
+/** The codes with an error of a store or an inbox. */
+const ofStores: readonly Outcome['code'][] = [
+  'RINGHOOK_STORE_UNAVAILABLE',
+  'RINGHOOK_INBOX_UNAVAILABLE',
+]
+
 function because({ ageMs, issues, error, ...outcome }: Outcome): string {
   const parts: string[] = []
   if (ageMs !== undefined) parts.push(`age ${Math.round(ageMs / 1_000)} s`)
   for (const { path, code } of issues?.slice(0, 5) ?? []) parts.push(`${path}: ${code}`)
-  const isOfStore = outcome.code === 'RINGHOOK_STORE_UNAVAILABLE' || outcome.unmarked === true
+  const isOfStore = ofStores.includes(outcome.code) || outcome.unmarked === true
   if (error !== undefined) parts.push(isOfStore ? storeError(error) : whereThrown(error))
   return parts.length === 0 ? '' : ` (${parts.join(', ')})`
 }

@@ -1,6 +1,7 @@
 import type { EventSchema, Provider } from '../providers/provider.ts'
 import { RinghookError } from './errors.ts'
 import type { Handler, OwnEvents } from './event.ts'
+import type { RetryPolicies, RetryPolicy } from './retry.ts'
 
 /** Where an event goes. */
 export interface Route {
@@ -9,6 +10,14 @@ export interface Route {
   /** Absent for a name that is neither documented nor in `events`: there is nothing to validate by. */
   readonly schema: EventSchema | undefined
   readonly handler: Handler | undefined
+  /** How its attempts are repeated, where there is an inbox. */
+  readonly retry: RetryPolicy
+}
+
+/** A handler, under the key that it has in `on`. */
+interface Listed {
+  readonly handler: Handler
+  readonly retry: RetryPolicy
 }
 
 /** Finds the route of a name on the wire. */
@@ -28,23 +37,26 @@ export function compileRoutes(
   provider: Provider,
   on: Readonly<Record<string, Handler | undefined>>,
   own: OwnEvents,
+  retry: RetryPolicies,
 ): Router {
   const canonicalNames = new Map(provider.canonicalNames)
+  const unlisted = { handler: undefined, retry: retry.common }
   const schemas = schemasOf(provider, own, canonicalNames)
-  const exact = new Map<string, Handler>()
+  const exact = new Map<string, Listed>()
   const spelled = new Map<string, string>()
-  const prefixes: { readonly prefix: string; readonly handler: Handler }[] = []
-  let fallback: Handler | undefined
+  const prefixes: { readonly prefix: string; readonly listed: Listed }[] = []
+  let fallback: Listed | undefined
 
   for (const [key, handler] of Object.entries(on)) {
     if (typeof handler !== 'function') throw handlerInvalid(key)
-    if (key === '*') fallback = handler
-    else if (key.endsWith('.*')) prefixes.push({ prefix: key.slice(0, -1), handler })
+    const listed = { handler, retry: retry.byKey.get(key) ?? retry.common }
+    if (key === '*') fallback = listed
+    else if (key.endsWith('.*')) prefixes.push({ prefix: key.slice(0, -1), listed })
     else {
       const type = canonicalNames.get(key)
       if (type === undefined) throw eventUnknown(key, canonicalNames, provider)
       refuseRepeated('on', type, key, spelled)
-      exact.set(type, handler)
+      exact.set(type, listed)
     }
   }
   prefixes.sort((a, b) => b.prefix.length - a.prefix.length)
@@ -55,11 +67,12 @@ export function compileRoutes(
     const byPrefix = prefixes.find(
       ({ prefix }) => type.startsWith(prefix) || sentAs.startsWith(prefix),
     )
-    const handler = exact.get(type) ?? byPrefix?.handler ?? fallback
-    routes.set(sentAs, { type, schema: schemas.get(type), handler })
+    const found = exact.get(type) ?? byPrefix?.listed ?? fallback ?? unlisted
+    routes.set(sentAs, { type, schema: schemas.get(type), ...found })
   }
+  const otherwise = fallback ?? unlisted
   return function route(sentAs) {
-    return routes.get(sentAs) ?? { type: sentAs, schema: undefined, handler: fallback }
+    return routes.get(sentAs) ?? { type: sentAs, schema: undefined, ...otherwise }
   }
 }
 

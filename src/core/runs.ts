@@ -90,12 +90,12 @@ export class Runs {
     claim: HeldClaim,
     { askedAtMs, fingerprint }: { readonly askedAtMs: number; readonly fingerprint: string },
   ): Promise<Answer> {
-    const reason = this.#reasonNotToRun(delivery, claim, askedAtMs)
+    const reason = this.#reasonNotToRun(delivery, routed, claim, askedAtMs)
     if (reason !== undefined) {
       await this.#claims.release(claim)
       return reason
     }
-    delivery.attempt = claim.attempt
+    delivery.attempt = delivery.job?.number ?? claim.attempt
     delivery.fence = claim.fence
     const run = this.#begin(delivery, routed, claim, askedAtMs)
     this.#leases.keep(run, askedAtMs)
@@ -106,27 +106,43 @@ export class Runs {
         ? await this.#endings.confirm(delivery, run, fingerprint)
         : await this.#endings.mark(delivery, run, handled)
     } catch (error) {
-      answer = isPermanentFailure(error)
-        ? await this.#endings.mark(
-            delivery,
-            run,
-            answerFor('RINGHOOK_PERMANENT_FAILURE', { error }),
-          )
-        : await this.#endings.giveBack(delivery, run, error)
+      answer = await this.#endOfFailed(delivery, run, error)
     }
     this.#leases.drop(run)
     this.#running.end(run)
     return answer
   }
 
+  /**
+   * Gives a failed event back. One that failed for good counts as finished, unless it is kept as a
+   * dead letter: that can be replayed.
+   */
+  async #endOfFailed(delivery: Delivery, run: Run, error: unknown): Promise<Answer> {
+    const code = failureCodeOf(error)
+    const isOver = code === 'RINGHOOK_PERMANENT_FAILURE' && delivery.job === undefined
+    const answer = answerFor(code, { error })
+    if (isOver) return await this.#endings.mark(delivery, run, answer)
+    return await this.#endings.giveBack(delivery, run, answer)
+  }
+
   /** A claim that came too late, or at the wrong moment, is given back. */
-  #reasonNotToRun(delivery: Delivery, claim: HeldClaim, askedAtMs: number): Answer | undefined {
+  #reasonNotToRun(
+    delivery: Delivery,
+    { retry }: RoutedEvent,
+    claim: HeldClaim,
+    askedAtMs: number,
+  ): Answer | undefined {
     const { clock, leaseMs } = this.#settings
     if (this.#isClosing) return answerFor('RINGHOOK_SHUTTING_DOWN')
     // The store was slower than the deadline: the sender was told to come again. Or slower than the
     // lease: another delivery may have taken over by now.
     if (delivery.answered || clock.now() >= askedAtMs + leaseMs) {
       return answerFor('RINGHOOK_STORE_UNAVAILABLE')
+    }
+    // The attempts before this one ended with their process: the delivery may be what ended it. Not
+    // looked at before the claim, which shows whether the last of them finished the event.
+    if (delivery.job !== undefined && delivery.job.number > retry.attempts) {
+      return answerFor('RINGHOOK_ATTEMPTS_EXHAUSTED')
     }
     // It began here while the store was asked.
     if (this.#running.get(claim.key) === undefined) return undefined
@@ -144,10 +160,7 @@ export class Runs {
       await routed.handler(routed.event, run.context)
       answer = { ...handled, undeduplicated: true }
     } catch (error) {
-      const code = isPermanentFailure(error)
-        ? 'RINGHOOK_PERMANENT_FAILURE'
-        : 'RINGHOOK_HANDLER_FAILED'
-      answer = answerFor(code, { error, undeduplicated: true })
+      answer = answerFor(failureCodeOf(error), { error, undeduplicated: true })
     }
     this.#running.end(run)
     return answer
@@ -155,8 +168,8 @@ export class Runs {
 
   #begin(delivery: Delivery, { rawBody }: RoutedEvent, claim: HeldClaim, askedAtMs: number): Run {
     const { store, retentionMs, leaseMs } = this.#settings
-    const { request, receivedAtMs, deadlineMs } = delivery
-    const facts = { claim, rawBody, headers: request.headers, receivedAtMs, deadlineMs }
+    const { request, receivedAtMs, deadlineMs, job } = delivery
+    const facts = { claim, rawBody, headers: request.headers, receivedAtMs, deadlineMs, job }
     const run: Run = {
       claim,
       context: new RunContext(facts, store, retentionMs),
@@ -170,6 +183,10 @@ export class Runs {
     delivery.phase = 'handler'
     return run
   }
+}
+
+function failureCodeOf(error: unknown): 'RINGHOOK_PERMANENT_FAILURE' | 'RINGHOOK_HANDLER_FAILED' {
+  return isPermanentFailure(error) ? 'RINGHOOK_PERMANENT_FAILURE' : 'RINGHOOK_HANDLER_FAILED'
 }
 
 /** It is not known what the store has done. */

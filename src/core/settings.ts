@@ -1,3 +1,4 @@
+import type { Inbox } from '../inboxes/inbox.ts'
 import type { Provider } from '../providers/provider.ts'
 import { memoryStore } from '../stores/memory.ts'
 import {
@@ -19,24 +20,26 @@ import {
   type UncheckedOptions,
 } from './checks.ts'
 import { systemClock } from './clock.ts'
-import { type KeyMaker, keyMaker } from './idempotency.ts'
+import { keyMaker } from './idempotency.ts'
+import { checkInbox } from './inbox-checks.ts'
+import type { IntakeSettings } from './intake.ts'
+import type { ReadingSettings } from './reading.ts'
 import { outcomeReporter, type Reporter } from './report.ts'
-import { compileRoutes, type Router } from './routing.ts'
+import { checkRetry, type RetryPolicies } from './retry.ts'
+import { compileRoutes } from './routing.ts'
 import type { RunSettings } from './runs.ts'
 import type { SenderRule } from './sender.ts'
 import { type SignatureVerifier, signatureVerifier } from './signature.ts'
 
 /** The options of a receiver, checked and compiled: nothing of this is done again per delivery. */
-export interface Settings extends RunSettings, Limits {
+export interface Settings extends RunSettings, ReadingSettings, IntakeSettings, Limits {
   readonly isAllowedSender: SenderRule | undefined
   readonly readBody: BodyReader
   readonly keysFor: KeySource
   readonly verifier: SignatureVerifier | undefined
   readonly hasUrlToken: SenderRule | undefined
-  readonly routeOf: Router
-  readonly invalidEvents: 'reject' | 'acknowledge'
-  readonly ownId: UncheckedOptions['eventId']
-  readonly keyOf: KeyMaker
+  readonly inbox: Inbox | undefined
+  readonly retry: RetryPolicies
   /** The oldest signed timestamp that is accepted. */
   readonly maxAgeMs: number
   readonly report: Reporter
@@ -49,9 +52,11 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
   checkShapes(options)
   checkUnsigned(provider, options)
   const limits = checkLimits(provider, options)
+  const inbox = checkInbox(options)
   const clock = options.clock ?? systemClock
   const report = outcomeReporter(clock, options.logger, options.onOutcome)
   const on = options.on ?? {}
+  const retry = checkRetry(options.retry, Object.keys(on))
   const settings: Settings = {
     ...limits,
     clock,
@@ -60,15 +65,20 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
     keysFor: checkSecret(provider, options.secret),
     verifier: provider.signature === false ? undefined : signatureVerifier(provider.signature),
     hasUrlToken: checkUrlToken(options),
-    routeOf: compileRoutes(provider, on, options.events ?? {}),
+    routeOf: compileRoutes(provider, on, options.events ?? {}, retry),
     invalidEvents: checkChoice(
       options,
       'invalidEvents',
       ['reject', 'acknowledge'],
-      provider.defaults.invalidEvents ?? 'reject',
+      // An inbox keeps what cannot be read, and one that is sent again would be no better.
+      inbox === undefined ? (provider.defaults.invalidEvents ?? 'reject') : 'acknowledge',
     ),
     ownId: options.eventId,
     keyOf: keyMaker(provider.name, options.namespace ?? ''),
+    namespace: options.namespace ?? '',
+    inbox,
+    retry,
+    orderingKey: options.orderingKey,
     maxAgeMs: limits.retentionMs,
     // A timestamp may lie ahead by the tolerance, and between its check and the claim there may be
     // almost the whole time to the deadline: the event is remembered for that much longer, or the

@@ -50,6 +50,25 @@ export function identify<Event extends WebhookEvent>(
   }
 }
 
+/** Gives what an event is in order by, if it is in any. */
+export function orderOf(
+  event: WebhookEvent,
+  orderingKey: (event: WebhookEvent) => string | undefined,
+): string | undefined | Answer {
+  try {
+    const key: unknown = orderingKey(event)
+    refusePromise('orderingKey', key)
+    if (typeof key === 'string' && key !== '') return key
+    if (key === undefined || key === '') return undefined
+    throw new RinghookError(
+      'RINGHOOK_OPTION_INVALID',
+      'orderingKey gave something that is no string. Return what the events that run one after another have in common, or undefined.',
+    )
+  } catch (error) {
+    return answerFor('RINGHOOK_HANDLER_FAILED', { error })
+  }
+}
+
 /** Its rejection, which nobody waits for, must not end the process. */
 function refusePromise(name: string, result: unknown): void {
   if (!types.isPromise(result)) return

@@ -66,6 +66,11 @@ export interface Envelope {
   readonly timestamp?: unknown
   /** What the event's schema validates. */
   readonly data?: unknown
+  /**
+   * The call that the event is about: an inbox runs the events of one call in the order received.
+   * Unless it is a string with something in it, the event is in no order.
+   */
+  readonly callId?: unknown
 }
 
 /** How a provider delivers, as far as its pages say. Drives `simulateProvider`. */

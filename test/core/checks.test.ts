@@ -69,7 +69,7 @@ describe('createReceiver', () => {
     ['secrets', 'secret'],
     ['urltoken', 'urlToken'],
     ['On', undefined],
-    ['inbox', undefined],
+    ['queue', undefined],
     ['onError', undefined],
   ])('refuses the option "%s", which does not exist', (name, near) => {
     const wrong = () => build(krosai, { secret, [name]: undefined })

@@ -2,8 +2,11 @@ import fc from 'fast-check'
 import { callkaro, krosai, odis } from 'ringhook'
 import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
+import { checkRetry } from '../../src/core/retry.ts'
 import { compileRoutes, nearest } from '../../src/core/routing.ts'
 import { build, codeOf, endpoint, event, secret, seen } from '../helpers/endpoint.ts'
+
+const retry = checkRetry(undefined, [])
 
 /** A routing table whose handlers are told apart by their keys. */
 function table(...keys: string[]) {
@@ -11,7 +14,7 @@ function table(...keys: string[]) {
 }
 
 function keyFor(keys: readonly string[], sentAs: string, own = {}): string | undefined {
-  const { handler } = compileRoutes(krosai, table(...keys), own)(sentAs)
+  const { handler } = compileRoutes(krosai, table(...keys), own, retry)(sentAs)
   return (handler as { readonly key?: string } | undefined)?.key
 }
 
@@ -262,7 +265,7 @@ describe('the names of the providers', () => {
     for (const provider of [krosai, odis, callkaro]) {
       for (const [sentAs, type] of provider.canonicalNames) {
         const handlers = table(sentAs)
-        const route = compileRoutes(provider, handlers, {})(sentAs)
+        const route = compileRoutes(provider, handlers, {}, retry)(sentAs)
         expect([route.type, route.handler]).toEqual([type, handlers[sentAs]])
         expect(route.schema).toBe(
           Object.entries(provider.events).find(([name]) => name === type)?.[1].schema,

@@ -12,7 +12,7 @@ import {
 } from 'ringhook'
 import { describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
-import { answerFor, duplicate, handled, ignored } from '../../src/core/answers.ts'
+import { accepted, answerFor, duplicate, handled, ignored } from '../../src/core/answers.ts'
 import { maxJsonDepth } from '../../src/core/json.ts'
 import { settingsOf } from '../../src/core/pipeline.ts'
 import {
@@ -30,6 +30,7 @@ import {
 const providers = [krosai, odis, callkaro] as const
 const setupCodes = unionOf('src/core/errors.ts', 'SetupCode')
 const deliveryCodes = unionOf('src/core/errors.ts', 'DeliveryCode') as readonly DeliveryCode[]
+const attemptCodes = unionOf('src/core/errors.ts', 'AttemptCode')
 const handlerCodes = unionOf('src/core/errors.ts', 'HandlerCode')
 const storeCodes = unionOf('src/core/errors.ts', 'StoreCode')
 
@@ -61,7 +62,7 @@ describe('README.md', () => {
       ([statuses = '', outcome]) =>
         statuses.split(', ').map((status) => `${status} ${codeIn(outcome)[0]}`),
     )
-    const answers = [handled, duplicate, ignored, ...deliveryCodes.map((code) => answerFor(code))]
+    const answers = [handled, accepted, duplicate, ignored, ...deliveryCodes.map((code) => answerFor(code))]
     const real = answers.map(({ status, outcome }) => `${status} ${outcome}`)
     // The one status that is not the code's own.
     expect(documented.sort()).toEqual([...new Set([...real, '200 invalid'])].sort())
@@ -83,6 +84,7 @@ describe('README.md', () => {
       'leaseMs',
       'retentionMs',
       'clockToleranceMs',
+      'maxHoldMs',
     ])('has the default and the bounds of %s', (name) => {
       const [, preset = '', bounds = ''] = rowOf(name)
       for (const provider of providers) {
@@ -159,7 +161,7 @@ describe('README.md', () => {
 describe('docs/errors.md', () => {
   it('has a section for every code, under the anchor that messages name', () => {
     const headings = headingsOf('docs/errors.md').filter(({ level }) => level === 3)
-    const codes = [...setupCodes, ...deliveryCodes, ...handlerCodes, ...storeCodes]
+    const codes = [...setupCodes, ...deliveryCodes, ...attemptCodes, ...handlerCodes, ...storeCodes]
     expect(headings.map(({ text }) => text)).toEqual(codes)
     const anchors = anchorsOf('docs/errors.md')
     for (const code of codes) expect(anchors).toContain(code.toLowerCase())

@@ -61,6 +61,7 @@ describe('callkaro', () => {
       event: 'call_ended',
       id: 'call_ended:2303fa770b666a64ab1694c1e',
       data: documented.data,
+      callId: '2303fa770b666a64ab1694c1e',
     })
     expect(callkaro.read({ ...documented, id: 'x', timestamp: 'y' }, {})).toEqual(
       callkaro.read(documented, {}),

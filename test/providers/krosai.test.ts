@@ -102,6 +102,7 @@ describe('krosai', () => {
         id: body['id'],
         timestamp: body['timestamp'],
         data: body.data,
+        callId: (body.data as { readonly call_id?: string }).call_id,
       })
     }
   })

@@ -52,6 +52,7 @@ describe('odis', () => {
         event: body.event,
         timestamp: body['timestamp'],
         data: body.data,
+        callId: (body.data as { readonly call_id?: string }).call_id,
       })
     }
   })

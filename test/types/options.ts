@@ -62,7 +62,7 @@ createReceiver(krosai, {
   invalidEvents: 'acknowledge',
   eventId: (event, rawBody) => `${event.id}${rawBody.length}`,
   onOutcome: ({ outcome, code, status, unmarked }) => {
-    expectTypeOf(status).toEqualTypeOf<number>()
+    expectTypeOf(status).toEqualTypeOf<number | undefined>()
     expectTypeOf(unmarked).toEqualTypeOf<true | undefined>()
     if (outcome === 'timed_out') return
     // @ts-expect-error -- no such code

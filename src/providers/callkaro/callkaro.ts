@@ -35,7 +35,7 @@ function readCallkaroBody(body: JsonObject): Envelope {
     !event.includes(':') &&
     typeof callSid === 'string' &&
     callSid !== ''
-  return { event, data, id: identified ? `${event}:${callSid}` : undefined }
+  return { event, data, callId: callSid, id: identified ? `${event}:${callSid}` : undefined }
 }
 
 function renewCallkaroBody(body: JsonObject, unique: { readonly id: string }): JsonObject {

@@ -1,4 +1,5 @@
 import { defineProvider } from '../provider.ts'
+import { isObject } from '../schema.ts'
 import { krosaiEvents } from './events.ts'
 
 /**
@@ -12,6 +13,13 @@ export const krosai = defineProvider({
   signature: { header: 'x-webhook-signature', encoding: 'hex', prefix: 'sha256=' },
   signedTimestamp: true,
   events: krosaiEvents,
+  read: ({ event, id, timestamp, data }) => ({
+    event,
+    id,
+    timestamp,
+    data,
+    callId: isObject(data) ? data['call_id'] : undefined,
+  }),
   delivery: {
     retryDelaysMs: [0, 60_000, 300_000, 1_800_000, 7_200_000],
   },

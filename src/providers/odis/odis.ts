@@ -19,6 +19,7 @@ export const odis = defineProvider({
     event: body['event'],
     timestamp: body['timestamp'],
     data: body['data'],
+    callId: isObject(body['data']) ? body['data']['call_id'] : undefined,
   }),
   delivery: {
     retryDelaysMs: [0, 60_000, 300_000, 1_800_000, 7_200_000],

@@ -144,6 +144,10 @@ class WatchedEndpoint implements Endpoint {
     this.mounted = {
       provider: receiver.provider,
       forget: (eventId) => receiver.forget(eventId),
+      get inbox() {
+        return receiver.inbox
+      },
+      start: (startOptions) => receiver.start(startOptions),
       idle: () => receiver.idle(),
       close: (closeOptions) => receiver.close(closeOptions),
       receive: (request) => {

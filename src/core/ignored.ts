@@ -1,0 +1,21 @@
+import { type Answer, ignored } from './answers.ts'
+import { type Logger, printable } from './log.ts'
+import type { ReadEvent } from './reading.ts'
+
+/** Names that are warned of once: whoever knows the secret could send new ones for ever. */
+const most = 100
+
+/** Gives what answers events that nobody handles, and warns once of each name that nobody documents. */
+export function ignorer(provider: string, logger: Logger): (read: ReadEvent) => Answer {
+  const unheard = new Set<string>()
+  return function ignore({ sentAs, schema }) {
+    if (schema !== undefined) return ignored
+    if (unheard.size < most && !unheard.has(sentAs)) {
+      unheard.add(sentAs)
+      logger.warn(
+        `ringhook ${provider}: "${printable(sentAs)}" is no documented event and was ignored. To receive it add its schema to events, or a "*" handler.`,
+      )
+    }
+    return { ...ignored, undocumented: true }
+  }
+}

@@ -1,0 +1,57 @@
+import type { Inbox } from '../inboxes/inbox.ts'
+import { optionInvalid, type UncheckedOptions } from './checks.ts'
+import { RinghookError } from './errors.ts'
+
+/**
+ * Refuses an inbox that lacks one of its functions, and what the inbox cannot do or what does
+ * nothing without one.
+ */
+export function checkInbox(options: UncheckedOptions): Inbox | undefined {
+  const { inbox, orderingKey, store } = options
+  if (inbox === undefined) {
+    for (const name of ['retry', 'orderingKey', 'maxHoldMs'] as const) {
+      if (options[name] === undefined) continue
+      throw optionInvalid(
+        `${name} does nothing without an inbox.`,
+        'Give an inbox, such as sqliteInbox(database), or leave it out.',
+      )
+    }
+    return undefined
+  }
+  for (const operation of inboxOperations) {
+    if (typeof inbox?.[operation] === 'function') continue
+    throw new RinghookError(
+      'RINGHOOK_INBOX_INVALID',
+      `inbox has no method "${operation}". Give what sqliteInbox() or another inbox factory returned, not the client itself.`,
+    )
+  }
+  if (store === undefined) {
+    throw new RinghookError(
+      'RINGHOOK_STORE_MISSING',
+      'There is an inbox and no store, so that after a restart nobody would know which events have finished. Give a store that outlives the process, such as sqliteStore(database).',
+    )
+  }
+  if (orderingKey !== undefined && orderingKey !== false && typeof orderingKey !== 'function') {
+    throw optionInvalid('orderingKey is no function.', 'Give a function, false, or leave it out.')
+  }
+  const asksForOrder = typeof orderingKey === 'function' || options.maxHoldMs !== undefined
+  if (asksForOrder && !inbox.keepsOrder) {
+    throw new RinghookError(
+      'RINGHOOK_ORDER_NOT_KEPT',
+      `${inbox.name}() does not keep the events of a call in order. Leave out orderingKey and maxHoldMs, or use sqliteInbox() or pgBossInbox(), which do.`,
+    )
+  }
+  return inbox
+}
+
+const inboxOperations = [
+  'migrate',
+  'put',
+  'start',
+  'stop',
+  'entries',
+  'entry',
+  'replay',
+  'discard',
+  'stats',
+] as const

@@ -1,0 +1,192 @@
+import { types } from 'node:util'
+import type {
+  EntryFilter,
+  Failure,
+  Inbox,
+  InboxState,
+  StoredDelivery,
+  StoredEntry,
+} from '../inboxes/inbox.ts'
+import { optionInvalid } from './checks.ts'
+import type { Clock } from './clock.ts'
+import type { RequestHeaders } from './http.ts'
+import { bodyOf, readStoredDelivery } from './stored-delivery.ts'
+
+/**
+ * What an operator does with an inbox: `receiver.inbox`. Receivers that share an inbox see all of it.
+ *
+ * Its functions reject with the code of what their database failed with, as RINGHOOK_STORE_UNREACHABLE.
+ */
+export interface ReceiverInbox {
+  /** Lists deliveries, oldest first, without their bytes. */
+  list(filter?: InboxListFilter): Promise<InboxEntry[]>
+  /** One delivery, with its bytes. `id` is its idempotency key, as outcomes and `list` have it. */
+  get(id: string): Promise<InboxDelivery | undefined>
+  /**
+   * Makes dead letters run again, with all their attempts: the one with this id, or all that fit.
+   * Gives how many they were. Keys stay, and fences rise.
+   */
+  replay(which: string | InboxReplayFilter): Promise<number>
+  /** Removes a delivery that does not run now. `false`: there is none with this id. */
+  discard(id: string): Promise<boolean>
+  stats(): Promise<InboxStats>
+}
+
+/** Which deliveries are meant: those that fit all that is given. */
+export interface InboxReplayFilter {
+  /** The canonical name of the event. */
+  readonly type?: string
+  /** Received at this time or later. */
+  readonly since?: Date
+}
+
+export interface InboxListFilter extends InboxReplayFilter {
+  readonly state?: InboxState
+  /** At most so many. Default: 100. From 1 to 10 000. */
+  readonly limit?: number
+}
+
+/** A delivery in an inbox. What could not be read has none of the optional properties but `failure`. */
+export interface InboxEntry {
+  readonly id: string
+  /** `waiting` for its turn, `running`, `delayed` until it is tried again, or `dead`. */
+  readonly state: InboxState
+  /** How many attempts counted since it arrived or was replayed. */
+  readonly attempts: number
+  /** When a delayed one is tried again. */
+  readonly dueAt?: Date
+  /** Why its last attempt failed. */
+  readonly failure?: { readonly code: string; readonly reason: string; readonly at: Date }
+  readonly provider?: string
+  readonly type?: string
+  readonly sentAs?: string
+  readonly eventId?: string
+  readonly receivedAt?: Date
+}
+
+/** A delivery in an inbox, with what was sent. */
+export interface InboxDelivery extends InboxEntry {
+  readonly headers?: RequestHeaders
+  /** The exact bytes that were verified. */
+  readonly rawBody?: Uint8Array
+}
+
+export interface InboxStats {
+  /** Ready to run, or behind another delivery of their call. */
+  readonly waiting: number
+  readonly running: number
+  /** To be tried again later. */
+  readonly delayed: number
+  /** Dead letters. */
+  readonly dead: number
+  /** How long ago the oldest that is not dead was received, in ms. 0: there is none. */
+  readonly oldestAgeMs: number
+}
+
+const states: readonly InboxState[] = ['waiting', 'running', 'delayed', 'dead']
+
+/** Gives `receiver.inbox`. */
+export class InboxDesk implements ReceiverInbox {
+  readonly #inbox: Inbox
+  readonly #clock: Clock
+
+  constructor(inbox: Inbox, clock: Clock) {
+    this.#inbox = inbox
+    this.#clock = clock
+  }
+
+  async list({ limit = 100, ...filter }: InboxListFilter = {}): Promise<InboxEntry[]> {
+    checkFilter(filter, ['state', 'type', 'since'])
+    if (!(Number.isInteger(limit) && limit >= 1 && limit <= 10_000)) {
+      throw optionInvalid('limit is not a whole number from 1 to 10000.', 'The default is 100.')
+    }
+    const found: InboxEntry[] = []
+    for await (const entry of this.#inbox.entries(filter)) {
+      found.push(describe(entry))
+      if (found.length === limit) break
+    }
+    return found
+  }
+
+  async get(id: string): Promise<InboxDelivery | undefined> {
+    checkId(id)
+    const entry = await this.#inbox.entry(id)
+    if (entry === undefined) return undefined
+    const stored = readStoredDelivery(entry.delivery)
+    const described = describe(entry)
+    if (typeof stored === 'string') return described
+    return { ...described, headers: stored.headers, rawBody: bodyOf(stored) }
+  }
+
+  async replay(which: string | InboxReplayFilter): Promise<number> {
+    if (typeof which === 'string') return (await this.#replayOne(which)) ? 1 : 0
+    checkFilter(which, ['type', 'since'])
+    // All of them first: what is replayed may be dead again before the last is read.
+    const ids: string[] = []
+    for await (const { id } of this.#inbox.entries({ ...which, state: 'dead' })) ids.push(id)
+    let replayed = 0
+    for (const id of ids) if (await this.#replayOne(id)) replayed++
+    return replayed
+  }
+
+  async discard(id: string): Promise<boolean> {
+    checkId(id)
+    return await this.#inbox.discard(id)
+  }
+
+  async stats(): Promise<InboxStats> {
+    const { oldest, ...counts } = await this.#inbox.stats()
+    const oldestAgeMs = oldest === undefined ? 0 : Math.max(0, this.#clock.now() - oldest)
+    return { ...counts, oldestAgeMs }
+  }
+
+  async #replayOne(id: string): Promise<boolean> {
+    checkId(id)
+    return await this.#inbox.replay(id)
+  }
+}
+
+function describe({ id, state, attempts, dueAt, failure, delivery }: StoredEntry): InboxEntry {
+  const stored = readStoredDelivery(delivery)
+  return {
+    id,
+    state,
+    attempts,
+    ...(dueAt !== undefined && { dueAt: new Date(dueAt) }),
+    ...(failure !== undefined && { failure: describeFailure(failure) }),
+    ...(typeof stored !== 'string' && describeDelivery(stored)),
+  }
+}
+
+function describeFailure({ code, reason, at }: Failure): NonNullable<InboxEntry['failure']> {
+  return { code, reason, at: new Date(at) }
+}
+
+function describeDelivery({ provider, type, sentAs, eventId, receivedAt }: StoredDelivery) {
+  return { provider, type, sentAs, eventId, receivedAt: new Date(receivedAt) }
+}
+
+function checkFilter(filter: EntryFilter, names: readonly string[]): void {
+  const known = `It takes ${names.join(', ')}.`
+  if (typeof filter !== 'object' || filter === null) {
+    throw optionInvalid('The filter is no object.', known)
+  }
+  for (const name of Object.keys(filter)) {
+    if (!names.includes(name)) throw optionInvalid(`There is no filter "${name}".`, known)
+  }
+  const { state, type, since } = filter
+  if (state !== undefined && !states.includes(state)) {
+    throw optionInvalid('state is none of its values.', `Use one of ${states.join(', ')}.`)
+  }
+  if (type !== undefined && typeof type !== 'string') {
+    throw optionInvalid('type is no text.', 'Give the canonical name of an event.')
+  }
+  if (since !== undefined && !(types.isDate(since) && !Number.isNaN(since.getTime()))) {
+    throw optionInvalid('since is no Date.', 'Give a Date, such as new Date(Date.now() - 3600000).')
+  }
+}
+
+function checkId(id: string): void {
+  if (typeof id === 'string' && id !== '') return
+  throw optionInvalid('id is no text.', 'Give the idempotency key of a delivery, as list() has it.')
+}

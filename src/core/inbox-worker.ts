@@ -1,0 +1,144 @@
+import type { Attempt, Inbox, StoredDelivery, Verdict } from '../inboxes/inbox.ts'
+import type { Provider } from '../providers/provider.ts'
+import { type Answer, answerFor } from './answers.ts'
+import { optionInvalid } from './checks.ts'
+import { attemptOutcome, type Delivery } from './delivery.ts'
+import { readEvent, routeEvent } from './reading.ts'
+import type { RetryPolicy } from './retry.ts'
+import type { Runs } from './runs.ts'
+import type { Settings } from './settings.ts'
+import { bodyOf } from './stored-delivery.ts'
+import type { UnderWay } from './under-way.ts'
+import { verdictOn } from './verdict.ts'
+import { type Colleague, type Workplace, workplaceOf } from './workplace.ts'
+
+/** Processes what comes out of the inbox of a receiver: the pipeline from its sixth step on. */
+export class InboxWorker implements Colleague {
+  readonly provider: string
+  readonly namespace: string
+  readonly #provider: Provider
+  readonly #settings: Settings
+  readonly #runs: Runs
+  readonly #underWay: UnderWay
+  readonly #workplace: Workplace
+
+  /** @throws {RinghookError} RINGHOOK_INBOX_INVALID */
+  constructor(
+    provider: Provider,
+    settings: Settings,
+    inbox: Inbox,
+    runs: Runs,
+    underWay: UnderWay,
+  ) {
+    this.provider = provider.name
+    this.namespace = settings.namespace
+    this.#provider = provider
+    this.#settings = settings
+    this.#runs = runs
+    this.#underWay = underWay
+    this.#workplace = workplaceOf(inbox)
+    this.#workplace.join(this)
+  }
+
+  /** Begins to process: this receiver's deliveries, and those of the others that share the inbox. */
+  async start(concurrency: number): Promise<void> {
+    if (!(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= 1_000)) {
+      throw optionInvalid('concurrency is not a whole number from 1 to 1000.', 'The default is 10.')
+    }
+    await this.#workplace.start(concurrency)
+  }
+
+  /** Claims nothing more, and gives back what is not done when `drainMs` is over. Never rejects. */
+  stop(drainMs: number): Promise<void> {
+    return this.#workplace.leave(this, drainMs)
+  }
+
+  now(): number {
+    return this.#settings.clock.now()
+  }
+
+  async process(stored: StoredDelivery, attempt: Attempt): Promise<Verdict> {
+    const delivery = this.#deliveryOf(stored, attempt)
+    this.#underWay.enter()
+    let policy = this.#settings.retry.common
+    const usePolicy = (own: RetryPolicy) => {
+      policy = own
+    }
+    const answer = await this.#process(delivery, stored, usePolicy).catch((error: unknown) =>
+      answerFor('RINGHOOK_INTERNAL_ERROR', { error }),
+    )
+    const now = this.now()
+    const verdict = verdictOn(answer, policy, attempt, now)
+    this.#settings.report(attemptOutcome(this.provider, delivery, answer, verdict, now))
+    this.#underWay.leave()
+    return verdict
+  }
+
+  onParked({ outcome, code, reason }: Answer, provider = this.provider): void {
+    const about = { provider, durationMs: 0, next: 'dead' } as const
+    this.#settings.report({
+      outcome,
+      ...(code !== undefined && { code }),
+      ...(reason !== undefined && { reason }),
+      ...about,
+    })
+  }
+
+  /** For after each delivery that was accepted. */
+  noticePut(): void {
+    this.#workplace.lookForNeglect(this)
+  }
+
+  onNeglect(waiting: number, ageMs: number): void {
+    this.#settings.report.logger.warn(
+      `ringhook ${this.provider}: ${waiting} deliveries wait in the inbox, the oldest for ${Math.round(ageMs / 1_000)} s, and nobody runs any. Call receiver.start(), here or in a worker process`,
+    )
+  }
+
+  onInboxError(error: unknown): void {
+    this.#settings.report.inboxFailed(this.provider, error)
+  }
+
+  async #process(
+    delivery: Delivery,
+    stored: StoredDelivery,
+    usePolicy: (policy: RetryPolicy) => void,
+  ): Promise<Answer> {
+    const body = bodyOf(stored)
+    const read = readEvent(this.#provider, this.#settings, body, stored.headers)
+    if ('outcome' in read) return read
+    delivery.type = read.type
+    delivery.sentAs = read.sentAs
+    delivery.eventId = read.eventId
+    usePolicy(read.retry)
+    const { handler } = read
+    if (handler === undefined) return answerFor('RINGHOOK_HANDLER_MISSING')
+    const routed = routeEvent(this.#provider, this.#settings, { ...read, handler }, body)
+    if ('outcome' in routed) return routed
+    delivery.eventId = routed.event.id
+    // The key is the one that it was put under: the functions that gave it may have changed since.
+    return await this.#runs.run(delivery, { ...routed, key: stored.key })
+  }
+
+  #deliveryOf(stored: StoredDelivery, attempt: Attempt): Delivery {
+    const now = this.now()
+    return {
+      request: { method: 'POST', url: '', headers: stored.headers, body: undefined },
+      receivedAtMs: stored.receivedAt,
+      beganAtMs: now,
+      deadlineMs: now + this.#settings.ackDeadlineMs,
+      phase: 'claim',
+      answered: false,
+      deadline: undefined,
+      result: undefined,
+      isLate: false,
+      type: stored.type,
+      sentAs: stored.sentAs,
+      eventId: stored.eventId,
+      key: stored.key,
+      attempt: attempt.number,
+      fence: undefined,
+      job: attempt,
+    }
+  }
+}

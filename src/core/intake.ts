@@ -1,0 +1,94 @@
+import type { Inbox } from '../inboxes/inbox.ts'
+import type { Provider } from '../providers/provider.ts'
+import { type Answer, accepted, answerFor, duplicate } from './answers.ts'
+import type { Delivery, RoutedEvent } from './delivery.ts'
+import type { WebhookEvent } from './event.ts'
+import type { KeyMaker } from './idempotency.ts'
+import type { ReadEvent } from './reading.ts'
+import { type DeliveryKeeper, deliveryKeeper } from './stored-delivery.ts'
+import { orderOf } from './validation.ts'
+
+/** What an {@link Intake} needs. */
+export interface IntakeSettings {
+  readonly namespace: string
+  readonly keyOf: KeyMaker
+  readonly maxHoldMs: number
+  readonly orderingKey: ((event: WebhookEvent) => string | undefined) | false | undefined
+}
+
+/** Puts deliveries into the inbox of a receiver. */
+export class Intake {
+  readonly #inbox: Inbox
+  readonly #settings: IntakeSettings
+  readonly #keep: DeliveryKeeper
+  readonly #onAccepted: () => void
+
+  constructor(provider: Provider, settings: IntakeSettings, inbox: Inbox, onAccepted: () => void) {
+    this.#inbox = inbox
+    this.#settings = settings
+    this.#keep = deliveryKeeper(provider)
+    this.#onAccepted = onAccepted
+  }
+
+  /**
+   * Commits a delivery. One whose data fails its schema too, as what it is: the worker finds that
+   * out again, and makes it a dead letter.
+   *
+   * @param routed - Absent for data that fails its schema.
+   */
+  async put(
+    delivery: Delivery,
+    read: ReadEvent,
+    body: Uint8Array,
+    routed: RoutedEvent | undefined,
+  ): Promise<Answer> {
+    const { namespace, keyOf } = this.#settings
+    const orderingKey = this.#orderOf(read, routed)
+    if (typeof orderingKey === 'object') return orderingKey
+    const key = routed?.key ?? keyOf(read.eventId)
+    const { type, sentAs } = read
+    const eventId = routed?.event.id ?? read.eventId
+    const { request, receivedAtMs } = delivery
+    const facts = { key, namespace, type, sentAs, eventId, receivedAtMs }
+    const stored = this.#keep(facts, request.headers, body)
+    const order = orderingKey === undefined ? undefined : this.#orderUnder(orderingKey)
+    const options = order === undefined ? { key } : { key, order }
+    delivery.key = key
+    delivery.phase = 'inbox'
+    try {
+      const put = await this.#inbox.put(stored, options).catch((error: unknown) => {
+        if (delivery.answered) throw error
+        // Perhaps only the connection was lost. It may have been committed before: nothing is kept twice.
+        return this.#inbox.put(stored, options)
+      })
+      if (put === 'accepted') {
+        this.#onAccepted()
+        return accepted
+      }
+      if (put === 'duplicate') return duplicate
+      return answerFor('RINGHOOK_INBOX_UNAVAILABLE', { error: strangeAnswer(this.#inbox.name) })
+    } catch (error) {
+      return answerFor('RINGHOOK_INBOX_UNAVAILABLE', { error })
+    }
+  }
+
+  #orderUnder(orderingKey: string) {
+    const { keyOf, maxHoldMs } = this.#settings
+    // Hashed: it may be a phone number. No event has an id like this of its own in that column.
+    return { key: keyOf(orderingKey), maxHoldMs }
+  }
+
+  /** What the event is in order by, if it is in any; or the answer where the user's function failed. */
+  #orderOf({ callId }: ReadEvent, routed: RoutedEvent | undefined): string | undefined | Answer {
+    const { orderingKey } = this.#settings
+    if (orderingKey === false || !this.#inbox.keepsOrder) return undefined
+    if (orderingKey === undefined) {
+      return typeof callId === 'string' && callId !== '' ? callId : undefined
+    }
+    return routed === undefined ? undefined : orderOf(routed.event, orderingKey)
+  }
+}
+
+function strangeAnswer(name: string): Error {
+  return new Error(`${name}() answered put() with something that its contract does not know`)
+}

@@ -1,0 +1,80 @@
+import type { Provider } from '../providers/provider.ts'
+import { type Answer, answerFor } from './answers.ts'
+import type { UncheckedOptions } from './checks.ts'
+import type { RoutedEvent } from './delivery.ts'
+import { parseTimestamp } from './freshness.ts'
+import type { RequestHeaders } from './http.ts'
+import { bodyId, type KeyMaker } from './idempotency.ts'
+import { parseJsonObject } from './json.ts'
+import type { Route, Router } from './routing.ts'
+import { identify, validateData } from './validation.ts'
+
+/** What {@link readEvent} and {@link routeEvent} need. */
+export interface ReadingSettings {
+  readonly routeOf: Router
+  readonly invalidEvents: 'reject' | 'acknowledge'
+  readonly ownId: UncheckedOptions['eventId']
+  readonly keyOf: KeyMaker
+}
+
+/** What an authentic body says, before its data is validated. */
+export interface ReadEvent extends Route {
+  readonly sentAs: string
+  /** The provider's id, or the body's. */
+  readonly eventId: string
+  /** As the body has it, and as a time. */
+  readonly sent: unknown
+  readonly timestamp: Date | undefined
+  readonly data: unknown
+  /** The call that it is about, as the body has it. */
+  readonly callId: unknown
+}
+
+/** Reads an authentic body, and finds its handler. */
+export function readEvent(
+  provider: Provider,
+  { routeOf }: ReadingSettings,
+  body: Uint8Array,
+  headers: RequestHeaders,
+): ReadEvent | Answer {
+  const json = parseJsonObject(body)
+  if (typeof json === 'string') return answerFor(json)
+  const { event: sentAs, id, timestamp: sent, data, callId } = provider.read(json, headers)
+  if (typeof sentAs !== 'string' || sentAs === '') return answerFor('RINGHOOK_EVENT_MISSING')
+  const { type, schema, handler, retry } = routeOf(sentAs)
+  return {
+    type,
+    schema,
+    handler,
+    retry,
+    sentAs,
+    eventId: typeof id === 'string' && id !== '' ? id : bodyId(body),
+    sent,
+    timestamp: parseTimestamp(sent),
+    data,
+    callId,
+  }
+}
+
+/** Validates an event that has a handler, and gives it the id and the key that it is remembered by. */
+export function routeEvent(
+  provider: Provider,
+  { invalidEvents, ownId, keyOf }: ReadingSettings,
+  read: ReadEvent & { readonly handler: NonNullable<Route['handler']> },
+  body: Uint8Array,
+): RoutedEvent | Answer {
+  const { type, sentAs, timestamp, handler, retry, eventId } = read
+  const validated = validateData(read.schema, read.data, invalidEvents)
+  if (!validated.valid) return validated.answer
+  const event = {
+    id: eventId,
+    type,
+    sentAs,
+    timestamp,
+    data: validated.data,
+    provider: provider.name,
+  }
+  const routed = ownId === undefined ? event : identify(event, body, ownId)
+  if ('outcome' in routed) return routed
+  return { event: routed, handler, retry, key: keyOf(routed.id), rawBody: body }
+}

@@ -1,0 +1,65 @@
+import type { Attempt, Failure, Verdict } from '../inboxes/inbox.ts'
+import type { Answer } from './answers.ts'
+import { RinghookError } from './errors.ts'
+import { whereThrown } from './log.ts'
+import { delayAfter, type RetryPolicy } from './retry.ts'
+
+/** How long a delivery waits for a store that is away. */
+const storePauseMs = 5_000
+
+/** What an attempt's answer, which nobody waits for, means for the delivery in the inbox. */
+export function verdictOn(
+  answer: Answer,
+  policy: RetryPolicy,
+  attempt: Attempt,
+  now: number,
+): Verdict {
+  switch (answer.outcome) {
+    case 'handled':
+    case 'duplicate':
+      return { state: 'done' }
+    case 'in_flight':
+      return { state: 'later', delayMs: Math.ceil(answer.retryAfterMs ?? storePauseMs) }
+    case 'unavailable':
+      // The worker is closing, and another may begin at once; or the handler could not be tried.
+      return { state: 'later', delayMs: answer.code === 'RINGHOOK_SHUTTING_DOWN' ? 0 : jittered() }
+    case 'failed':
+      if (isFinal(answer) || attempt.number >= policy.attempts) break
+      return {
+        state: 'retry',
+        delayMs: delayAfter(policy, attempt.number),
+        failure: failureOf(answer, now),
+      }
+  }
+  return { state: 'dead', failure: failureOf(answer, now) }
+}
+
+/** Another attempt would fail in the same way. */
+function isFinal({ code }: Answer): boolean {
+  return code === 'RINGHOOK_PERMANENT_FAILURE' || code === 'RINGHOOK_HANDLER_MISSING'
+}
+
+function jittered(): number {
+  return Math.round(storePauseMs * (0.5 + Math.random()))
+}
+
+function wordsFor(error: unknown): string {
+  return error instanceof RinghookError ? error.message : whereThrown(error)
+}
+
+/** Fit to be kept and shown: where something was thrown, and never what it said. */
+export function failureOf({ code, reason, issues, error }: Answer, now: number): Failure {
+  const parts = [
+    reason,
+    issues?.map((issue) => `${issue.path}: ${issue.code}`).join(', '),
+    error === undefined ? '' : wordsFor(error),
+  ]
+  return {
+    code: code ?? 'RINGHOOK_INTERNAL_ERROR',
+    reason: parts
+      .filter((part) => part)
+      .join('; ')
+      .slice(0, 1_000),
+    at: now,
+  }
+}

@@ -1,0 +1,158 @@
+import type { Attempt, Inbox, StoredDelivery, Verdict } from '../inboxes/inbox.ts'
+import { type Answer, answerFor } from './answers.ts'
+import { optionInvalid } from './checks.ts'
+import { RinghookError } from './errors.ts'
+import { readStoredDelivery } from './stored-delivery.ts'
+import { failureOf } from './verdict.ts'
+
+/** A receiver, as the worker of its inbox sees it. */
+export interface Colleague {
+  /** Its provider and namespace, which say whose a delivery is. */
+  readonly provider: string
+  readonly namespace: string
+  now(): number
+  /** Runs a delivery of its own. */
+  process(delivery: StoredDelivery, attempt: Attempt): Promise<Verdict>
+  /** Told of a delivery that is nobody's. */
+  onParked(answer: Answer, provider: string | undefined): void
+  /** Told what goes wrong in the worker itself. */
+  onInboxError(error: unknown): void
+  /** Told that deliveries have waited for `ageMs`, and nobody runs any. */
+  onNeglect(waiting: number, ageMs: number): void
+}
+
+/** How long deliveries may wait while nobody runs any, before it is said. */
+const neglectMs = 60_000
+
+const workplaces = new WeakMap<Inbox, Workplace>()
+
+/** Gives the one workplace of an inbox in this process. */
+export function workplaceOf(inbox: Inbox): Workplace {
+  let workplace = workplaces.get(inbox)
+  if (workplace === undefined) {
+    workplace = new Workplace(inbox)
+    workplaces.set(inbox, workplace)
+  }
+  return workplace
+}
+
+/**
+ * The receivers of this process that share an inbox, and its worker, which they share too: it hands
+ * every delivery to the receiver that it was made for.
+ */
+export class Workplace {
+  readonly #inbox: Inbox
+  readonly #colleagues = new Map<string, Colleague>()
+  #worker: { readonly concurrency: number; readonly started: Promise<void> } | undefined
+  #stopping: Promise<void> = Promise.resolve()
+  #looksAgainAt = 0
+
+  constructor(inbox: Inbox) {
+    this.#inbox = inbox
+  }
+
+  /** @throws {RinghookError} RINGHOOK_INBOX_INVALID where another receiver has the same deliveries. */
+  join(colleague: Colleague): void {
+    const name = nameOf(colleague)
+    if (this.#colleagues.has(name)) {
+      throw new RinghookError(
+        'RINGHOOK_INBOX_INVALID',
+        `Two receivers of ${colleague.provider} share an inbox, which could not tell their deliveries apart. Give one of them another namespace, or an inbox of its own.`,
+      )
+    }
+    this.#colleagues.set(name, colleague)
+  }
+
+  /**
+   * For after a put: looks once a minute whether anybody works on the inbox, where this process does
+   * not. An endpoint that answers 200 while nobody runs anything looks well from outside.
+   */
+  lookForNeglect(colleague: Colleague): void {
+    const now = colleague.now()
+    if (this.#worker !== undefined || now < this.#looksAgainAt) return
+    const isFirst = this.#looksAgainAt === 0
+    this.#looksAgainAt = now + neglectMs
+    if (isFirst) return
+    this.#inbox.stats().then(
+      ({ waiting, running, delayed, oldest = now }) => {
+        const ageMs = now - oldest
+        // One that is tried again may be old, and hold back others.
+        const isNeglected = waiting > 0 && running === 0 && delayed === 0 && ageMs >= neglectMs
+        if (isNeglected) colleague.onNeglect(waiting, ageMs)
+      },
+      () => {
+        // The next delivery that cannot be put says so.
+      },
+    )
+  }
+
+  /** Starts the worker, unless it runs. */
+  async start(concurrency: number): Promise<void> {
+    await this.#stopping
+    if (this.#worker === undefined) {
+      const started = this.#inbox.start((delivery, attempt) => this.#process(delivery, attempt), {
+        concurrency,
+        onError: (error) => this.#anybody()?.onInboxError(error),
+      })
+      this.#worker = { concurrency, started }
+      started.catch(() => {
+        this.#worker = undefined
+      })
+    }
+    if (this.#worker.concurrency !== concurrency) {
+      throw optionInvalid(
+        `The worker of this inbox runs already, with concurrency ${this.#worker.concurrency}.`,
+        'Receivers that share an inbox have one worker: give start() of each the same concurrency.',
+      )
+    }
+    await this.#worker.started
+  }
+
+  /** Takes a receiver out, and stops the worker: its deliveries would be nobody's. */
+  async leave(colleague: Colleague, drainMs: number): Promise<void> {
+    const isRunning = this.#worker !== undefined
+    this.#worker = undefined
+    // Until it has stopped: what comes in between is handed to the receiver, which gives it back.
+    if (isRunning) this.#stopping = this.#stopping.then(() => this.#inbox.stop({ drainMs }))
+    try {
+      await this.#stopping
+    } catch (error) {
+      this.#stopping = Promise.resolve()
+      colleague.onInboxError(error)
+    }
+    this.#colleagues.delete(nameOf(colleague))
+  }
+
+  async #process(delivery: unknown, attempt: Attempt): Promise<Verdict> {
+    const stored = readStoredDelivery(delivery)
+    if (typeof stored === 'string') {
+      const reason = `what the inbox has under ${attempt.id} cannot be read: ${stored}`
+      return this.#park(answerFor('RINGHOOK_DELIVERY_UNREADABLE', { reason }))
+    }
+    const colleague = this.#colleagues.get(nameOf(stored))
+    if (colleague !== undefined) return await colleague.process(stored, attempt)
+    const reason = 'no receiver in this process is for its provider and namespace'
+    return this.#park(answerFor('RINGHOOK_RECEIVER_MISSING', { reason }), stored.provider)
+  }
+
+  #park(answer: Answer, provider?: string): Verdict {
+    const anybody = this.#anybody()
+    anybody?.onParked(answer, provider)
+    return { state: 'dead', failure: failureOf(answer, anybody?.now() ?? Date.now()) }
+  }
+
+  #anybody(): Colleague | undefined {
+    const [first] = this.#colleagues.values()
+    return first
+  }
+}
+
+function nameOf({
+  provider,
+  namespace,
+}: {
+  readonly provider: string
+  readonly namespace: string
+}) {
+  return `${provider}\n${namespace}`
+}
