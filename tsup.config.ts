@@ -1,7 +1,11 @@
 import { defineConfig } from 'tsup'
 
 export default defineConfig({
-  entry: ['src/*.ts', 'src/stores/{redis,postgres,mysql,sqlite}.ts'],
+  entry: [
+    'src/*.ts',
+    'src/stores/{redis,postgres,mysql,sqlite}.ts',
+    'src/inboxes/{sqlite,bullmq,pg-boss}.ts',
+  ],
   format: ['esm', 'cjs'],
   target: 'node20',
   // In both formats: a class with private fields, or a WeakMap, that each entry had its own copy of

@@ -1,16 +1,40 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  describe,
+  expect,
+  inject,
+  it,
+  onTestFinished,
+  vi,
+} from 'vitest'
 import { type FoundServers, findServers, type ServerName } from './helpers/find-servers.ts'
 import { silenceOf } from './helpers/ping-server.ts'
+import { freePort } from './helpers/redis-instance.ts'
 import { programsOf, serverFolders } from './helpers/start-server.ts'
 
-const names = ['redis', 'postgres', 'mysql'] as const
-const variables = { redis: 'REDIS_URL', postgres: 'DATABASE_URL', mysql: 'MYSQL_URL' }
-const schemes = { redis: 'redis', postgres: 'postgres', mysql: 'mysql' }
+const names = ['redis', 'postgres', 'mysql', 'rabbitmq', 'nats'] as const
+const variables = {
+  redis: 'REDIS_URL',
+  postgres: 'DATABASE_URL',
+  mysql: 'MYSQL_URL',
+  rabbitmq: 'RABBITMQ_URL',
+  nats: 'NATS_URL',
+}
+const schemes = {
+  redis: 'redis',
+  postgres: 'postgres',
+  mysql: 'mysql',
+  rabbitmq: 'amqp',
+  nats: 'nats',
+}
 
 describe('findServers', () => {
   const folder = mkdtempSync(join(tmpdir(), 'ringhook-servers-'))
@@ -49,11 +73,10 @@ describe('findServers', () => {
     const { urls, missing, stop } = await findServers(nowhere())
     await stop()
     expect(urls).toEqual({})
-    expect(missing).toHaveLength(3)
+    expect(missing).toHaveLength(names.length)
     for (const [index, name] of names.entries()) {
-      expect(missing[index]).toMatch(
-        new RegExp(`^${name}: .*not installed.*set ${variables[name]}`),
-      )
+      const why = name === 'rabbitmq' ? 'not started by the tests' : 'not installed'
+      expect(missing[index]).toMatch(new RegExp(`^${name}: .*${why}.*set ${variables[name]}`))
       expect(missing[index]).not.toContain('\n')
     }
   })
@@ -61,7 +84,7 @@ describe('findServers', () => {
   it('fails with CI=true where a server is missing, and says what to do', async () => {
     const { env, ...rest } = nowhere()
     await expect(findServers({ env: { ...env, CI: 'true' }, ...rest })).rejects.toThrow(
-      /With CI=true every server must be there\. redis: .*set REDIS_URL.*\npostgres: .*\nmysql: /,
+      /With CI=true every database must be there\. redis: .*set REDIS_URL.*\npostgres: .*\nmysql: (?!.*\n(?:rabbitmq|nats):)/,
     )
   })
 
@@ -79,7 +102,7 @@ describe('findServers', () => {
 
   it('takes an empty variable for one that is not set', async () => {
     const { missing } = await findServers({ ...nowhere(), env: { REDIS_URL: '' } })
-    expect(missing).toHaveLength(3)
+    expect(missing).toHaveLength(names.length)
   })
 
   it.each(names)('takes what only listens for no %s', { timeout: 30_000 }, async (name) => {
@@ -113,6 +136,7 @@ describe('findServers', () => {
     expect(readdirSync(temporary)).toEqual([])
   })
 
+  const path = [process.env['PATH'] ?? '', ...serverFolders()].join(':')
   const servers = inject('servers')
   for (const name of names) {
     const url = servers[name]
@@ -122,6 +146,8 @@ describe('findServers', () => {
       expect(urls).toEqual({ [name]: url })
     })
 
+    // NATS without users takes any name.
+    if (name === 'nats') continue
     it.skipIf(url === undefined)(
       `does not take a ${name} that refuses the user or the database for one that answers`,
       async () => {
@@ -134,7 +160,18 @@ describe('findServers', () => {
     )
   }
 
-  const path = [process.env['PATH'] ?? '', ...serverFolders()].join(':')
+  it.skipIf(programsOf('nats', path) === undefined)(
+    'does not take a NATS without JetStream for one',
+    async () => {
+      const port = await freePort()
+      const [program = ''] = programsOf('nats', path) ?? []
+      const child = spawn(program, ['-a', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' })
+      onTestFinished(() => void child.kill('SIGKILL'))
+      const silence = () => silenceOf('nats', `nats://127.0.0.1:${port}`)
+      await expect.poll(silence, { timeout: 10_000 }).toMatch(/jetstream/i)
+    },
+  )
+
   const installed = names.filter((name) => programsOf(name, path) !== undefined)
 
   it.skipIf(installed.length === 0)(
@@ -163,7 +200,7 @@ describe('findServers', () => {
 })
 
 function allAt(port: number): Record<ServerName, number> {
-  return { redis: port, postgres: port, mysql: port }
+  return { redis: port, postgres: port, mysql: port, rabbitmq: port, nats: port }
 }
 
 async function listening(server: Server): Promise<Server> {

@@ -18,6 +18,16 @@ export async function runProgram(moduleUrl: string, main: () => Promise<void>): 
   }
 }
 
+/** Ends the program well when it is told to end. */
+export function closeOnSignals(close: () => Promise<void>): void {
+  for (const signal of ['SIGTERM', 'SIGINT']) {
+    process.once(signal, () => {
+      console.log(`${signal}: letting handlers finish`)
+      void close().then(() => console.log('Stopped'))
+    })
+  }
+}
+
 /** The port to listen on, from the environment. 0 is any free one. */
 export function readPort(text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise

@@ -28,7 +28,10 @@ interface Place {
   readonly name: ServerName
   readonly variable: string
   readonly port: number
-  readonly program: string
+  /** What it takes to start one. Without it none is started here. */
+  readonly program?: string
+  /** Whether only an example needs it: then it may be missing with `CI=true` too. */
+  readonly isForExamples?: true
   urlAt(port: number): string
 }
 
@@ -54,13 +57,28 @@ const places: readonly Place[] = [
     program: 'mariadbd and mariadb-install-db',
     urlAt: (port) => `mysql://root@127.0.0.1:${port}/test`,
   },
+  {
+    name: 'rabbitmq',
+    variable: 'RABBITMQ_URL',
+    port: 5672,
+    isForExamples: true,
+    urlAt: (port) => `amqp://guest:guest@127.0.0.1:${port}`,
+  },
+  {
+    name: 'nats',
+    variable: 'NATS_URL',
+    port: 4222,
+    program: 'nats-server',
+    isForExamples: true,
+    urlAt: (port) => `nats://127.0.0.1:${port}`,
+  },
 ]
 
 /**
  * Finds the servers that the variables name, or that answer on their usual ports, and starts the
  * others where they are installed.
  *
- * @throws {Error} when a variable names a server that does not answer; with `CI=true` when any is missing.
+ * @throws {Error} when a variable names a server that does not answer; with `CI=true` when one that the library works with is missing.
  */
 export async function findServers(options: FindOptions = {}): Promise<FoundServers> {
   const { env = process.env } = options
@@ -71,10 +89,13 @@ export async function findServers(options: FindOptions = {}): Promise<FoundServe
   const stop = async () => {
     await Promise.all(started.map((server) => server.stop()))
   }
-  const reasons = env['CI'] === 'true' ? [...refused, ...missing] : refused
+  const needed = found.flatMap((one, index) =>
+    'missing' in one && !places[index]?.isForExamples ? [one.missing] : [],
+  )
+  const reasons = env['CI'] === 'true' ? [...refused, ...needed] : refused
   if (reasons.length > 0) {
     await stop()
-    const rule = refused.length > 0 ? '' : 'With CI=true every server must be there. '
+    const rule = refused.length > 0 ? '' : 'With CI=true every database must be there. '
     throw new Error(rule + reasons.join('\n'))
   }
   const urls: { [Name in ServerName]?: string } = {}
@@ -109,6 +130,10 @@ async function find(
   const silence = await silenceOf(name, urlAt(port))
   if (silence === undefined) return { url: urlAt(port) }
   const remedy = `Start one there, or set ${variable}.`
+  if (program === undefined) {
+    const why = `does not answer on port ${port} (${silence}), and is not started by the tests`
+    return { missing: `${name}: ${why}. ${remedy}` }
+  }
   const programs = programsOf(name, [env['PATH'] ?? '', ...folders].join(':'))
   if (programs === undefined) {
     const why = `does not answer on port ${port} (${silence}), and ${program} are not installed`

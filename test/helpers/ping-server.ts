@@ -1,8 +1,11 @@
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect as connectToNats } from '@nats-io/transport-node'
+import { connect as connectToRabbit } from 'amqplib'
 import { Redis } from 'ioredis'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
 
-export type ServerName = 'redis' | 'postgres' | 'mysql'
+export type ServerName = 'redis' | 'postgres' | 'mysql' | 'rabbitmq' | 'nats'
 
 /** A server that says nothing counts as none after this long. */
 const silenceMs = 3_000
@@ -47,6 +50,23 @@ const pings: Readonly<Record<ServerName, (url: string) => Promise<unknown>>> = {
       return await connection.query('SELECT 1')
     } finally {
       connection.destroy()
+    }
+  },
+  rabbitmq: async (url) => {
+    const connection = await connectToRabbit(url, { timeout: silenceMs })
+    connection.on('error', () => {})
+    connection.close().catch(() => {})
+  },
+  nats: async (url) => {
+    const { host, username: user, password: pass } = new URL(url)
+    const login = user === '' ? {} : { user, pass }
+    const options = { servers: host, ...login, timeout: silenceMs, reconnect: false }
+    const connection = await connectToNats(options)
+    try {
+      // Refused by one that was started without JetStream.
+      await jetstreamManager(connection, { timeout: silenceMs })
+    } finally {
+      connection.close().catch(() => {})
     }
   },
 }

@@ -21,6 +21,12 @@ import { type ServerName, silenceOf } from './ping-server.ts'
 /** A server that was started for the tests. */
 export interface StartedServer {
   readonly url: string
+  /** Of its process. */
+  readonly pid: number | undefined
+  /** Ends it without a farewell. */
+  kill(): Promise<void>
+  /** Starts it again after `kill`, on the same port and with its files. */
+  restart(): Promise<void>
   /** Ends it, and removes its folder. */
   stop(): Promise<void>
 }
@@ -41,7 +47,7 @@ interface Recipe {
   readonly signal: NodeJS.Signals
 }
 
-const recipes: Readonly<Record<ServerName, Recipe>> = {
+const recipes: Readonly<Record<ServerName, Recipe | undefined>> = {
   redis: {
     programs: [['redis-server', 'valkey-server']],
     command: ([server = ''], folder, port) => [
@@ -102,6 +108,16 @@ const recipes: Readonly<Record<ServerName, Recipe>> = {
     },
     signal: 'SIGTERM',
   },
+  // It takes an Erlang node with a name, a cookie and a user of its own.
+  rabbitmq: undefined,
+  nats: {
+    programs: [['nats-server']],
+    command: ([server = ''], folder, port) => [
+      ...[server, '-a', '127.0.0.1', '-p', String(port), '-js', '-sd', folder],
+    ],
+    url: (port) => `nats://127.0.0.1:${port}`,
+    signal: 'SIGTERM',
+  },
 }
 
 function mysqlOptions(folder: string): readonly string[] {
@@ -111,9 +127,11 @@ function mysqlOptions(folder: string): readonly string[] {
 
 /** The programs that a server needs, with their paths, or `undefined` where one is not installed. */
 export function programsOf(name: ServerName, path: string): readonly string[] | undefined {
+  const recipe = recipes[name]
+  if (recipe === undefined) return undefined
   const folders = path.split(delimiter).filter((folder) => folder !== '')
   const found: string[] = []
-  for (const alternatives of recipes[name].programs) {
+  for (const alternatives of recipe.programs) {
     const file = alternatives
       .flatMap((program) => folders.map((folder) => join(folder, program)))
       .find(isProgram)
@@ -131,12 +149,18 @@ export function serverFolders(): readonly string[] {
   return [...postgres, '/usr/sbin', '/usr/local/sbin', '/usr/libexec']
 }
 
-/** Starts a server on a free port, in a folder that goes when it is stopped. */
+/**
+ * Starts a server on a free port, in a folder that goes when it is stopped.
+ *
+ * @param settings - Arguments of the program, after those that all tests have in common.
+ */
 export async function startServer(
   name: ServerName,
   programs: readonly string[],
+  settings: readonly string[] = [],
 ): Promise<StartedServer> {
   const recipe = recipes[name]
+  if (recipe === undefined) throw new Error(`${name} is not started by the tests`)
   const folder = mkdtempSync(join(tmpdir(), `ringhook-${name}-`))
   const remove = () => rmSync(folder, { recursive: true, force: true })
   try {
@@ -144,7 +168,7 @@ export async function startServer(
     if (as.uid !== undefined && as.gid !== undefined) chownSync(folder, as.uid, as.gid)
     const [program, ...args] = recipe.prepare?.(programs, folder) ?? []
     if (program !== undefined) await promisify(execFile)(program, args, { cwd: folder, ...as })
-    return await serve(recipe, name, programs, folder, as, remove)
+    return await serve(recipe, name, programs, settings, folder, as, remove)
   } catch (error) {
     remove()
     throw error
@@ -155,6 +179,7 @@ async function serve(
   recipe: Recipe,
   name: ServerName,
   programs: readonly string[],
+  settings: readonly string[],
   folder: string,
   as: Ids,
   remove: () => void,
@@ -162,29 +187,54 @@ async function serve(
   const port = await freePort()
   const [program = '', ...args] = recipe.command(programs, folder, port)
   const logFile = join(folder, 'log')
-  const log = await open(logFile, 'a')
-  const child = spawn(program, args, { cwd: folder, stdio: ['ignore', log.fd, log.fd], ...as })
-  await log.close()
-  const kill = () => {
+  const launch = async () => {
+    const log = await open(logFile, 'a')
+    const stdio = ['ignore' as const, log.fd, log.fd]
+    const launched = spawn(program, [...args, ...settings], { cwd: folder, stdio, ...as })
+    await log.close()
+    return launched
+  }
+  let child = await launch()
+  const endAtOnce = () => {
     child.kill('SIGKILL')
     remove()
   }
   // Where the tests end without their teardown.
-  process.once('exit', kill)
+  process.once('exit', endAtOnce)
   async function stop(): Promise<void> {
-    process.off('exit', kill)
+    process.off('exit', endAtOnce)
     await end(child, recipe.signal)
     remove()
   }
   const url = recipe.url(port)
+  async function restart(): Promise<void> {
+    // It refuses while processes of its predecessor are on their way out.
+    for (const giveUpAt = Date.now() + 60_000; ; ) {
+      child = await launch()
+      try {
+        await untilItAnswers(name, url, child)
+        return
+      } catch (error) {
+        if (Date.now() > giveUpAt) throw error
+      }
+    }
+  }
   try {
     await untilItAnswers(name, recipe.firstUrl?.(port) ?? url, child)
     await recipe.createDatabase?.(recipe.firstUrl?.(port) ?? url)
-    return { url, stop }
   } catch (error) {
     const lines = readFileSync(logFile, 'utf8').trim().split('\n').slice(-3)
     await stop()
     throw new Error(`${String(error)}: ${lines.join(' / ')}`, { cause: error })
+  }
+  return {
+    url,
+    get pid() {
+      return child.pid
+    },
+    kill: () => end(child, 'SIGKILL'),
+    restart,
+    stop,
   }
 }
 
