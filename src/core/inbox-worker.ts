@@ -4,13 +4,16 @@ import { type Answer, answerFor } from './answers.ts'
 import { optionInvalid } from './checks.ts'
 import { attemptOutcome, type Delivery } from './delivery.ts'
 import { readEvent, routeEvent } from './reading.ts'
-import type { RetryPolicy } from './retry.ts'
+import { mostAttempts, type RetryPolicy } from './retry.ts'
 import type { Runs } from './runs.ts'
 import type { Settings } from './settings.ts'
 import { bodyOf } from './stored-delivery.ts'
 import type { UnderWay } from './under-way.ts'
 import { verdictOn } from './verdict.ts'
 import { type Colleague, type Workplace, workplaceOf } from './workplace.ts'
+
+/** A delivery that came out of an inbox. */
+type JobDelivery = Delivery & { readonly job: Attempt }
 
 /** Processes what comes out of the inbox of a receiver: the pipeline from its sixth step on. */
 export class InboxWorker implements Colleague {
@@ -100,11 +103,14 @@ export class InboxWorker implements Colleague {
   }
 
   async #process(
-    delivery: Delivery,
+    delivery: JobDelivery,
     stored: StoredDelivery,
     usePolicy: (policy: RetryPolicy) => void,
   ): Promise<Answer> {
     const body = bodyOf(stored)
+    const { job } = delivery
+    const giveUp = () => this.#runs.giveUp(delivery, stored.key, body)
+    if (job.number > mostAttempts) return await giveUp()
     const read = readEvent(this.#provider, this.#settings, body, stored.headers)
     if ('outcome' in read) return read
     delivery.type = read.type
@@ -113,6 +119,8 @@ export class InboxWorker implements Colleague {
     usePolicy(read.retry)
     const { handler } = read
     if (handler === undefined) return answerFor('RINGHOOK_HANDLER_MISSING')
+    // Before the schema, which may be what ended the process each time.
+    if (job.number > read.retry.attempts) return await giveUp()
     const routed = routeEvent(this.#provider, this.#settings, { ...read, handler }, body)
     if ('outcome' in routed) return routed
     delivery.eventId = routed.event.id
@@ -120,7 +128,7 @@ export class InboxWorker implements Colleague {
     return await this.#runs.run(delivery, { ...routed, key: stored.key })
   }
 
-  #deliveryOf(stored: StoredDelivery, attempt: Attempt): Delivery {
+  #deliveryOf(stored: StoredDelivery, attempt: Attempt): JobDelivery {
     const now = this.now()
     return {
       request: { method: 'POST', url: '', headers: stored.headers, body: undefined },

@@ -4,7 +4,7 @@ import type { Forgotten } from '../stores/store.ts'
 import { type Answer, answerFor, replyTo } from './answers.ts'
 import { abandonBody, isStream, refuseBody } from './body.ts'
 import { optionInvalid, type UncheckedOptions } from './checks.ts'
-import { DelayQueue, longestTimer } from './clock.ts'
+import { DelayQueue, inTime, longestTimer } from './clock.ts'
 import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
 import { RinghookError } from './errors.ts'
 import { checkFreshness } from './freshness.ts'
@@ -19,6 +19,9 @@ import type { CloseOptions, CloseReport, Receiver, StartOptions } from './receiv
 import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
 import { UnderWay } from './under-way.ts'
+
+/** How long closing waits for the inbox to take back what is not done, in ms. */
+const giveBackMs = 5_000
 
 const settings = new WeakMap<Receiver, Settings>()
 
@@ -250,8 +253,8 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         ),
       )
     }
-    // By now it only has to give back what is not done.
-    await stopped
+    // By now it only has to give back what is not done. A database that is away cannot be told.
+    if (stopped !== undefined) await inTime(clock, stopped, giveBackMs).catch(() => {})
     return { drained: running === 0, running }
   }
 }

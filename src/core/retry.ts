@@ -18,6 +18,8 @@ export type RetryPolicy = Required<RetryOptions>
 /** In all about three hours: an outage that people are woken for is over by then. */
 const preset: RetryPolicy = { attempts: 15, firstDelayMs: 1_000, maxDelayMs: 3_600_000 }
 const names = Object.keys(preset)
+/** The most attempts that can be asked for. */
+export const mostAttempts = 100
 
 /** What the `retry` option comes to: the receiver's policy, and those of single keys of `on`. */
 export interface RetryPolicies {
@@ -66,7 +68,7 @@ function policyAt(
     )
   }
   return {
-    attempts: whole(where, given, 'attempts', inherited, 1, 100),
+    attempts: whole(where, given, 'attempts', inherited, 1, mostAttempts),
     firstDelayMs: whole(where, given, 'firstDelayMs', inherited, 0, longestTimer),
     maxDelayMs: whole(where, given, 'maxDelayMs', inherited, 0, longestTimer),
   }

@@ -62,6 +62,25 @@ export class Runs {
     }
   }
 
+  /**
+   * Ends a delivery of an inbox whose attempts all ended with their processes, without anything of
+   * the user's: that may be what ended them. The last may have finished the event, as the store knows.
+   */
+  async giveUp(delivery: Delivery, key: string, rawBody: Uint8Array): Promise<Answer> {
+    delivery.phase = 'claim'
+    try {
+      const { claim } = await this.#claims.claim(delivery, key, fingerprintOf(rawBody))
+      if (claim.state === 'completed') return duplicate
+      if (claim.state === 'in_flight') {
+        return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
+      }
+      await this.#claims.release(claim)
+      return answerFor('RINGHOOK_ATTEMPTS_EXHAUSTED')
+    } catch (error) {
+      return answerFor('RINGHOOK_STORE_UNAVAILABLE', { error })
+    }
+  }
+
   /** Makes a finished event free to run again. Not while it runs, here or elsewhere. */
   async forget(key: string): Promise<Forgotten> {
     if (this.#running.get(key) !== undefined) return 'in_flight'
@@ -90,7 +109,7 @@ export class Runs {
     claim: HeldClaim,
     { askedAtMs, fingerprint }: { readonly askedAtMs: number; readonly fingerprint: string },
   ): Promise<Answer> {
-    const reason = this.#reasonNotToRun(delivery, routed, claim, askedAtMs)
+    const reason = this.#reasonNotToRun(delivery, claim, askedAtMs)
     if (reason !== undefined) {
       await this.#claims.release(claim)
       return reason
@@ -126,23 +145,13 @@ export class Runs {
   }
 
   /** A claim that came too late, or at the wrong moment, is given back. */
-  #reasonNotToRun(
-    delivery: Delivery,
-    { retry }: RoutedEvent,
-    claim: HeldClaim,
-    askedAtMs: number,
-  ): Answer | undefined {
+  #reasonNotToRun(delivery: Delivery, claim: HeldClaim, askedAtMs: number): Answer | undefined {
     const { clock, leaseMs } = this.#settings
     if (this.#isClosing) return answerFor('RINGHOOK_SHUTTING_DOWN')
     // The store was slower than the deadline: the sender was told to come again. Or slower than the
     // lease: another delivery may have taken over by now.
     if (delivery.answered || clock.now() >= askedAtMs + leaseMs) {
       return answerFor('RINGHOOK_STORE_UNAVAILABLE')
-    }
-    // The attempts before this one ended with their process: the delivery may be what ended it. Not
-    // looked at before the claim, which shows whether the last of them finished the event.
-    if (delivery.job !== undefined && delivery.job.number > retry.attempts) {
-      return answerFor('RINGHOOK_ATTEMPTS_EXHAUSTED')
     }
     // It began here while the store was asked.
     if (this.#running.get(claim.key) === undefined) return undefined

@@ -19,7 +19,10 @@ export function verdictOn(
     case 'duplicate':
       return { state: 'done' }
     case 'in_flight':
-      return { state: 'later', delayMs: Math.ceil(answer.retryAfterMs ?? storePauseMs) }
+      return {
+        state: 'later',
+        delayMs: Math.max(0, Math.ceil(answer.retryAfterMs ?? storePauseMs)),
+      }
     case 'unavailable':
       // The worker is closing, and another may begin at once; or the handler could not be tried.
       return { state: 'later', delayMs: answer.code === 'RINGHOOK_SHUTTING_DOWN' ? 0 : jittered() }
@@ -36,7 +39,11 @@ export function verdictOn(
 
 /** Another attempt would fail in the same way. */
 function isFinal({ code }: Answer): boolean {
-  return code === 'RINGHOOK_PERMANENT_FAILURE' || code === 'RINGHOOK_HANDLER_MISSING'
+  return (
+    code === 'RINGHOOK_PERMANENT_FAILURE' ||
+    code === 'RINGHOOK_HANDLER_MISSING' ||
+    code === 'RINGHOOK_ATTEMPTS_EXHAUSTED'
+  )
 }
 
 function jittered(): number {

@@ -1,4 +1,4 @@
-import type { Attempt, Inbox, StoredDelivery, Verdict } from '../inboxes/inbox.ts'
+import type { Attempt, Inbox, Process, StoredDelivery, Verdict } from '../inboxes/inbox.ts'
 import { type Answer, answerFor } from './answers.ts'
 import { optionInvalid } from './checks.ts'
 import { RinghookError } from './errors.ts'
@@ -19,6 +19,11 @@ export interface Colleague {
   onInboxError(error: unknown): void
   /** Told that deliveries have waited for `ageMs`, and nobody runs any. */
   onNeglect(waiting: number, ageMs: number): void
+}
+
+interface StartedWorker {
+  readonly concurrency: number
+  readonly started: Promise<void>
 }
 
 /** How long deliveries may wait while nobody runs any, before it is said. */
@@ -43,7 +48,7 @@ export function workplaceOf(inbox: Inbox): Workplace {
 export class Workplace {
   readonly #inbox: Inbox
   readonly #colleagues = new Map<string, Colleague>()
-  #worker: { readonly concurrency: number; readonly started: Promise<void> } | undefined
+  #worker: StartedWorker | undefined
   #stopping: Promise<void> = Promise.resolve()
   #looksAgainAt = 0
 
@@ -88,17 +93,8 @@ export class Workplace {
 
   /** Starts the worker, unless it runs. */
   async start(concurrency: number): Promise<void> {
-    await this.#stopping
-    if (this.#worker === undefined) {
-      const started = this.#inbox.start((delivery, attempt) => this.#process(delivery, attempt), {
-        concurrency,
-        onError: (error) => this.#anybody()?.onInboxError(error),
-      })
-      this.#worker = { concurrency, started }
-      started.catch(() => {
-        this.#worker = undefined
-      })
-    }
+    // Not after an await: a close that comes meanwhile must see that there is a worker to stop.
+    this.#worker ??= this.#begin(concurrency)
     if (this.#worker.concurrency !== concurrency) {
       throw optionInvalid(
         `The worker of this inbox runs already, with concurrency ${this.#worker.concurrency}.`,
@@ -110,17 +106,27 @@ export class Workplace {
 
   /** Takes a receiver out, and stops the worker: its deliveries would be nobody's. */
   async leave(colleague: Colleague, drainMs: number): Promise<void> {
-    const isRunning = this.#worker !== undefined
+    const worker = this.#worker
     this.#worker = undefined
-    // Until it has stopped: what comes in between is handed to the receiver, which gives it back.
-    if (isRunning) this.#stopping = this.#stopping.then(() => this.#inbox.stop({ drainMs }))
-    try {
-      await this.#stopping
-    } catch (error) {
-      this.#stopping = Promise.resolve()
-      colleague.onInboxError(error)
+    // What comes until it has stopped is handed to the receiver, which gives it back.
+    if (worker !== undefined) {
+      this.#stopping = worker.started
+        .then(() => this.#inbox.stop({ drainMs }), notStarted)
+        .catch((error: unknown) => colleague.onInboxError(error))
     }
+    await this.#stopping
     this.#colleagues.delete(nameOf(colleague))
+  }
+
+  #begin(concurrency: number): StartedWorker {
+    const process: Process = (delivery, attempt) => this.#process(delivery, attempt)
+    const onError = (error: unknown) => this.#anybody()?.onInboxError(error)
+    const started = this.#stopping.then(() => this.#inbox.start(process, { concurrency, onError }))
+    const worker = { concurrency, started }
+    started.catch(() => {
+      if (this.#worker === worker) this.#worker = undefined
+    })
+    return worker
   }
 
   async #process(delivery: unknown, attempt: Attempt): Promise<Verdict> {
@@ -145,6 +151,10 @@ export class Workplace {
     const [first] = this.#colleagues.values()
     return first
   }
+}
+
+function notStarted(): void {
+  // Whoever started it has the error.
 }
 
 function nameOf({

@@ -157,6 +157,24 @@ describe('an attempt', () => {
     expect(ownStore.release).toHaveBeenCalledOnce()
   })
 
+  it('ends without its schema being asked, which may be what ends the process', async () => {
+    let asked = 0
+    const schema = z.unknown().refine(() => {
+      asked++
+      return true
+    })
+    const { inbox, deliver } = await started({ events: { 'call.ringing': schema } } as object)
+    await deliver()
+    asked = 0
+
+    for (const number of [16, 101]) {
+      expect(await inbox.hand(number)).toMatchObject({
+        failure: { code: 'RINGHOOK_ATTEMPTS_EXHAUSTED' },
+      })
+    }
+    expect(asked).toBe(0)
+  })
+
   it('is done, and not dead, when the last attempt had finished the event before it crashed', async () => {
     const { inbox, deliver } = await started({ retry: { attempts: 1 } })
     await deliver()

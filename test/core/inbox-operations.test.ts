@@ -50,6 +50,33 @@ describe('receiver.start()', () => {
     await receiver.start()
   })
 
+  it('is stopped only once it has begun, by a close that comes meanwhile', async () => {
+    let begin = () => {}
+    const inbox = handInbox({
+      start: () =>
+        new Promise((resolve) => {
+          begin = resolve
+        }),
+    })
+    const { receiver } = endpoint({ inbox, store: memoryStore() })
+    const starting = receiver.start()
+    const closing = receiver.close()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(inbox.calls).toEqual([])
+    begin()
+    await Promise.all([starting, closing])
+    expect(inbox.calls).toEqual(['stop 10000'])
+  })
+
+  it('does not keep close waiting for ever when the inbox does not stop', async () => {
+    const inbox = handInbox({ stop: () => new Promise(() => {}) })
+    const { receiver, clock } = endpoint({ inbox, store: memoryStore() })
+    await receiver.start()
+    const closing = receiver.close()
+    await clock.advance(20_000)
+    expect(await closing).toEqual({ drained: true, running: 0 })
+  })
+
   it('logs what fails in the worker itself, once a minute', async () => {
     const { inbox, lines } = await started()
     for (let i = 0; i < 3; i++) inbox.worker?.onError(new Error('secret'))

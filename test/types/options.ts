@@ -2,6 +2,7 @@ import {
   callkaro,
   createReceiver,
   defineProvider,
+  type Inbox,
   krosai,
   memoryStore,
   odis,
@@ -71,6 +72,39 @@ createReceiver(krosai, {
   logger: console,
 })
 createReceiver(krosai, { secret, logger: false })
+
+// An inbox.
+declare const inbox: Inbox
+const receiver = createReceiver(krosai, {
+  secret,
+  inbox,
+  store: memoryStore(),
+  events: { 'call.transferred': z.object({ to: z.string() }) },
+  retry: {
+    attempts: 3,
+    on: { 'call.ended': { attempts: 1 }, 'call.*': {}, 'call.transferred': { maxDelayMs: 5 } },
+  },
+  orderingKey: (event) => event.type,
+  on: {
+    'call.ended': ({ data }, { deadline }) => {
+      expectTypeOf(data.call_id).toEqualTypeOf<string>()
+      expectTypeOf(deadline).toEqualTypeOf<Date | undefined>()
+    },
+    'call.transferred': ({ data }) => expectTypeOf(data.to).toEqualTypeOf<string>(),
+  },
+  onOutcome: ({ next, nextInMs }) => {
+    expectTypeOf(next).toEqualTypeOf<'done' | 'retry' | 'dead' | 'later' | undefined>()
+    expectTypeOf(nextInMs).toEqualTypeOf<number | undefined>()
+  },
+})
+expectTypeOf(receiver.inbox.replay({ since: new Date() })).toEqualTypeOf<Promise<number>>()
+expectTypeOf(receiver.start({ concurrency: 2 })).toEqualTypeOf<Promise<void>>()
+// @ts-expect-error -- no such state
+void receiver.inbox.list({ state: 'done' })
+// @ts-expect-error -- no such event
+createReceiver(krosai, { secret, inbox, retry: { on: { 'call.teapot': {} } } })
+// @ts-expect-error -- true is no order
+createReceiver(krosai, { secret, inbox, orderingKey: true })
 // @ts-expect-error -- misspelt
 createReceiver(krosai, { secret, allowedIPs: ['203.0.113.7'] })
 // @ts-expect-error -- not one of its values
