@@ -6,6 +6,13 @@ export {
   type FixtureOverrides,
   fixture,
 } from './testing/fixture.ts'
+export {
+  type InboxProgram,
+  type InboxProgramOptions,
+  inboxProgram,
+} from './testing/inbox-contract/program.ts'
+export type { InboxTransaction } from './testing/inbox-contract/transactions.ts'
+export { type InboxContractOptions, inboxContract } from './testing/inbox-contract.ts'
 export { type ManualClock, manualClock } from './testing/manual-clock.ts'
 export { type ProviderContractOptions, providerContract } from './testing/provider-contract.ts'
 export {

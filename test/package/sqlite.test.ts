@@ -8,7 +8,9 @@ import { run } from './process.ts'
 /** Node comes as an npm package for this platform only. */
 const hasOtherNodes = process.platform === 'linux' && process.arch === 'x64'
 if (!hasOtherNodes) {
-  console.log('not run: sqliteStore under Node 22, 24 and 26, which needs linux x64')
+  console.log(
+    'not run: sqliteStore and sqliteInbox under Node 22, 24 and 26, which needs linux x64',
+  )
 }
 
 /** better-sqlite3 13 ends the process of a Node before 22.14, which has no version 10 of Node-API. */
@@ -18,7 +20,15 @@ const combinations = ['22-oldest', '22', '24', '26'].flatMap((node) =>
     .map((driver) => [driver, node] as const),
 )
 
-describe.runIf(hasOtherNodes)('sqliteStore of the packed package', () => {
+/** The inbox waits for real time in its contract, and is run on fewer of them. */
+const withInbox = [
+  'node:sqlite 22-oldest',
+  'node:sqlite 26',
+  'node:sqlite with BigInts and arrays 24',
+  'better-sqlite3 24',
+]
+
+describe.runIf(hasOtherNodes)('sqliteStore and sqliteInbox of the packed package', () => {
   let folder: string
 
   beforeAll(async () => {
@@ -36,11 +46,14 @@ describe.runIf(hasOtherNodes)('sqliteStore of the packed package', () => {
 
   it.each(combinations)('keeps the contract on %s and Node %s', async (driver, name) => {
     const node = join(folder, 'node_modules', `node-${name}`, 'bin', 'node')
-    const { stdout } = await run(node, ['consumer.mjs', driver], folder)
+    const isWithInbox = withInbox.includes(`${driver} ${name}`)
+    const parts = isWithInbox ? ['inbox'] : []
+    const { stdout } = await run(node, ['consumer.mjs', driver, ...parts], folder)
 
     expect(JSON.parse(stdout)).toEqual({
       version: expect.stringMatching(`^v${Number.parseInt(name, 10)}\\.`),
       brokenRules: [],
+      ...(isWithInbox && { brokenInboxRules: [] }),
       transaction: [
         ...[true, 'in_flight'],
         ...[true, 'in_flight'],

@@ -30,15 +30,21 @@ const maxJobs = 500
 export class SqliteConnection {
   readonly #database: SqliteDatabase
   readonly #name: string
+  readonly #isDurable: boolean
   readonly #statements = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
   #waiting: Job[] = []
   #isScheduled = false
   #refusals = 0
 
-  /** @param name - Of the store or inbox, as in `sqliteStore`. */
-  constructor(database: SqliteDatabase, name: string) {
+  /**
+   * @param name - Of the store or inbox, as in `sqliteStore`.
+   * @param isDurable - Whether a commit must be on the disk when it returns. It is for the user to
+   * say unless this is set.
+   */
+  constructor(database: SqliteDatabase, name: string, { isDurable = false } = {}) {
     this.#database = database
     this.#name = name
+    this.#isDurable = isDurable
   }
 
   /**
@@ -60,7 +66,7 @@ export class SqliteConnection {
   }
 
   /** Carries out synchronous work that cannot be in a transaction. */
-  async outsideTransactions(work: () => void): Promise<void> {
+  async outsideTransactions<Result>(work: () => Result): Promise<Result> {
     const giveUpAt = performance.now() + patienceMs
     for (let refusals = 1; ; refusals++) {
       try {
@@ -68,6 +74,7 @@ export class SqliteConnection {
         return withoutBlocking(this.#database, work)
       } catch (error) {
         const failure = failureOf(error, this.#name)
+        if (!isBusy(failure)) this.forgetStatements()
         if (!isBusy(failure) || performance.now() >= giveUpAt) throw failure
       }
       await pause(pauseAfter(refusals))
@@ -110,6 +117,7 @@ export class SqliteConnection {
     const batch = this.#waiting.splice(0, maxJobs)
     try {
       this.#expectNoTransaction()
+      if (this.#isDurable) requireDurability(this.#database)
       const settle = withoutBlocking(this.#database, () => this.#transactAll(batch))
       this.#refusals = 0
       for (const tell of settle) tell()
@@ -188,6 +196,18 @@ function withoutBlocking<Result>(database: SqliteDatabase, work: () => Result): 
   } finally {
     database.exec(`PRAGMA busy_timeout = ${Number(timeoutMs)}`)
   }
+}
+
+/** The levels of `synchronous` are OFF, NORMAL, FULL and EXTRA. */
+const full = 2
+
+/**
+ * Makes commits wait for the disk. Before each transaction, in microseconds: the setting is the
+ * connection's, and it has other users.
+ */
+function requireDurability(database: SqliteDatabase): void {
+  const [level] = columnsOf(database.prepare('PRAGMA synchronous').get())
+  if (Number(level) < full) database.exec('PRAGMA synchronous = FULL')
 }
 
 /** Longer each time, and by chance: processes that wait for each other must not keep in step. */

@@ -9,7 +9,7 @@ export interface NodePostgres {
 }
 
 interface NodePostgresPool extends NodePostgres {
-  connect(): Promise<PooledConnection>
+  connect(callback: (error: unknown, connection: PooledConnection) => void): unknown
 }
 
 interface PooledConnection extends NodePostgres {
@@ -34,8 +34,6 @@ export async function askNodePostgres(
 ): ReturnType<NodePostgres['query']> {
   if (!isPool(client)) return await askConnection(client, query, isOver)
   const connection = await connect(client)
-  // Its query fails too; an event that nobody listens to would end the process.
-  connection.on('error', nothing)
   // Where nobody waits any more nothing is sent, and the connection is as good as before.
   let isFit = isOver()
   try {
@@ -70,14 +68,29 @@ async function askConnection(
  */
 function connect(pool: NodePostgresPool): Promise<PooledConnection> {
   const { options } = pool
-  if (options === undefined || options.connectionTimeoutMillis) return pool.connect()
+  if (options === undefined || options.connectionTimeoutMillis) return heardConnection(pool)
   const { connectionTimeoutMillis } = options
   options.connectionTimeoutMillis = silenceMs
   try {
-    return pool.connect()
+    return heardConnection(pool)
   } finally {
     options.connectionTimeoutMillis = connectionTimeoutMillis
   }
+}
+
+/**
+ * Gives a connection that is listened to. Its query fails too; an error event that nobody listens
+ * to would end the process. A Pool that is asked for a promise lets go of the connection before the
+ * promise is heard of, and a server that ends in that moment has told so in the same packet.
+ */
+function heardConnection(pool: NodePostgresPool): Promise<PooledConnection> {
+  return new Promise((resolve, reject) => {
+    pool.connect((error, connection) => {
+      if (error) return reject(error)
+      connection.on('error', nothing)
+      resolve(connection)
+    })
+  })
 }
 
 /** A Pool of `pg`, or something like it: what is asked of it may go to any connection. */

@@ -1,4 +1,5 @@
-import { checkOptions, nameInvalid } from '../../databases/options.ts'
+import { checkOptions } from '../../databases/options.ts'
+import { checkTable, quoted } from '../../databases/sqlite/names.ts'
 import { presetTable } from '../limits.ts'
 
 /**
@@ -16,7 +17,7 @@ import { presetTable } from '../limits.ts'
 export function sqliteMigration(options: { readonly table?: string } = {}): string {
   checkOptions('sqliteMigration', options, ['table', 'clock'])
   const { table = presetTable } = options
-  checkTable(table)
+  checkTable(table, presetTable)
   return `CREATE TABLE IF NOT EXISTS ${quoted(table)} (
   key TEXT NOT NULL PRIMARY KEY,
   owner TEXT NOT NULL,
@@ -54,19 +55,4 @@ WHERE key = ? AND ((state = 0 AND ends_at <= ?) OR (state = 1 AND ends_at > ?))`
     prune: `DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table}
 WHERE ends_at <= ? AND (state <> 0 OR ends_at <= ?) ORDER BY ends_at LIMIT ?)`,
   } as const
-}
-
-function checkTable(table: string): void {
-  const isName = typeof table === 'string' && table !== '' && table.isWellFormed()
-  if (isName && !table.includes('\0') && !/^sqlite_/i.test(table)) return
-  throw nameInvalid(
-    'table',
-    'text that is not empty, has no NUL and does not begin with sqlite_',
-    presetTable,
-  )
-}
-
-/** A name as SQL has it, whatever characters are in it. */
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

@@ -1,19 +1,14 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { RinghookError } from '../../core/errors.ts'
 import type { Claim, CompleteOptions, HeldClaim, IdempotencyStore } from '../../stores/store.ts'
+import { answerRequests, ChildProgram, type ProgramFile } from '../child-program.ts'
 import { type ManualClock, manualClock } from '../manual-clock.ts'
 import { lease, times } from './bench.ts'
 import { shiftDate } from './shifted-date.ts'
 
 /** A program that makes a store and calls {@link storeProgram}, for the rules about processes. */
-export interface StoreProgram {
-  /** The file. */
-  readonly module: string | URL
+export interface StoreProgram extends ProgramFile {
   /** What the program needs to find the same data: it is handed to its `create`. */
   readonly data?: unknown
-  /** Options for Node, such as `['--import', 'tsx']` for a program in TypeScript. Default: none. */
-  readonly execArgv?: readonly string[]
 }
 
 /** What a {@link storeProgram} makes its store from. */
@@ -35,8 +30,6 @@ type Request =
   | { readonly ask: 'claimAll'; readonly keys: readonly string[]; readonly owner: string }
   | { readonly ask: 'complete'; readonly claim: HeldClaim; readonly options: CompleteOptions }
   | { readonly ask: 'advance'; readonly ms: number }
-
-type Reply = { readonly result: unknown } | { readonly error: string }
 
 /**
  * Makes this process one of those that `storeContract` starts to race for keys, and to be killed:
@@ -61,14 +54,7 @@ export function storeProgram(
     )
   }
   const program = new Program(create)
-  process.on('message', (message: { readonly ringhook?: number; readonly request?: Request }) => {
-    const { ringhook: id, request } = message
-    if (id === undefined || request === undefined) return
-    program.answer(request).then(
-      (result) => process.send?.({ ringhook: id, result }),
-      (error: unknown) => process.send?.({ ringhook: id, error: String(error) }),
-    )
-  })
+  answerRequests((request) => program.answer(request as Request))
 }
 
 /** The store in the process that was started. */
@@ -93,8 +79,6 @@ class Program {
   }
 
   async #start({ now, shiftMs, data }: Extract<Request, { readonly ask: 'start' }>): Promise<void> {
-    // Connections to a database would keep it alive when whoever started it is gone.
-    process.once('disconnect', () => process.exit())
     if (shiftMs !== 0) shiftDate(shiftMs)
     this.#clock = manualClock(now)
     this.#store = await this.#create({ clock: this.#clock, data })
@@ -103,29 +87,20 @@ class Program {
 
 /** A process that runs a {@link StoreProgram}. */
 export class StoreProcess {
-  readonly #child: ChildProcess
-  readonly #waiting = new Map<number, (reply: Reply) => void>()
-  #asked = 0
+  readonly #child: ChildProgram
 
-  constructor(child: ChildProcess) {
+  constructor(child: ChildProgram) {
     this.#child = child
-    child.on('message', (message: Reply & { readonly ringhook: number }) => {
-      this.#waiting.get(message.ringhook)?.(message)
-      this.#waiting.delete(message.ringhook)
-    })
-    child.once('exit', (code, signal) => this.#endAll(`ended with ${signal ?? code}`))
-    child.once('error', (error) => this.#endAll(String(error)))
   }
 
   /** Starts a process, whose machine's clock is `shiftMs` ahead. */
   static async start(
-    { module, data, execArgv = [] }: StoreProgram,
+    program: StoreProgram,
     clock: ManualClock,
     shiftMs = 0,
   ): Promise<StoreProcess> {
-    const child = fork(module, { execArgv: [...execArgv], serialization: 'advanced' })
-    const started = new StoreProcess(child)
-    await started.#ask({ ask: 'start', now: clock.now(), shiftMs, data })
+    const started = new StoreProcess(new ChildProgram(program))
+    await started.#ask({ ask: 'start', now: clock.now(), shiftMs, data: program.data })
     return started
   }
 
@@ -145,27 +120,10 @@ export class StoreProcess {
 
   /** Ends it at once, whatever it does, and resolves when it is gone. */
   async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const ended = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
-    await ended
+    await this.#child.kill()
   }
 
   #ask(request: Request): Promise<unknown> {
-    const id = this.#asked++
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, (reply) => {
-        if ('error' in reply) reject(new Error(`the program says: ${reply.error}`))
-        else resolve(reply.result)
-      })
-      this.#child.send({ ringhook: id, request }, (error) => {
-        if (error !== null) this.#endAll(String(error))
-      })
-    })
-  }
-
-  #endAll(why: string): void {
-    for (const settle of this.#waiting.values()) settle({ error: why })
-    this.#waiting.clear()
+    return this.#child.ask(request)
   }
 }

@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sqliteInbox } from 'ringhook/inboxes/sqlite'
 import { sqliteStore } from 'ringhook/stores/sqlite'
-import { storeContract } from 'ringhook/testing'
+import { inboxContract, storeContract } from 'ringhook/testing'
 
-const [, , driver] = process.argv
+const [, , driver, ...parts] = process.argv
 const open = await openerOf(driver)
 const folder = mkdtempSync(join(tmpdir(), 'ringhook-consumer-'))
 const file = join(folder, 'events.db')
@@ -16,6 +17,7 @@ try {
     JSON.stringify({
       version: process.version,
       brokenRules: await brokenRules(),
+      ...(parts.includes('inbox') && { brokenInboxRules: await brokenInboxRules() }),
       transaction: await inTransaction(),
       patience: await patience(),
       failures: await failures(),
@@ -56,6 +58,63 @@ async function brokenRules() {
     await run().catch((error) => broken.push(`${name}: ${error}`))
   }
   return rules.length > 40 ? broken : [`only ${rules.length} rules`]
+}
+
+/** The rules of the inbox's contract that do not hold. All at once: they wait more than they work. */
+async function brokenInboxRules() {
+  const rules = []
+  const opened = new WeakMap()
+  let files = 0
+  const openInbox = (path) => {
+    const database = open(path)
+    const inbox = sqliteInbox(database, { pollMs: 5 })
+    opened.set(inbox, { path, database })
+    return inbox
+  }
+  const change = (inbox, sql, id) => {
+    const database = open(opened.get(inbox).path)
+    database.prepare(sql).run(id)
+    database.close()
+  }
+  const begin = (inbox) => {
+    const transaction = open(opened.get(inbox).path)
+    transaction.exec('BEGIN IMMEDIATE')
+    const end = (sql) => {
+      transaction.exec(sql)
+      transaction.close()
+    }
+    return { transaction, commit: () => end('COMMIT'), rollback: () => end('ROLLBACK') }
+  }
+  inboxContract({
+    test: (name, run) => rules.push([name, run]),
+    keepsOrder: true,
+    patienceMs: 60_000,
+    create: async () => {
+      const inbox = openInbox(join(folder, `inbox-${files++}.db`))
+      await inbox.migrate()
+      return inbox
+    },
+    reopen: (inbox) => openInbox(opened.get(inbox).path),
+    close: (inbox) => opened.get(inbox).database.close(),
+    loseLease: (inbox, id) =>
+      change(inbox, 'UPDATE ringhook_inbox SET due_at = 1 WHERE key = ? AND state = 1', id),
+    corrupt: (inbox, id) =>
+      change(inbox, `UPDATE ringhook_inbox SET delivery = '{"version' WHERE key = ?`, id),
+    begin: saysOfTransactions() ? begin : undefined,
+  })
+  const broken = []
+  await Promise.all(
+    rules.map(([name, run]) => run().catch((error) => broken.push(`${name}: ${error}`))),
+  )
+  return rules.length > 40 ? broken : [`only ${rules.length} rules`]
+}
+
+/** The first versions of node:sqlite do not say whether a transaction is open on a connection. */
+function saysOfTransactions() {
+  const database = open(file)
+  const isSaid = (database.inTransaction ?? database.isTransaction) !== undefined
+  database.close()
+  return isSaid
 }
 
 /** What complete() in a transaction of the user comes to: rolled back, committed, and without one. */

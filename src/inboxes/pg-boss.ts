@@ -1,0 +1,183 @@
+import { RinghookError } from '../core/errors.ts'
+import { storeFailure } from '../databases/failures.ts'
+import { checkOptions, nameInvalid } from '../databases/options.ts'
+import type {
+  EntryFilter,
+  Inbox,
+  InboxCounts,
+  Process,
+  PutOptions,
+  StoredDelivery,
+  StoredEntry,
+  WorkerOptions,
+} from './inbox.ts'
+import { checkBoss, type PgBossClient } from './pg-boss/client.ts'
+import { discardIn, replayIn } from './pg-boss/dead-letters.ts'
+import { countsOf, entriesIn, entryOf, findJob, hasJob } from './pg-boss/entries.ts'
+import { jobIdOf } from './pg-boss/jobs.ts'
+import { Queue } from './pg-boss/queue.ts'
+import { Worker } from './pg-boss/worker.ts'
+
+export type {
+  PgBossAttempt,
+  PgBossClient,
+  PgBossConnection,
+  PgBossDatabase,
+  PgBossJob,
+  PgBossJobOptions,
+  PgBossQueueOptions,
+  PgBossSendOptions,
+  PgBossStatements,
+  PgBossTransaction,
+  PgBossUpdateOptions,
+} from './pg-boss/client.ts'
+
+/** Options of {@link pgBossInbox}. */
+export interface PgBossInboxOptions {
+  /**
+   * The queue of pg-boss that deliveries wait in: letters, digits and `_-./`. Nothing else may be
+   * sent to it or work on it. Default: `ringhook`.
+   */
+  readonly queue?: string
+  /**
+   * How often a worker that found nothing looks again, in ms. What was put in the same process is
+   * found at once. Default: 500.
+   */
+  readonly pollMs?: number
+  /**
+   * After this long without a sign of life from its worker a delivery is given to another one, by
+   * the supervision of pg-boss; 10 at least. Default: 30.
+   */
+  readonly heartbeatSeconds?: number
+  /**
+   * Whether pg-boss keeps its tables in the database of your handlers' transactions, so that
+   * `context.complete(transaction)` takes a delivery out of the inbox with their commit. Default:
+   * `false`.
+   */
+  readonly transactional?: boolean
+}
+
+/**
+ * Gives a durable inbox in a queue of pg-boss, which keeps it in PostgreSQL. Any number of processes
+ * put deliveries into it and work on them. Deliveries of one ordering key keep their order.
+ *
+ * pg-boss is yours: start it before the first delivery comes, and stop it after the receiver was
+ * closed. pg-boss 12.35 or later.
+ *
+ * @param boss - An instance of `PgBoss`.
+ * @throws {RinghookError} RINGHOOK_INBOX_INVALID, RINGHOOK_OPTION_INVALID
+ * @example
+ * ```ts
+ * import { PgBoss } from 'pg-boss'
+ * import { pgBossInbox } from 'ringhook/inboxes/pg-boss'
+ *
+ * export const boss = new PgBoss(process.env.DATABASE_URL ?? 'postgres://localhost/app')
+ * export const inbox = pgBossInbox(boss)
+ * ```
+ */
+export function pgBossInbox(boss: PgBossClient, options: PgBossInboxOptions = {}): Inbox {
+  checkBoss(boss)
+  return new PgBossInbox(boss, settingsOf(options))
+}
+
+const optionNames = ['queue', 'pollMs', 'heartbeatSeconds', 'transactional']
+const longestHeartbeat = 24 * 60 * 60
+const longestPollMs = 60 * 60_000
+
+class PgBossInbox implements Inbox {
+  readonly name = 'pgBossInbox'
+  readonly keepsOrder = true
+  readonly #settings: Required<PgBossInboxOptions>
+  readonly #queue: Queue
+  #worker: Worker | undefined
+
+  constructor(boss: PgBossClient, settings: Required<PgBossInboxOptions>) {
+    this.#settings = settings
+    this.#queue = new Queue(boss, settings.queue, settings.heartbeatSeconds)
+  }
+
+  async migrate(): Promise<void> {
+    await this.#queue.create()
+    await this.#queue.check()
+  }
+
+  async put(
+    delivery: StoredDelivery,
+    { key, order }: PutOptions,
+  ): Promise<'accepted' | 'duplicate'> {
+    const id = jobIdOf(key)
+    const kept = { key, delivery, ...(order !== undefined && { order }), offset: 0, moves: 0 }
+    for (let attempt = 0; attempt < 2; attempt++) {
+      if (await this.#queue.send(kept, id, order?.key ?? key)) {
+        this.#worker?.wake()
+        return 'accepted'
+      }
+      if (await hasJob(this.#queue, id)) return 'duplicate'
+      // Its queue was deleted, which pg-boss has not noticed, or the job it met is gone by now.
+      await this.#queue.check()
+    }
+    throw storeFailure('pgBossInbox', 'RINGHOOK_STORE_BUSY')
+  }
+
+  async start(process: Process, options: WorkerOptions): Promise<void> {
+    await this.#queue.check()
+    this.#worker = new Worker(this.#queue, process, { ...this.#settings, ...options })
+    this.#worker.wake()
+  }
+
+  async stop({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
+    const worker = this.#worker
+    this.#worker = undefined
+    await worker?.stop(drainMs)
+  }
+
+  entries(filter: EntryFilter): AsyncIterable<StoredEntry> {
+    return entriesIn(this.#queue, filter)
+  }
+
+  async entry(id: string): Promise<StoredEntry | undefined> {
+    const job = await findJob(this.#queue, id)
+    return job && entryOf(job)
+  }
+
+  async replay(id: string): Promise<boolean> {
+    const isReplayed = await this.#queue.within((jobs) => replayIn(jobs, id))
+    if (isReplayed) this.#worker?.wake()
+    return isReplayed
+  }
+
+  discard(id: string): Promise<boolean> {
+    return this.#queue.within((jobs) => discardIn(jobs, id))
+  }
+
+  stats(): Promise<InboxCounts> {
+    return countsOf(this.#queue)
+  }
+}
+
+function settingsOf(options: PgBossInboxOptions): Required<PgBossInboxOptions> {
+  checkOptions('pgBossInbox', options, optionNames)
+  const { queue = 'ringhook', pollMs = 500, heartbeatSeconds = 30, transactional = false } = options
+  if (typeof queue !== 'string' || !/^[\w.\-/]{1,200}$/.test(queue)) {
+    throw nameInvalid('queue', 'letters, digits and _-./', 'ringhook')
+  }
+  if (!(typeof pollMs === 'number' && pollMs >= 1 && pollMs <= longestPollMs)) {
+    throw invalid(
+      `pollMs is no number of milliseconds from 1 to ${longestPollMs}. The default is 500.`,
+    )
+  }
+  const isHeartbeat = Number.isInteger(heartbeatSeconds)
+  if (!(isHeartbeat && heartbeatSeconds >= 10 && heartbeatSeconds <= longestHeartbeat)) {
+    throw invalid(
+      `heartbeatSeconds is no whole number of seconds from 10 to ${longestHeartbeat}. The default is 30.`,
+    )
+  }
+  if (typeof transactional !== 'boolean') {
+    throw invalid('transactional is not true or false. The default is false.')
+  }
+  return { queue, pollMs, heartbeatSeconds, transactional }
+}
+
+function invalid(message: string): RinghookError {
+  return new RinghookError('RINGHOOK_OPTION_INVALID', `The option ${message}`)
+}

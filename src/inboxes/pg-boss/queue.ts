@@ -1,0 +1,255 @@
+import { inTime, systemClock } from '../../core/clock.ts'
+import type {
+  PgBossAttempt,
+  PgBossClient,
+  PgBossConnection,
+  PgBossJob,
+  PgBossStatements,
+} from './client.ts'
+import { failureOf, inboxInvalid, noQueueFailure, noTransactions, silent } from './failures.ts'
+import type { Kept, Place } from './jobs.ts'
+
+/** After this long an answer of the server counts as lost. */
+const silenceMs = 10_000
+/** More than ever comes, in seconds or in attempts, and room to add to in a column of 32 bits. */
+const plenty = 2_000_000_000
+/** How long pg-boss keeps a job that is done, by default. Meanwhile repeats of it are duplicates. */
+const doneSeconds = 7 * 24 * 60 * 60
+const longestDelayMs = 365 * 24 * 60 * 60_000
+
+/** Given to each job as well, so that it does not matter how somebody else set up the queue. */
+const jobOptions = {
+  // Which attempt is the last is not for pg-boss to say, nor when the next one is due.
+  retryLimit: plenty,
+  retryDelay: 0,
+  retryBackoff: false,
+  // The most that pg-boss takes.
+  expireInSeconds: 24 * 60 * 60,
+  // pg-boss deletes what waits for longer. Its default is two weeks.
+  retentionSeconds: plenty,
+}
+
+/** How an update leaves a job that is not running. */
+export interface Change {
+  /** When it may be claimed, from now. */
+  readonly delayMs?: number
+  /** Whether it is kept until somebody removes it, or for as long as one that is done. */
+  readonly isKept?: boolean
+}
+
+/** A row of a result, by the names of its columns. */
+export type Row = Readonly<Record<string, unknown>>
+
+/** The jobs in one queue of a pg-boss. What fails is the inbox's failure. */
+export class Queue {
+  readonly name: string
+  readonly #boss: PgBossClient
+  readonly #heartbeatSeconds: number
+  readonly #connection: PgBossConnection
+  #isKnown = false
+
+  constructor(
+    boss: PgBossClient,
+    name: string,
+    heartbeatSeconds: number,
+    connection: PgBossConnection = {},
+  ) {
+    this.#boss = boss
+    this.name = name
+    this.#heartbeatSeconds = heartbeatSeconds
+    this.#connection = connection
+  }
+
+  /** Creates the queue, unless it is there. */
+  async create(): Promise<void> {
+    const options = { ...this.#jobOptions(), deleteAfterSeconds: doneSeconds }
+    const creation = this.#boss.createQueue(this.name, { policy: 'key_strict_fifo', ...options })
+    await this.#answer(creation)
+    // It forgets what it knew.
+    this.#isKnown = false
+  }
+
+  /**
+   * Refuses a queue that is not there, or that cannot be the inbox's.
+   *
+   * @throws {RinghookError} RINGHOOK_STORE_NOT_MIGRATED, RINGHOOK_INBOX_INVALID
+   */
+  async check(): Promise<void> {
+    const queue = await this.#answer(this.#boss.getQueue(this.name))
+    if (queue === null) throw noQueueFailure()
+    if (queue.policy !== 'key_strict_fifo') {
+      throw inboxInvalid(
+        `The queue "${this.name}" of pgBossInbox() was made by somebody else: its policy is not key_strict_fifo, so it does not keep the order of deliveries. Give the inbox another name with the option queue.`,
+      )
+    }
+    if (typeof this.#boss.getDb().beginTransaction !== 'function') {
+      throw noTransactions()
+    }
+  }
+
+  /** `false`: there is a job with this id. */
+  async send(kept: Kept, id: string, singletonKey: string, delayMs = 0): Promise<boolean> {
+    const sending = this.#boss.send(this.name, dataOf(kept), {
+      id,
+      singletonKey,
+      ...(delayMs > 0 && { startAfter: secondsOf(delayMs) }),
+      ...this.#jobOptions(),
+      ...this.#connection,
+    })
+    return (await this.#answer(sending)) !== null
+  }
+
+  /** Claims up to `limit` jobs, in their order. What comes too late goes to `onLate`. */
+  fetch(
+    limit: number,
+    onLate: (jobs: readonly PgBossJob[]) => void,
+  ): Promise<readonly PgBossJob[]> {
+    const fetching = this.#boss.fetch(this.name, { batchSize: limit, includeMetadata: true })
+    return this.#answer(fetching, onLate)
+  }
+
+  /** `false`: the claim is lost. */
+  async complete(attempt: PgBossAttempt): Promise<boolean> {
+    const completing = this.#boss.complete(this.name, attempt, null, this.#connection)
+    return await this.#affects(completing)
+  }
+
+  /** Gives a claim up: the job waits again, with `output` for whoever looks at it. `false`: it is lost. */
+  async fail(attempt: PgBossAttempt, output: object | null): Promise<boolean> {
+    const failing = this.#boss.fail(this.name, attempt, output, this.#connection)
+    return await this.#affects(failing)
+  }
+
+  /** Shows that the workers of these claims are alive. */
+  async touch(attempts: PgBossAttempt[]): Promise<void> {
+    await this.#answer(this.#boss.touch(this.name, attempts))
+  }
+
+  /** Changes a job that waits. `false`: it does not. */
+  async change(
+    id: string,
+    kept: Kept | Place | undefined,
+    { delayMs, isKept }: Change = {},
+  ): Promise<boolean> {
+    const updating = this.#boss.update(this.name, kept && dataOf(kept), {
+      id,
+      ...(delayMs !== undefined && { startAfter: secondsOf(delayMs) }),
+      ...(isKept !== undefined && { deleteAfterSeconds: isKept ? 0 : doneSeconds }),
+      ...this.#connection,
+    })
+    return (await this.#answer(updating)).updated > 0
+  }
+
+  /** Takes a job that waits out of the queue, and keeps it. */
+  async cancel(id: string): Promise<void> {
+    await this.#answer(this.#boss.cancel(this.name, id, this.#connection))
+  }
+
+  /**
+   * Makes a job wait again that was taken out, or that somebody else made fail for good. `false`: it
+   * is neither.
+   */
+  async resume(id: string): Promise<boolean> {
+    const resuming = this.#boss.resume(this.name, id, this.#connection)
+    if (await this.#affects(resuming)) return true
+    return await this.#affects(this.#boss.retry(this.name, id, this.#connection))
+  }
+
+  /** Deletes a job, whatever its state. */
+  async remove(id: string): Promise<void> {
+    await this.#answer(this.#boss.deleteJob(this.name, id, this.#connection))
+  }
+
+  /**
+   * Asks more of the jobs than `findJobs` can, such as a count or a page: pg-boss hands its statement
+   * to what is to send it, and it is sent as the FROM of another one. So this knows the columns that
+   * `findJobs` documents, and nothing of the tables behind it.
+   *
+   * @param text - Gives the statement for the jobs, and for the number of its first parameter.
+   */
+  async select(
+    text: (jobs: string, next: number) => string,
+    values: readonly unknown[],
+    filter: { readonly id?: string; readonly data?: object } = {},
+  ): Promise<readonly Row[]> {
+    const database = this.#connection.db ?? this.#boss.getDb()
+    const db: PgBossStatements = {
+      executeSql: (jobs, known = []) =>
+        database.executeSql(text(`(${jobs}) AS job`, known.length + 1), [...known, ...values]),
+    }
+    const rows = await this.#answer(this.#boss.findJobs(this.name, { ...filter, db }))
+    return rows as readonly Row[]
+  }
+
+  /** Whether something is the database of pg-boss itself. */
+  isOn(database: unknown): boolean {
+    return database === this.#boss.getDb()
+  }
+
+  /** The same jobs, through a connection that has a transaction open. */
+  on(db: PgBossStatements): Queue {
+    return new Queue(this.#boss, this.name, this.#heartbeatSeconds, { db })
+  }
+
+  /** Runs several changes in one transaction. */
+  async within<Result>(run: (queue: Queue) => Promise<Result>): Promise<Result> {
+    await this.#makeKnown()
+    const opening = this.#boss.getDb().beginTransaction?.()
+    if (opening === undefined) throw noTransactions()
+    const transaction = await this.#answer(opening, (late) => void late.rollback())
+    try {
+      const result = await this.#answer(run(this.on(transaction.db)))
+      await this.#answer(transaction.commit())
+      return result
+    } catch (error) {
+      await transaction.rollback()
+      throw error
+    }
+  }
+
+  /**
+   * Has pg-boss read where the queue's jobs are, which it then remembers. Otherwise it would do so on
+   * another connection while transactions wait with theirs, which may be all that its pool has.
+   */
+  async #makeKnown(): Promise<void> {
+    if (this.#isKnown) return
+    await this.select((jobs) => `SELECT id FROM ${jobs} LIMIT 0`, [])
+    this.#isKnown = true
+  }
+
+  #jobOptions() {
+    return { ...jobOptions, heartbeatSeconds: this.#heartbeatSeconds }
+  }
+
+  /** Whether a change has changed something, which is documented and in no type of pg-boss. */
+  async #affects(changing: Promise<unknown>): Promise<boolean> {
+    const answer = await this.#answer(changing)
+    const affected = (answer as { readonly affected?: unknown } | null | undefined)?.affected
+    if (typeof affected !== 'number') throw failureOf(undefined)
+    return affected > 0
+  }
+
+  async #answer<Value>(asked: Promise<Value>, onLate?: (value: Value) => void): Promise<Value> {
+    try {
+      return await inTime(systemClock, asked, silenceMs, () => {
+        if (onLate !== undefined) asked.then(onLate, () => {})
+        return silent()
+      })
+    } catch (error) {
+      throw failureOf(error)
+    }
+  }
+}
+
+/** What is at its default is left out: most deliveries need nothing but themselves. */
+function dataOf(kept: Kept | Place): object {
+  if ('movedTo' in kept) return kept
+  const { offset, moves, ...rest } = kept
+  return { ...rest, ...(offset !== 0 && { offset }), ...(moves !== 0 && { moves }) }
+}
+
+/** A delay as pg-boss takes it, and PostgreSQL as an interval. */
+function secondsOf(delayMs: number): string {
+  const ms = delayMs > 0 ? Math.min(delayMs, longestDelayMs) : 0
+  return (ms / 1_000).toFixed(3)
+}

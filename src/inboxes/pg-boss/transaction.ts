@@ -1,0 +1,57 @@
+import { RinghookError } from '../../core/errors.ts'
+import { codeOf } from '../../databases/failures.ts'
+import type { PgBossStatements } from './client.ts'
+import { failureOf } from './failures.ts'
+import type { Claimed } from './jobs.ts'
+import type { Queue } from './queue.ts'
+import { complete } from './verdicts.ts'
+
+/**
+ * Marks a delivery as done in a transaction of the user's. `undefined`: it cannot carry a statement
+ * of pg-boss, so it is none of its database.
+ *
+ * @throws {RinghookError} RINGHOOK_TRANSACTION_INVALID
+ */
+export async function completeWithin(
+  queue: Queue,
+  claimed: Claimed,
+  transaction: unknown,
+): Promise<boolean | undefined> {
+  const db = statementsOf(transaction)
+  if (db === undefined) return undefined
+  if (isPool(transaction) || queue.isOn(transaction) || isIdle(transaction)) throw noTransaction()
+  claimed.isCompleting = true
+  try {
+    return await complete(queue.on(db), claimed)
+  } catch (error) {
+    const cause = error instanceof RinghookError ? error.cause : error
+    throw codeOf(cause) === '25P02' ? noTransaction(cause) : failureOf(error)
+  }
+}
+
+/** A client of `pg` after BEGIN, or an adapter of pg-boss, such as `fromDrizzle` gives. */
+function statementsOf(transaction: unknown): PgBossStatements | undefined {
+  if (typeof transaction !== 'object' || transaction === null) return undefined
+  const { executeSql, query } = transaction as Readonly<Record<string, unknown>>
+  if (typeof executeSql === 'function') return transaction as PgBossStatements
+  if (typeof query !== 'function') return undefined
+  return { executeSql: (text, values) => query.call(transaction, text, values) }
+}
+
+function isPool(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'totalCount' in value && 'connect' in value
+}
+
+/** Whether a Client of `pg` knows that it is in no transaction. Older ones do not know. */
+function isIdle(client: unknown): boolean {
+  const { getTransactionStatus } = client as { readonly getTransactionStatus?: unknown }
+  return typeof getTransactionStatus === 'function' && getTransactionStatus.call(client) === 'I'
+}
+
+function noTransaction(cause?: unknown): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_TRANSACTION_INVALID',
+    'What pgBossInbox() was given is no open transaction, or one that has failed. Give the client that ran BEGIN, and on which your write is made.',
+    cause === undefined ? undefined : { cause },
+  )
+}

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import type { Inbox } from '../inboxes/inbox.ts'
+import { Bench, type BenchOptions, type Rule } from './inbox-contract/bench.ts'
+import { connectionRules } from './inbox-contract/connections.ts'
+import { damageRules } from './inbox-contract/damage.ts'
+import { entryRules } from './inbox-contract/entries.ts'
+import { letterRules } from './inbox-contract/letters.ts'
+import { lossRules } from './inbox-contract/losses.ts'
+import { orderRules } from './inbox-contract/order.ts'
+import { processRules } from './inbox-contract/processes.ts'
+import type { InboxProgram } from './inbox-contract/program.ts'
+import { putRules } from './inbox-contract/puts.ts'
+import { type InboxTransaction, transactionRules } from './inbox-contract/transactions.ts'
+import { verdictRules } from './inbox-contract/verdicts.ts'
+import { workerRules } from './inbox-contract/workers.ts'
+import { refuseUnknown } from './options.ts'
+import type { TestFunction } from './store-contract.ts'
+
+/** What {@link inboxContract} needs. */
+export interface InboxContractOptions {
+  readonly test: TestFunction
+  /** Makes an inbox that is migrated and empty: each test has its own data. */
+  create(): Inbox | Promise<Inbox>
+  /**
+   * Makes another inbox on the data of one that `create` gave, as another process would have it:
+   * with connections of its own.
+   */
+  reopen(inbox: Inbox): Inbox | Promise<Inbox>
+  /** Ends the connections of an inbox that `create` or `reopen` gave, when a test is over. */
+  close?(inbox: Inbox): unknown
+  /** Whether it keeps the order of an ordering key, as its `keepsOrder` must say. Default: false. */
+  readonly keepsOrder?: boolean
+  /**
+   * Makes the inbox believe that the worker which runs the delivery `id` is dead, so that the next
+   * worker claims it: as by moving the end of its lease into the past.
+   */
+  loseLease?(inbox: Inbox, id: string): void | Promise<void>
+  /** Changes what is stored of the delivery `id`, so that it cannot be read. */
+  corrupt?(inbox: Inbox, id: string): void | Promise<void>
+  /** Begins a transaction in its database. For an inbox whose attempts have `complete`. */
+  begin?(inbox: Inbox): InboxTransaction | Promise<InboxTransaction>
+  /** Cuts the connections of an inbox to its server, which stays up. */
+  breakConnection?(inbox: Inbox): void | Promise<void>
+  /** A program that is started on the data of an inbox: processes share its work, and are killed. */
+  program?(inbox: Inbox): InboxProgram
+  /** How long to wait for what should happen until the inbox is said to have failed, in ms. Default: 20 s. */
+  readonly patienceMs?: number
+}
+
+const names = [
+  'test',
+  'create',
+  'reopen',
+  'close',
+  'keepsOrder',
+  'loseLease',
+  'corrupt',
+  'begin',
+  'breakConnection',
+  'program',
+  'patienceMs',
+]
+
+/**
+ * Holds a durable inbox to its contract, in the words of {@link Inbox}. Some rules need to be told
+ * how: those on lost leases, damage, transactions, connections and processes.
+ *
+ * It goes by the clock of this machine, with delays of less than half a second.
+ *
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ */
+export function inboxContract(options: InboxContractOptions): void {
+  refuseUnknown(options, names)
+  const { test, keepsOrder = false, loseLease, corrupt, begin, breakConnection, program } = options
+  const benchOptions: BenchOptions = {
+    create: () => options.create(),
+    reopen: (inbox) => options.reopen(inbox),
+    close: (inbox) => options.close?.(inbox),
+    patienceMs: options.patienceMs ?? 20_000,
+  }
+  const rule: Rule = (name, run) => test(name, () => Bench.try(benchOptions, run))
+  const lose = loseLease && (async (inbox: Inbox, id: string) => loseLease(inbox, id))
+
+  rule('it has a name, and says whether it keeps the order', async ({ inbox }) => {
+    assert.ok(inbox.name.length > 0)
+    assert.equal(inbox.keepsOrder, keepsOrder)
+  })
+  putRules(rule)
+  workerRules(rule)
+  verdictRules(rule)
+  entryRules(rule)
+  letterRules(rule)
+  if (keepsOrder) orderRules(rule)
+  if (lose !== undefined) lossRules(rule, lose)
+  if (corrupt !== undefined) damageRules(rule, async (inbox, id) => corrupt(inbox, id))
+  if (begin !== undefined) transactionRules(rule, begin, lose)
+  if (breakConnection !== undefined) {
+    connectionRules(rule, async (inbox) => breakConnection(inbox), lose)
+  }
+  if (program !== undefined) processRules(rule, program, lose)
+}

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import type { Failure, Inbox, PutOptions, StoredDelivery, Verdict } from '../../inboxes/inbox.ts'
+import { Crew, type Decide, witnessType } from './crew.ts'
+
+/** One rule of the contract: a test with an empty inbox. */
+export type Rule = (name: string, run: (bench: Bench) => Promise<void>) => void
+
+/** How a bench gets its inboxes, and how long it waits. */
+export interface BenchOptions {
+  create(): Inbox | Promise<Inbox>
+  reopen(inbox: Inbox): Inbox | Promise<Inbox>
+  close(inbox: Inbox): unknown
+  readonly patienceMs: number
+}
+
+/** How long after a verdict that says so a delivery is tried again, in rules that look at it later. */
+export const hour = 60 * 60_000
+
+export const done: Verdict = { state: 'done' }
+
+let received = 0
+
+/** Gives a delivery that is unlike any other, received after all before it. */
+export function newDelivery(changes: Partial<StoredDelivery> = {}): StoredDelivery {
+  const name = `event-${received}`
+  return {
+    version: 1,
+    key: randomBytes(32).toString('hex'),
+    provider: 'contract',
+    namespace: '',
+    type: 'call.completed',
+    sentAs: 'call.completed',
+    eventId: name,
+    receivedAt: Date.now() - hour + received++,
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from(JSON.stringify({ name })).toString('base64'),
+    ...changes,
+  }
+}
+
+/** Gives `count` of them, received one after another. */
+export function newDeliveries(count: number, changes?: Partial<StoredDelivery>): StoredDelivery[] {
+  return Array.from({ length: count }, () => newDelivery(changes))
+}
+
+/** The ids under which an inbox has them. */
+export function idsOf(deliveries: readonly StoredDelivery[]): string[] {
+  return deliveries.map(({ key }) => key)
+}
+
+export function failureNow(reason = 'the handler failed'): Failure {
+  return { code: 'RINGHOOK_HANDLER_FAILED', reason, at: Date.now() }
+}
+
+export function retry(delayMs: number, failure = failureNow()): Verdict {
+  return { state: 'retry', delayMs, failure }
+}
+
+export function dead(failure = failureNow()): Verdict {
+  return { state: 'dead', failure }
+}
+
+export function later(delayMs: number): Verdict {
+  return { state: 'later', delayMs }
+}
+
+/** Something that is waited for until it is opened. */
+export interface Gate {
+  readonly opened: Promise<void>
+  open(): void
+}
+
+export function newGate(): Gate {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
+
+/** What a rule is tried on: an inbox, others on its data, and their workers. */
+export class Bench {
+  /** Empty, and without a worker. */
+  readonly inbox: Inbox
+  readonly #options: BenchOptions
+  readonly #inboxes: Inbox[]
+  readonly #crews: Crew[] = []
+  #mayErr = false
+
+  private constructor(inbox: Inbox, options: BenchOptions) {
+    this.inbox = inbox
+    this.#inboxes = [inbox]
+    this.#options = options
+  }
+
+  /** Tries a rule, and stops and closes what it has used. */
+  static async try(options: BenchOptions, run: (bench: Bench) => Promise<void>): Promise<void> {
+    const bench = new Bench(await options.create(), options)
+    try {
+      await run(bench)
+      await bench.#stop()
+      if (!bench.#mayErr) assert.deepEqual(bench.#errors(), [], 'onError was told of these')
+    } finally {
+      await bench.#close()
+    }
+  }
+
+  /** Gives another inbox on the same data, as in another process. */
+  async another(): Promise<Inbox> {
+    const inbox = await this.#options.reopen(this.inbox)
+    this.#inboxes.push(inbox)
+    return inbox
+  }
+
+  /** Starts the worker of an inbox. Without `decide` all that it runs is done. */
+  async work(inbox: Inbox, decide?: Decide, concurrency = 10): Promise<Crew> {
+    const crew = new Crew(decide)
+    this.#crews.push(crew)
+    await crew.start(inbox, concurrency)
+    return crew
+  }
+
+  /** Puts deliveries one after another, each of which must be new. */
+  async put(
+    deliveries: StoredDelivery | readonly StoredDelivery[],
+    order?: PutOptions['order'],
+    inbox = this.inbox,
+  ): Promise<void> {
+    for (const delivery of [deliveries].flat() as StoredDelivery[]) {
+      const options = { key: delivery.key, ...(order !== undefined && { order }) }
+      assert.equal(await inbox.put(delivery, options), 'accepted')
+    }
+  }
+
+  /** Waits until it holds. What should happen happens soon, unless the inbox forgot about it. */
+  async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+    const giveUpAt = performance.now() + this.#options.patienceMs
+    while (!(await holds())) {
+      if (performance.now() > giveUpAt) assert.fail(`it did not come to this in time: ${what}`)
+      await pause(5)
+    }
+  }
+
+  /** Waits until an inbox has nothing that is to run. */
+  async untilIdle(inbox = this.inbox): Promise<void> {
+    await this.until('all deliveries are done or dead', async () => {
+      const { waiting, running, delayed } = await inbox.stats()
+      return waiting + running + delayed === 0
+    })
+  }
+
+  /**
+   * Puts deliveries of its own behind all others and waits until a worker has run them: whatever
+   * could run had its chance. In place of a sleep where nothing is to happen.
+   */
+  async witness(): Promise<void> {
+    for (let round = 0; round < 3; round++) {
+      const witness = newDelivery({ type: witnessType })
+      await this.put(witness)
+      await this.until('a delivery that was put last is run', () =>
+        this.#crews.some((crew) => crew.witnessed.has(witness.key)),
+      )
+      await this.until('a delivery that was put last is done', async () => {
+        return (await this.inbox.entry(witness.key)) === undefined
+      })
+    }
+  }
+
+  /** For rules in which workers lose their deliveries or databases, and may say so. */
+  mayErr(): void {
+    this.#mayErr = true
+  }
+
+  #errors(): unknown[] {
+    return this.#crews.flatMap(({ errors }) => errors)
+  }
+
+  async #stop(): Promise<void> {
+    for (const inbox of this.#inboxes) await inbox.stop({ drainMs: 0 })
+  }
+
+  async #close(): Promise<void> {
+    // A rule that failed may have left a worker that cannot stop: the rule says what is wrong.
+    await Promise.allSettled(this.#inboxes.map((inbox) => inbox.stop({ drainMs: 0 })))
+    for (const inbox of this.#inboxes) await this.#options.close(inbox)
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** Calls with 0, 1, 2 and so on, all at once, and gives the results in that order. */
+export function times<Result>(
+  count: number,
+  call: (index: number) => Promise<Result>,
+): Promise<Result[]> {
+  return Promise.all(Array.from({ length: count }, (_, index) => call(index)))
+}

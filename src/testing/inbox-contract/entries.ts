@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import type { EntryFilter, Inbox, StoredEntry } from '../../inboxes/inbox.ts'
+import {
+  type Bench,
+  dead,
+  done,
+  hour,
+  idsOf,
+  newDeliveries,
+  newDelivery,
+  newGate,
+  type Rule,
+  retry,
+} from './bench.ts'
+
+/** More than any inbox reads at once. */
+const many = 620
+
+/** What an inbox says about what it has. */
+export function entryRules(rule: Rule): void {
+  rule('entries are listed by state, type and time, oldest first', async (bench) => {
+    const { deliveries, end } = await inAllStates(bench)
+    const [first, second, third, fourth, fifth, sixth] = deliveries
+    assert.ok(first && second && third && fourth && fifth && sixth)
+    for (const inbox of [bench.inbox, await bench.another()]) {
+      const listed = async (filter: EntryFilter) => (await all(inbox, filter)).map(({ id }) => id)
+      const expect = async (filter: EntryFilter, expected: readonly (typeof first)[]) =>
+        assert.deepEqual(await listed(filter), idsOf(expected), JSON.stringify(filter))
+      await expect({}, deliveries)
+      await expect({ state: 'delayed' }, [first, second])
+      await expect({ state: 'dead' }, [third])
+      await expect({ state: 'running' }, [fourth])
+      await expect({ state: 'waiting' }, [fifth, sixth])
+      await expect({ type: 'call.failed' }, [second, fourth, sixth])
+      await expect({ type: 'call.failed', state: 'delayed' }, [second])
+      await expect({ type: 'call' }, [])
+      await expect({ since: new Date(third.receivedAt) }, [third, fourth, fifth, sixth])
+      await expect({ since: new Date(third.receivedAt + 1), state: 'dead' }, [])
+      await expect({ since: new Date(third.receivedAt), type: 'call.failed' }, [fourth, sixth])
+      await expect({ since: new Date(third.receivedAt), type: 'call.failed', state: 'running' }, [
+        fourth,
+      ])
+      await expect({ since: new Date(Date.now() + hour) }, [])
+    }
+    end()
+  })
+
+  rule('an entry of a list is that which entry gives', async (bench) => {
+    const { deliveries, end } = await inAllStates(bench)
+    const listed = await all(bench.inbox)
+    assert.deepEqual(
+      listed.map(({ state, attempts }) => [state, attempts]),
+      [
+        ['delayed', 1],
+        ['delayed', 2],
+        ['dead', 1],
+        ['running', 1],
+        ['waiting', 0],
+        ['waiting', 0],
+      ],
+    )
+    for (const [index, entry] of listed.entries()) {
+      assert.deepEqual(entry, await bench.inbox.entry(entry.id))
+      assert.deepEqual(entry.delivery, deliveries[index])
+    }
+    end()
+  })
+
+  rule('what an inbox does not have has no entry', async (bench) => {
+    for (const id of [newDelivery().key, '', 'key', '0', 'a:b', "'", '*', 'constructor']) {
+      assert.equal(await bench.inbox.entry(id), undefined)
+      assert.equal(await bench.inbox.replay(id), false)
+      assert.equal(await bench.inbox.discard(id), false)
+    }
+    assert.deepEqual(await all(bench.inbox), [])
+  })
+
+  rule(`${many} entries are all listed, once each and oldest first`, async (bench) => {
+    const deliveries = newDeliveries(many)
+    await bench.put(deliveries)
+    const listed = (await all(bench.inbox)).map(({ id }) => id)
+    assert.deepEqual(listed, idsOf(deliveries))
+    const waiting = await all(bench.inbox, { state: 'waiting', since: new Date(0) })
+    assert.equal(waiting.length, many)
+    for await (const entry of bench.inbox.entries({})) {
+      assert.equal(entry.id, deliveries[0]?.key)
+      // Whoever has seen enough may leave.
+      break
+    }
+  })
+
+  rule(
+    'a list that is read while entries change has what stays, and nothing twice',
+    async (bench) => {
+      const deliveries = newDeliveries(many)
+      await bench.put(deliveries)
+      const seen: string[] = []
+      const gone = new Set<string>()
+      for await (const { id } of bench.inbox.entries({})) {
+        seen.push(id)
+        if (seen.length % 3 !== 0) continue
+        // Ones that were listed, so that those behind them move up.
+        for (const old of [seen.at(-1), seen.at(-2)]) {
+          if (old !== undefined && (await bench.inbox.discard(old))) gone.add(old)
+        }
+        if (seen.length < 300) await bench.put(newDelivery())
+      }
+      assert.equal(new Set(seen).size, seen.length, 'an entry was listed twice')
+      const stays = idsOf(deliveries).filter((id) => !gone.has(id))
+      assert.deepEqual(
+        stays.filter((id) => !seen.includes(id)),
+        [],
+        'these stayed and were not listed',
+      )
+    },
+  )
+
+  rule('a list that is read while a worker runs has nothing twice', async (bench) => {
+    const deliveries = newDeliveries(many)
+    await bench.put(deliveries)
+    const seen: string[] = []
+    for await (const { id } of bench.inbox.entries({})) {
+      seen.push(id)
+      if (seen.length !== 100) continue
+      const crew = await bench.work(bench.inbox, ({ number }) => (number < 2 ? retry(20) : dead()))
+      await bench.until('many have changed their state', () => crew.runs.length >= 400)
+    }
+    assert.equal(new Set(seen).size, seen.length, 'an entry was listed twice')
+    await bench.untilIdle()
+  })
+
+  rule(
+    'stats counts the states, and says how old the oldest is that is not dead',
+    async (bench) => {
+      const nothing = { waiting: 0, running: 0, delayed: 0, dead: 0 }
+      assert.deepEqual(await bench.inbox.stats(), nothing)
+      const letter = newDelivery()
+      await bench.put(letter)
+      await bench.work(bench.inbox, () => dead())
+      await bench.untilIdle()
+      assert.deepEqual(await bench.inbox.stats(), { ...nothing, dead: 1 })
+      await bench.inbox.stop()
+      const { deliveries, end } = await inAllStates(bench)
+      const [oldest] = deliveries
+      const expected = { waiting: 2, running: 1, delayed: 2, dead: 2, oldest: oldest?.receivedAt }
+      assert.deepEqual(await bench.inbox.stats(), expected)
+      assert.deepEqual(await (await bench.another()).stats(), expected)
+      end()
+    },
+  )
+
+  for (const [name, verdict] of [
+    ['waits', undefined],
+    ['is delayed', retry(hour)],
+  ] as const) {
+    rule(`stats says how old the oldest is when it ${name}`, async (bench) => {
+      const [oldest, ...others] = newDeliveries(3)
+      assert.ok(oldest)
+      await bench.put(oldest)
+      if (verdict !== undefined) {
+        await bench.work(bench.inbox, () => verdict)
+        await bench.until('it is delayed', async () => (await bench.inbox.stats()).delayed === 1)
+        await bench.inbox.stop()
+      }
+      await bench.put(others)
+      assert.equal((await bench.inbox.stats()).oldest, oldest.receivedAt)
+    })
+  }
+}
+
+/** All entries that fit. */
+export async function all(inbox: Inbox, filter: EntryFilter = {}): Promise<StoredEntry[]> {
+  const found: StoredEntry[] = []
+  for await (const entry of inbox.entries(filter)) found.push(entry)
+  return found
+}
+
+/**
+ * Six deliveries, received in this order: two are delayed, one is dead, one runs until the end, two
+ * wait. Every other is of another type.
+ */
+async function inAllStates(bench: Bench) {
+  const gate = newGate()
+  const deliveries = Array.from({ length: 6 }, (_, index) =>
+    newDelivery({ type: index % 2 === 0 ? 'call.completed' : 'call.failed' }),
+  )
+  const [, twice, letter] = idsOf(deliveries)
+  await bench.put(deliveries.slice(0, 3))
+  await bench.work(bench.inbox, ({ id, number }) => {
+    if (id === letter) return dead()
+    return retry(id === twice && number === 1 ? 0 : hour)
+  })
+  await bench.until('two are delayed for an hour', async () => {
+    const { delayed, running } = await bench.inbox.stats()
+    return delayed === 2 && running === 0 && (await bench.inbox.entry(twice ?? ''))?.attempts === 2
+  })
+  await bench.inbox.stop()
+  await bench.put(deliveries.slice(3, 4))
+  const crew = await bench.work(bench.inbox, () => done, 1)
+  crew.wait(gate.opened)
+  await bench.until('one runs', () => crew.running.length === 1)
+  await bench.put(deliveries.slice(4))
+  return { deliveries, end: gate.open }
+}

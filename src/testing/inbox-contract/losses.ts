@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import type { Inbox, StoredDelivery, Verdict } from '../../inboxes/inbox.ts'
+import {
+  type Bench,
+  dead,
+  done,
+  failureNow,
+  type Gate,
+  hour,
+  later,
+  newDelivery,
+  newGate,
+  type Rule,
+  retry,
+} from './bench.ts'
+import type { Crew } from './crew.ts'
+
+/** Makes the inbox believe that the worker which runs a delivery is dead. */
+export type LoseLease = (inbox: Inbox, id: string) => Promise<void>
+
+/** Workers that lose what they run, and decide about it all the same. */
+export function lossRules(rule: Rule, loseLease: LoseLease): void {
+  rule('what a worker has lost goes to another, and the attempt counts', async (bench) => {
+    const { delivery, first, second, other, end } = await takenOver(bench, loseLease)
+    assert.deepEqual(first.numbersOf(delivery), [1])
+    assert.deepEqual(second.runs[0]?.delivery, delivery)
+    const expected = { id: delivery.key, state: 'running', attempts: 2, delivery }
+    assert.deepEqual(await other.entry(delivery.key), expected)
+    end.open()
+    await bench.untilIdle(other)
+    assert.deepEqual(second.numbersOf(delivery), [2])
+  })
+
+  for (const [name, verdict] of [
+    ['is done', done],
+    ['is to be tried again', retry(0, failureNow('of the worker that lost it'))],
+    ['is dead', dead(failureNow('of the worker that lost it'))],
+    ['comes later', later(0)],
+  ] as const) {
+    rule(
+      `a worker that says of what it has lost that it ${name} changes nothing`,
+      async (bench) => {
+        const { delivery, second, other, halted, end } = await takenOver(bench, loseLease, verdict)
+        halted.open()
+        // It has carried out its verdicts when it has stopped.
+        await bench.inbox.stop({ drainMs: 60_000 })
+        await bench.witness()
+        const running = { id: delivery.key, state: 'running', attempts: 2, delivery }
+        assert.deepEqual(await other.entry(delivery.key), running)
+        const failure = failureNow('of the worker that has it')
+        second.change(() => dead(failure))
+        end.open()
+        await bench.untilIdle(other)
+        const expected = { id: delivery.key, state: 'dead', attempts: 2, failure, delivery }
+        assert.deepEqual(await other.entry(delivery.key), expected)
+        assert.deepEqual(second.numbersOf(delivery), [2])
+      },
+    )
+  }
+
+  rule('a worker that is stopped gives back nothing that it has lost', async (bench) => {
+    const { delivery, second, other, end } = await takenOver(bench, loseLease)
+    await bench.inbox.stop({ drainMs: 0 })
+    await bench.witness()
+    const running = { id: delivery.key, state: 'running', attempts: 2, delivery }
+    assert.deepEqual(await other.entry(delivery.key), running)
+    end.open()
+    await bench.untilIdle(other)
+    assert.deepEqual(second.numbersOf(delivery), [2])
+  })
+
+  rule('a verdict about what was lost changes nothing after the next one either', async (bench) => {
+    const { delivery, second, other, halted, end } = await takenOver(bench, loseLease)
+    second.change(() => retry(hour))
+    end.open()
+    await bench.until('it is delayed', async () => {
+      return (await other.entry(delivery.key))?.state === 'delayed'
+    })
+    const before = await other.entry(delivery.key)
+    halted.open()
+    await bench.inbox.stop({ drainMs: 60_000 })
+    await bench.witness()
+    assert.deepEqual(await other.entry(delivery.key), before)
+  })
+
+  rule('a delivery whose workers all die comes to its next attempt each time', async (bench) => {
+    bench.mayErr()
+    const delivery = newDelivery()
+    await bench.put(delivery)
+    for (let number = 1; number <= 3; number++) {
+      const inbox = await bench.another()
+      // It never says a word, like a process that was killed.
+      const crew = await bench.work(inbox, () => new Promise<Verdict>(() => {}), 1)
+      await bench.until('it runs', () => crew.running.length === 1)
+      assert.deepEqual(crew.numbersOf(delivery), [number])
+      await loseLease(inbox, delivery.key)
+    }
+    const crew = await bench.work(bench.inbox, () => dead())
+    await bench.untilIdle()
+    assert.deepEqual(crew.numbersOf(delivery), [4])
+    assert.equal((await bench.inbox.entry(delivery.key))?.attempts, 4)
+  })
+}
+
+export interface TakenOver {
+  readonly delivery: StoredDelivery
+  /** The worker of `bench.inbox`, which has lost the delivery and runs it until `halted` opens. */
+  readonly first: Crew
+  readonly halted: Gate
+  /** The worker of `other`, which has it and runs it until `end` opens. */
+  readonly second: Crew
+  readonly other: Inbox
+  readonly end: Gate
+}
+
+/** A delivery that a worker lost to another, both of which run it. */
+export async function takenOver(
+  bench: Bench,
+  loseLease: LoseLease,
+  verdict: Verdict = done,
+): Promise<TakenOver> {
+  bench.mayErr()
+  const halted = newGate()
+  const end = newGate()
+  const delivery = newDelivery()
+  await bench.put(delivery)
+  const decide = async () => {
+    await halted.opened
+    return verdict
+  }
+  const first = await bench.work(bench.inbox, decide, 1)
+  await bench.until('it runs', () => first.running.length === 1)
+  const other = await bench.another()
+  const second = await bench.work(other)
+  second.wait(end.opened)
+  await loseLease(bench.inbox, delivery.key)
+  await bench.until('another worker runs it', () => second.running.length === 1)
+  return { delivery, first, halted, second, other, end }
+}

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import type { Inbox } from '../../inboxes/inbox.ts'
+import { type Bench, idsOf, newDeliveries, newDelivery, type Rule } from './bench.ts'
+import type { LoseLease } from './losses.ts'
+import { InboxProcess, type InboxProgram } from './program.ts'
+
+type Start = () => Promise<InboxProcess>
+
+/** Processes that share an inbox, and that are killed. */
+export function processRules(
+  rule: Rule,
+  programFor: (inbox: Inbox) => InboxProgram,
+  loseLease: LoseLease | undefined,
+): void {
+  function processRule(name: string, run: (bench: Bench, start: Start) => Promise<void>): void {
+    rule(name, async (bench) => {
+      bench.mayErr()
+      const processes: InboxProcess[] = []
+      try {
+        await run(bench, async () => {
+          const started = await InboxProcess.start(programFor(bench.inbox))
+          processes.push(started)
+          return started
+        })
+      } finally {
+        for (const started of processes) await started.kill()
+      }
+    })
+  }
+
+  processRule('what put has accepted outlives a process that is killed', async (bench, start) => {
+    const killed = await start()
+    const deliveries = newDeliveries(400)
+    const accepted: string[] = []
+    const puts = deliveries.map(async (delivery) => {
+      if ((await killed.put(delivery)) === 'accepted') accepted.push(delivery.key)
+    })
+    const settled = Promise.allSettled(puts)
+    await bench.until('some are accepted', () => accepted.length >= 20)
+    await killed.kill()
+    await settled
+    for (const id of accepted)
+      assert.ok(await bench.inbox.entry(id), 'it was accepted, and is lost')
+    const crew = await bench.work(bench.inbox)
+    await bench.untilIdle()
+    const run = new Set(crew.ids)
+    assert.equal(run.size, crew.runs.length, 'one was run twice')
+    assert.deepEqual(
+      accepted.filter((id) => !run.has(id)),
+      [],
+    )
+    for (const { delivery } of crew.runs)
+      assert.ok(deliveries.some(({ key }) => isKey(delivery, key)))
+  })
+
+  processRule('two processes run each delivery once', async (bench, start) => {
+    const crews = await Promise.all([start(), start()])
+    const deliveries = newDeliveries(300)
+    await bench.put(deliveries)
+    await Promise.all(crews.map((crew) => crew.work('finish', 5)))
+    await bench.untilIdle()
+    const runs = (await Promise.all(crews.map((crew) => crew.runs()))).flat()
+    assert.deepEqual(runs.map(({ id }) => id).toSorted(), idsOf(deliveries).toSorted())
+    assert.deepEqual(new Set(runs.map(({ number }) => number)), new Set([1]))
+  })
+
+  processRule(
+    'what a process runs that is killed is run by another, as the next attempt',
+    async (bench, start) => {
+      const delivery = newDelivery()
+      await bench.put(delivery)
+      for (let number = 1; number <= 2; number++) {
+        const killed = await start()
+        await killed.work('hang', 1)
+        await bench.until('it runs', async () => (await killed.runs()).length === 1)
+        assert.deepEqual(await killed.runs(), [{ id: delivery.key, number }])
+        await killed.kill()
+        await loseLease?.(bench.inbox, delivery.key)
+      }
+      const crew = await bench.work(bench.inbox)
+      await bench.untilIdle()
+      assert.deepEqual(crew.numbersOf(delivery), [3])
+      assert.deepEqual(crew.runs[0]?.delivery, delivery)
+    },
+  )
+}
+
+function isKey(delivery: unknown, key: string): boolean {
+  return (delivery as { readonly key?: unknown }).key === key
+}

@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import type { StoredDelivery } from '../../inboxes/inbox.ts'
+import {
+  dead,
+  hour,
+  idsOf,
+  newDeliveries,
+  newDelivery,
+  newGate,
+  type Rule,
+  retry,
+  times,
+} from './bench.ts'
+
+/** What is kept: all of it, to the byte, and once. */
+export function putRules(rule: Rule): void {
+  rule('what was put is there for every instance when put resolves', async (bench) => {
+    const other = await bench.another()
+    for (const delivery of newDeliveries(10)) {
+      const { key } = delivery
+      assert.equal(await bench.inbox.put(delivery, { key }), 'accepted')
+      const expected = { id: key, state: 'waiting', attempts: 0, delivery }
+      assert.deepEqual(await other.entry(key), expected)
+      assert.deepEqual(await bench.inbox.entry(key), expected)
+    }
+  })
+
+  rule('of 50 copies put at once on two instances one is accepted, and run once', async (bench) => {
+    const inboxes = [bench.inbox, await bench.another()]
+    const copy = newDelivery()
+    const answers = await times(50, (index) => {
+      const inbox = inboxes[index % 2] ?? bench.inbox
+      return inbox.put(copy, { key: copy.key })
+    })
+    assert.equal(answers.filter((answer) => answer === 'accepted').length, 1)
+    assert.equal(answers.filter((answer) => answer === 'duplicate').length, 49)
+    const crew = await bench.work(bench.inbox)
+    await bench.untilIdle()
+    await bench.witness()
+    assert.deepEqual(crew.ids, [copy.key])
+  })
+
+  rule(
+    'a copy of what waits, runs, is delayed or is dead is a duplicate, and changes nothing',
+    async (bench) => {
+      const [running, delayed, parked, waiting] = fourOf(newDeliveries(4))
+      const gate = newGate()
+      const crew = await bench.work(bench.inbox, async ({ id }) => {
+        if (id === running.key) await gate.opened
+        if (id === delayed.key) return retry(hour)
+        return id === parked.key ? dead() : { state: 'done' }
+      })
+      await bench.put([running, delayed, parked])
+      await bench.until('all three have been run', async () => {
+        const { delayed: late, dead: letters } = await bench.inbox.stats()
+        return late === 1 && letters === 1 && crew.running.length === 1
+      })
+      const other = await bench.another()
+      const stats = await other.stats()
+      for (const inbox of [bench.inbox, other]) {
+        for (const { key } of [running, delayed, parked]) {
+          const before = await inbox.entry(key)
+          const copy = newDelivery({ key, body: 'b3RoZXI=' })
+          assert.equal(await inbox.put(copy, { key }), 'duplicate')
+          assert.deepEqual(await inbox.entry(key), before)
+        }
+      }
+      assert.deepEqual(await other.stats(), stats)
+      await bench.inbox.stop({ drainMs: 0 })
+      await bench.put(waiting)
+      const copy = { ...waiting, body: 'b3RoZXI=' }
+      assert.equal(await other.put(copy, { key: waiting.key }), 'duplicate')
+      assert.deepEqual((await bench.inbox.entry(waiting.key))?.delivery, waiting)
+      gate.open()
+    },
+  )
+
+  rule('process is given what was put, whatever its bytes and characters', async (bench) => {
+    const deliveries = oddDeliveries()
+    const crew = await bench.work(bench.inbox, () => dead())
+    await bench.put(deliveries)
+    await bench.untilIdle()
+    const given = new Map(crew.runs.map(({ id, delivery }) => [id, delivery]))
+    for (const delivery of deliveries) {
+      assert.deepEqual(given.get(delivery.key), delivery)
+      assert.deepEqual((await bench.inbox.entry(delivery.key))?.delivery, delivery)
+    }
+  })
+
+  rule('process is given all of a body of 1 MiB', async (bench) => {
+    const bytes = Buffer.from(Array.from({ length: 2 ** 20 }, (_, index) => (index * 31) % 256))
+    const large = newDelivery({ body: bytes.toString('base64') })
+    await bench.put(large)
+    assert.deepEqual((await bench.inbox.entry(large.key))?.delivery, large)
+    const crew = await bench.work(bench.inbox)
+    await bench.untilIdle()
+    assert.deepEqual(crew.runs[0]?.delivery, large)
+  })
+
+  rule('any text of up to 200 characters is a key, and no two of them are one', async (bench) => {
+    const deliveries = oddKeys.map((key) => newDelivery({ key }))
+    await bench.put(deliveries)
+    for (const { key } of deliveries) {
+      assert.equal(await bench.inbox.put(newDelivery({ key }), { key }), 'duplicate')
+    }
+    const crew = await bench.work(bench.inbox, () => dead())
+    await bench.untilIdle()
+    assert.deepEqual(crew.ids.toSorted(), oddKeys.toSorted())
+    for (const delivery of deliveries) {
+      const entry = await bench.inbox.entry(delivery.key)
+      assert.deepEqual([entry?.id, entry?.delivery], [delivery.key, delivery])
+      assert.equal(await bench.inbox.discard(delivery.key), true)
+    }
+  })
+
+  rule('500 deliveries put at once on two instances are run once each', async (bench) => {
+    const inboxes = [bench.inbox, await bench.another()]
+    const deliveries = newDeliveries(500)
+    const crew = await bench.work(bench.inbox)
+    const answers = await times(500, (index) => {
+      const delivery = deliveries[index] ?? assert.fail()
+      return (inboxes[index % 2] ?? bench.inbox).put(delivery, { key: delivery.key })
+    })
+    assert.deepEqual(new Set(answers), new Set(['accepted']))
+    await bench.untilIdle()
+    await bench.witness()
+    assert.deepEqual(crew.ids.toSorted(), idsOf(deliveries).toSorted())
+    const given = new Map(crew.runs.map(({ id, delivery }) => [id, delivery]))
+    for (const delivery of deliveries) assert.deepEqual(given.get(delivery.key), delivery)
+  })
+}
+
+type Four = [StoredDelivery, StoredDelivery, StoredDelivery, StoredDelivery]
+
+function fourOf(deliveries: readonly StoredDelivery[]): Four {
+  assert.equal(deliveries.length, 4)
+  return deliveries as Four
+}
+
+const oddText = `'"\\\`%_$1 {{x}} \${y} ;-- \u00e9 e\u0301 日本 🎉 \u200b`
+
+/** Deliveries that go wrong where text is put into SQL, keys, paths or another alphabet. */
+function oddDeliveries(): StoredDelivery[] {
+  const everyByte = Buffer.from(Array.from({ length: 256 }, (_, index) => index))
+  return [
+    newDelivery({ body: '' }),
+    newDelivery({ body: everyByte.toString('base64') }),
+    newDelivery({ body: 'AA==' }),
+    newDelivery({ type: oddText, sentAs: ` ${oddText} `, eventId: '', namespace: oddText }),
+    newDelivery({ type: 'null', sentAs: '007', eventId: '1e3', namespace: '[]' }),
+    newDelivery({ headers: {} }),
+    newDelivery({
+      headers: {
+        'x-many': ['one', 'two', ''],
+        'x-one': ['one'],
+        'x-none': [],
+        'x-empty': '',
+        'x-text': oddText,
+        'x-json': '{"a":1}',
+        'x-number': '1.0',
+        constructor: 'a name of every object',
+        data: 'd',
+        id: 'i',
+        '0': 'a name like an index',
+      },
+    }),
+    newDelivery({ receivedAt: 0 }),
+    newDelivery({ receivedAt: 8_640_000_000_000_000 }),
+  ]
+}
+
+const oddKeys = [
+  'key',
+  'Key',
+  'key ',
+  ' key',
+  '0',
+  '00',
+  '7',
+  '-1',
+  '1e3',
+  'null',
+  'a:b',
+  'a:b:c',
+  ':',
+  '{key}',
+  '../key',
+  'key/*',
+  'a,b',
+  '%',
+  '_',
+  '"',
+  "'; --",
+  '\\',
+  '\u00e9',
+  'e\u0301',
+  '🎉',
+  '日本',
+  'constructor',
+  `${'x'.repeat(199)}a`,
+  `${'x'.repeat(199)}b`,
+  `${'é'.repeat(199)}a`,
+  `${'é'.repeat(199)}b`,
+]

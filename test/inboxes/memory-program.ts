@@ -1,0 +1,4 @@
+import { inboxProgram } from '../../src/testing.ts'
+import { MemoryInbox } from './memory-inbox.ts'
+
+inboxProgram(() => new MemoryInbox())

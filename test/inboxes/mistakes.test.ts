@@ -1,0 +1,103 @@
+import { inboxContract } from 'ringhook/testing'
+import { describe, expect, it, test } from 'vitest'
+import { brokenRules, type Mistaken, optionsFor, rulesOf } from './memory-contract.ts'
+import { MemoryInbox } from './memory-inbox.ts'
+import { listMistakes } from './mistakes/lists.ts'
+import { orderingMistakes } from './mistakes/order.ts'
+import { putMistakes } from './mistakes/puts.ts'
+import { verdictMistakes } from './mistakes/verdicts.ts'
+import { workerMistakes } from './mistakes/workers.ts'
+
+/** An inbox with a mistake mostly does not do what it should: that is waited for. */
+const impatientFor = (Faulty: Mistaken) => ({ ...optionsFor(Faulty), patienceMs: 2_500 })
+
+const mistakes = [
+  ...putMistakes,
+  ...listMistakes,
+  ...workerMistakes,
+  ...verdictMistakes,
+  ...orderingMistakes,
+]
+
+describe('inboxContract', () => {
+  describe('on an inbox that keeps it', () => {
+    inboxContract({ test, ...optionsFor() })
+  })
+
+  it.concurrent.each(mistakes)(
+    'catches an inbox that %s',
+    { timeout: 60_000 },
+    async (_, rules, Faulty) => {
+      expect(await brokenRules(impatientFor(Faulty), rules)).toEqual(rules)
+    },
+  )
+
+  it('has no rule that no mistake breaks', () => {
+    const broken = new Set(mistakes.flatMap(([, itsRules]) => itsRules))
+    const rules = [...rulesOf(optionsFor()).keys()]
+    expect(rules.filter((rule) => !broken.has(rule))).toEqual([naming])
+  })
+
+  it('catches an inbox that says wrongly whether it keeps the order', async () => {
+    const options = { ...optionsFor(), keepsOrder: false }
+    expect(await brokenRules(options, [naming])).toEqual([naming])
+  })
+
+  it('refuses an option that does not exist', () => {
+    const options = { ...optionsFor(), loselease: () => {} }
+    expect(() => rulesOf(options)).toThrow(/no option "loselease".*Did you mean "loseLease"/)
+  })
+})
+
+const naming = 'it has a name, and says whether it keeps the order'
+
+describe('inboxContract with breakConnection', () => {
+  const puts = 'puts whose connection is lost reject or count, and can be repeated'
+  const between = 'a worker whose connections are lost goes on by itself'
+  const idle = 'a worker that finds its connection gone has work when something is put'
+
+  it('is kept by an inbox that has no connections', async () => {
+    const options = { ...optionsFor(), breakConnection: () => {} }
+    expect(await brokenRules(options, [puts, between, idle])).toEqual([])
+  })
+
+  it('catches an inbox that loses what it has accepted', async () => {
+    const options = {
+      ...impatientFor(MemoryInbox),
+      breakConnection: (inbox: unknown) => (inbox as MemoryInbox).memory.clear(),
+    }
+    expect(await brokenRules(options, [puts, between])).toEqual([puts, between])
+  })
+
+  it('catches an inbox whose worker ends with its connection', async () => {
+    const options = {
+      ...impatientFor(MemoryInbox),
+      breakConnection: (inbox: unknown) => (inbox as MemoryInbox).stop(),
+    }
+    expect(await brokenRules(options, [between, idle])).toEqual([between, idle])
+  })
+})
+
+describe('inboxContract with program', { timeout: 60_000 }, () => {
+  const program = (module: URL) => ({
+    ...impatientFor(MemoryInbox),
+    program: () => ({ module, execArgv: ['--import', 'tsx'] }),
+  })
+  const rules = [
+    'what put has accepted outlives a process that is killed',
+    'two processes run each delivery once',
+    'what a process runs that is killed is run by another, as the next attempt',
+  ]
+
+  it('catches an inbox that keeps what it has in its process', async () => {
+    expect(
+      await brokenRules(program(new URL('./memory-program.ts', import.meta.url)), rules),
+    ).toEqual(rules)
+  })
+
+  it('says what is wrong with a program that cannot be started', async () => {
+    const [rule = ''] = rules
+    const run = rulesOf(program(new URL('./no-such-program.js', import.meta.url))).get(rule)
+    await expect(run?.()).rejects.toThrow('the program says: ended with 1')
+  })
+})
