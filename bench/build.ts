@@ -11,6 +11,11 @@ export function buildStores(): Promise<string> {
   return buildInto('bench-stores', ['bench/store-process.ts'])
 }
 
+/** Builds the inboxes together with the engines that they are measured against. */
+export function buildInboxes(): Promise<string> {
+  return buildInto('bench-inboxes', ['bench/inbox-process.ts'])
+}
+
 /**
  * Builds with the settings that the library ships with, and gives the folder. Not run from the
  * source: tsx keeps the names of functions, which costs a call for every closure.

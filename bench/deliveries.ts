@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import type { DeliveryRequest } from '../src/index.ts'
 
 /** The secret of every endpoint that is measured. */
 export const secret = 'whsec_f3a91c6e5b7d4820'
@@ -42,4 +43,28 @@ function signedBody(id: string): SignedBody {
   const body = Buffer.from(JSON.stringify(sample))
   if (body.length !== bodyBytes) throw new Error(`a body is ${body.length} bytes long`)
   return { body, signature: `sha256=${createHmac('sha256', secret).update(body).digest('hex')}` }
+}
+
+/** A delivery as an adapter gives it, with its bytes. */
+export interface HeldDelivery extends DeliveryRequest {
+  readonly headers: { readonly 'x-webhook-signature': string }
+  readonly body: Buffer
+}
+
+/** Gives deliveries with as many headers as a sender writes, in the form in which Node gives them. */
+export function heldDeliveries(count: number, series: string): readonly HeldDelivery[] {
+  return signedBodies(count, series).map(({ body, signature }) => ({
+    method: 'POST',
+    url: '/hooks',
+    headers: {
+      host: 'hooks.example.com',
+      'user-agent': 'KrosAI-Webhooks/1.0',
+      accept: '*/*',
+      'accept-encoding': 'gzip, deflate',
+      'content-type': 'application/json',
+      'content-length': String(bodyBytes),
+      'x-webhook-signature': signature,
+    },
+    body,
+  }))
 }

@@ -5,8 +5,8 @@
  */
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
 import { Bench } from 'tinybench'
-import { createReceiver, type DeliveryRequest, krosai } from '../src/index.ts'
-import { bodyBytes, secret, signedBodies } from './deliveries.ts'
+import { createReceiver, krosai } from '../src/index.ts'
+import { type HeldDelivery, heldDeliveries, secret } from './deliveries.ts'
 
 /** What one pass over all deliveries cost, per delivery. */
 export interface PipelineFigures {
@@ -22,30 +22,6 @@ type Subject = 'floor' | 'ringhook'
 
 const count = 10_000
 const passes = Number(process.argv[2] ?? 31)
-
-interface HeldDelivery extends DeliveryRequest {
-  readonly headers: { readonly 'x-webhook-signature': string }
-  readonly body: Buffer
-}
-
-/** Deliveries of events that no pass before has seen: to ringhook a repeat would be a duplicate. */
-function newDeliveries(pass: number): readonly HeldDelivery[] {
-  return signedBodies(count, String(pass)).map(({ body, signature }) => ({
-    method: 'POST',
-    url: '/hooks',
-    // As many as a sender writes, in the form in which Node gives them.
-    headers: {
-      host: 'hooks.example.com',
-      'user-agent': 'KrosAI-Webhooks/1.0',
-      accept: '*/*',
-      'accept-encoding': 'gzip, deflate',
-      'content-type': 'application/json',
-      'content-length': String(bodyBytes),
-      'x-webhook-signature': signature,
-    },
-    body,
-  }))
-}
 
 const key = createSecretKey(Buffer.from(secret))
 const expected = Buffer.alloc(64)
@@ -118,7 +94,8 @@ async function runPass(subject: Subject): Promise<void> {
 /** The first passes are for the compiler, and fill the store. */
 const warmup = 12
 for (let index = 0; index < warmup + passes; index++) {
-  deliveries = newDeliveries(index)
+  // Events that no pass before has seen: to ringhook a repeat would be a duplicate.
+  deliveries = heldDeliveries(count, String(index))
   const order: readonly Subject[] = index % 2 === 0 ? ['floor', 'ringhook'] : ['ringhook', 'floor']
   for (const subject of order) await runPass(subject)
 }

@@ -1,6 +1,7 @@
 /**
- * The benchmarks: `npm run bench`, or `npm run bench -- --quick` for fewer rounds. With `stores` as
- * an argument those of the stores; `npm run bench -- stores redis sqlite` for some of them.
+ * The benchmarks: `npm run bench`, or `npm run bench -- --quick` for fewer rounds. With `stores` or
+ * `inbox` as an argument those of the stores or inboxes; `npm run bench -- stores redis sqlite` for
+ * some of them.
  *
  * Every figure is a ratio to something measured beside it, in turns and in the same minute: the
  * times of two machines, or of one machine on two days, say nothing about ringhook.
@@ -10,6 +11,7 @@ import { once } from 'node:events'
 import { buildSubjects } from './build.ts'
 import { bodyBytes } from './deliveries.ts'
 import { type HttpFigures, measureHttp } from './http.ts'
+import { printInboxes } from './inboxes.ts'
 import type { PipelineFigures } from './pipeline.ts'
 import { decimal, range, ratios, spreadOf, table } from './statistics.ts'
 import { printStores } from './stores.ts'
@@ -24,7 +26,8 @@ const labels: Readonly<Record<Subject, string>> = {
   ringhook: 'ringhook',
 }
 
-if (words[0] === 'stores') await printStores({ names: words.slice(1), isQuick })
+if (words[0] === 'inbox') await printInboxes({ names: words.slice(1), isQuick })
+else if (words[0] === 'stores') await printStores({ names: words.slice(1), isQuick })
 else await printReceivers()
 
 async function printReceivers(): Promise<void> {
