@@ -2,7 +2,15 @@ import { once } from 'node:events'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import express from 'express'
-import { createReceiver, type IdempotencyStore, krosai, type Logger, type Outcome } from 'ringhook'
+import {
+  createReceiver,
+  type IdempotencyStore,
+  type Inbox,
+  krosai,
+  type Logger,
+  type Outcome,
+  type RetryOptions,
+} from 'ringhook'
 import { webhooks } from 'ringhook/express'
 import { CallLog, callLogHandlers } from '../shared/call-log.ts'
 import { openEventStore } from '../shared/event-store.ts'
@@ -13,6 +21,10 @@ export interface AppOptions {
   readonly log?: CallLog
   /** Where finished events are remembered. Default: in this process. */
   readonly store?: IdempotencyStore
+  /** Keeps deliveries until a worker has handled them. Default: they are handled before the answer. */
+  readonly inbox?: Inbox
+  /** How the worker repeats what failed. */
+  readonly retry?: RetryOptions
   readonly onOutcome?: (outcome: Outcome) => void
   readonly logger?: Logger | false
 }
@@ -36,7 +48,7 @@ export function createApp({ log = new CallLog(), ...options }: AppOptions) {
   return { app, receiver }
 }
 
-export interface ServeOptions extends Omit<AppOptions, 'store'> {
+export interface ServeOptions extends Omit<AppOptions, 'store' | 'inbox' | 'retry'> {
   readonly port: number
   /** A SQLite file: events that are finished stay so when the process ends. */
   readonly file: string

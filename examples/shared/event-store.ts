@@ -8,6 +8,8 @@ const hourMs = 60 * 60_000
 /** A store, and a way to let go of its file. */
 export interface EventStore {
   readonly store: PersistentStore
+  /** The file, for what else is to be in it. */
+  readonly database: Database.Database
   close(): void
 }
 
@@ -20,6 +22,7 @@ export function openEventStore(file: string): EventStore {
 
   return {
     store,
+    database,
     close() {
       clearInterval(pruning)
       database.close()

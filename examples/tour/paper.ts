@@ -1,3 +1,4 @@
+import { type Attempt, attemptText, type MadeAttempt } from './attempts.ts'
 import type { Answer } from './check.ts'
 
 /** Where the tour is printed: `process.stdout`, or anything with these. */
@@ -14,6 +15,8 @@ export interface Line {
   /** In ms, as in `1.2` or `<1`. */
   readonly took: string
   readonly note: string
+  /** What the worker's first attempt came to, if there is an inbox and it took the delivery. */
+  readonly attempt?: Attempt
   /** The promise that the answer breaks. */
   readonly broken?: Answer | undefined
 }
@@ -31,7 +34,14 @@ type Style = keyof typeof styles
 // util.styleText of Node 20 colours a list of styles even where NO_COLOR is set.
 const styles = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39] }
 
+const attemptColours: Readonly<Record<string, Style>> = {
+  done: 'green',
+  retry: 'yellow',
+  later: 'yellow',
+}
+
 const nameWidth = 24
+const attemptWidth = 16
 
 /** Prints the tour in columns, coloured where the output is a terminal or FORCE_COLOR is set. */
 export class Paper {
@@ -52,9 +62,10 @@ export class Paper {
     this.print(`${this.style('bold', title)}${this.style('dim', `  ${explanation}`)}`)
   }
 
-  line({ at, name, answer, took, note, broken }: Line): void {
+  line({ at, name, answer, took, note, attempt, broken }: Line): void {
     const colour = colourOf(answer.status)
-    const detail = [note, answer.code].filter(Boolean).join(' · ')
+    const code = answer.code ?? (attempt && deadCodeOf(attempt))
+    const detail = [note, code].filter(Boolean).join(' · ')
     const columns = [
       broken === undefined ? ' ' : this.style('red', '✗'),
       this.style('dim', clock(at)),
@@ -62,11 +73,36 @@ export class Paper {
       this.style(colour, String(answer.status || '–').padEnd(3)),
       this.style(colour, answer.outcome.padEnd(9)),
       `${took.padStart(5)} ms`,
+      ...(attempt === undefined ? [] : [this.#attempt(attempt)]),
       broken === undefined
         ? this.style('dim', detail)
         : this.style('red', `promised: ${answerText(broken)}`),
     ]
     this.print(columns.join('  ').trimEnd())
+  }
+
+  /** An attempt at an event that has its line already, or that was delivered long ago. */
+  attempt(attempt: MadeAttempt, name = '  tried again'): void {
+    const columns = [
+      ' ',
+      this.style('dim', clock(attempt.at)),
+      name.padEnd(nameWidth + 24),
+      this.#attempt(attempt),
+      this.style('dim', deadCodeOf(attempt) ?? ''),
+    ]
+    this.print(columns.join('  ').trimEnd())
+  }
+
+  /** What an operator did. */
+  act(at: Date, what: string, result: string): void {
+    this.print([' ', this.style('dim', clock(at)), `${what}: ${result}`].join('  '))
+  }
+
+  #attempt(attempt: Attempt): string {
+    return this.style(
+      attemptColours[attempt.next] ?? 'red',
+      attemptText(attempt).padEnd(attemptWidth),
+    )
   }
 
   /** The summary: what was sent, what it did, and whether that was all. */
@@ -96,6 +132,11 @@ export class Paper {
 export function answerText({ status, outcome, code }: Answer): string {
   // Where there was no answer, the outcome says so and there is no status.
   return [status, outcome, code].filter(Boolean).join(' ')
+}
+
+/** Why an event is a dead letter. Why it is tried again, its outcome says. */
+function deadCodeOf({ next, code }: Attempt): string | undefined {
+  return next === 'dead' ? code : undefined
 }
 
 function isColoured({ isTTY }: Output, env: NodeJS.ProcessEnv): boolean {

@@ -1,51 +1,49 @@
-import { krosai, type SentName } from 'ringhook'
-import { type RequestOptions, type SignedRequest, signedRequest } from 'ringhook/testing'
-import type { Answer } from './check.ts'
-import { deadlineMs, openSlowEndpoint } from './slow-endpoint.ts'
-import { eventIdOf, type Shipment, type Stage } from './stage.ts'
+import type { ReceiverInbox } from 'ringhook'
+import { deadlineMs, openInlineEndpoint } from './inline-endpoint.ts'
+import {
+  accepted,
+  dead,
+  done,
+  duplicate,
+  failed,
+  handled,
+  invalid,
+  known,
+  mentioned,
+  newEvent,
+  retried,
+  reworded,
+  shown,
+  timedOut,
+  unfit,
+  unwanted,
+  withoutCallId,
+} from './shipments.ts'
+import { eventIdOf, type Stage } from './stage.ts'
 import type { TourLog } from './tour-log.ts'
-
-type Name = SentName<typeof krosai>
-
-const handled: Answer = { status: 200, outcome: 'handled' }
-const duplicate: Answer = { status: 200, outcome: 'duplicate' }
-const failed: Answer = { status: 500, outcome: 'failed', code: 'RINGHOOK_HANDLER_FAILED' }
-const timedOut: Answer = {
-  status: 503,
-  outcome: 'timed_out',
-  code: 'RINGHOOK_DEADLINE_EXCEEDED',
-}
-
-const notAuthentic: Answer = { status: 401, outcome: 'rejected', code: 'RINGHOOK_NOT_AUTHENTIC' }
-const tooOld: Answer = { status: 400, outcome: 'rejected', code: 'RINGHOOK_TIMESTAMP_TOO_OLD' }
-const inFuture: Answer = { status: 400, outcome: 'rejected', code: 'RINGHOOK_TIMESTAMP_IN_FUTURE' }
-const invalid: Answer = { status: 422, outcome: 'invalid', code: 'RINGHOOK_EVENT_INVALID' }
-
-const minute = 60_000
-const day = 24 * 60 * minute
-
-/** The names under which KrosAI's pages show a payload, and those that they mention without one. */
-const shown = Object.values(krosai.events).flatMap(samplesOf)
-const mentioned = [...krosai.canonicalNames.keys()].filter((name) => !shown.includes(name))
 
 /** What the script needs beside its stage. */
 interface TourProps {
   readonly log: TourLog
   readonly secret: string
-  /** Closes the endpoint and opens it again. */
-  restart(): Promise<void>
+  /** The endpoint that is shown. */
+  readonly endpoint: {
+    readonly inbox: ReceiverInbox
+    /** Closes it, and opens it with or without a worker. */
+    restart(options: { readonly hasWorker: boolean }): Promise<void>
+  }
 }
 
 /** Sends everything that KrosAI's pages describe, and what goes wrong on the way. */
 export async function playTour(
   stage: Stage,
-  { log, secret, restart }: TourProps,
+  { log, secret, endpoint }: TourProps,
 ): Promise<{ readonly documented: number; readonly handledOnce: number }> {
   const shipmentOf = (name: string) => newEvent(name, secret)
 
   stage.chapter(
     'Documented payloads',
-    `the ${shown.length} that KrosAI's pages show, each under its name`,
+    `the ${shown.length} that KrosAI's pages show: answered when committed, handled by the worker`,
   )
   const documented = shown.map(shipmentOf)
   await stage.send(...documented)
@@ -56,133 +54,121 @@ export async function playTour(
   )
   await stage.send(...mentioned.map(shipmentOf))
 
-  stage.chapter('Sent again', 'the same bytes, and other bytes under the same id')
-  const [first, , , completed] = documented
-  if (first === undefined || completed === undefined) throw new Error('KrosAI has no samples.')
+  stage.chapter('Sent again', 'the store knows what has finished, and the inbox what it has')
+  const [first, second, , completed] = documented
+  if (first === undefined || second === undefined || completed === undefined) {
+    throw new Error('KrosAI has no samples.')
+  }
   await stage.send(
-    { ...first, promised: duplicate, note: 'the same bytes' },
-    { ...completed, promised: duplicate, note: 'the same bytes' },
-    { ...completed, promised: duplicate, note: 'the same bytes, a third time' },
-    { ...reworded(completed, secret), promised: duplicate, note: 'other bytes, the same id' },
+    { ...first, attempts: [known], note: 'the same bytes' },
+    { ...reworded(completed, secret), attempts: [known], note: 'other bytes, the same id' },
   )
-
-  stage.chapter('Six at the same moment', 'copies of one delivery; the database takes 25 ms')
-  log.latencyMs = 25
-  const copy = shipmentOf('call.completed')
-  await stage.sendTogether([
-    copy,
-    ...Array.from({ length: 5 }, () => ({ ...copy, promised: duplicate })),
-  ])
-  log.latencyMs = 0
+  const copy = { ...shipmentOf('call.completed'), note: 'three at the same moment' }
+  const repeat = { ...copy, promised: duplicate, attempts: [] }
+  const running = log.hold()
+  await stage.sendTogether([copy, repeat, repeat], () => running.letGo())
+  log.mend()
 
   stage.chapter(
     'Refused',
-    'forged, changed, replayed or wrong: no handler sees them. Codes: docs/errors.md',
+    'forged, changed, replayed or wrong: nothing is kept. Codes: docs/errors.md',
   )
   await stage.send(...unwanted(secret))
 
-  stage.chapter(
-    'Retried',
-    "the database is down for two writes; KrosAI's schedule, without the wait",
-  )
+  stage.chapter('Tried again', 'the database is down for two writes; KrosAI hears nothing of it')
   log.failures = 2
-  await stage.sendUntilTaken(shipmentOf('call.completed'), [failed, failed, handled])
-
-  await playTooSlow(stage, log, secret)
+  await stage.send({ ...shipmentOf('call.completed'), attempts: [retried, retried, done] })
+  log.mend()
 
   stage.chapter(
     'Restarted',
-    'the endpoint is closed and opened again; a SQLite file knows what has finished',
+    'closed before the worker began, and opened again: a SQLite file has it all',
   )
-  await restart()
-  await stage.send(
-    { ...first, promised: duplicate, note: 'handled before' },
-    { ...copy, promised: duplicate, note: 'handled before' },
-    { ...shipmentOf('call.initiated'), note: 'a new event' },
-  )
+  const waiting = shipmentOf('call.initiated')
+  await endpoint.restart({ hasWorker: false })
+  await stage.send({ ...waiting, attempts: [], note: 'waits' })
+  await endpoint.restart({ hasWorker: true })
+  await stage.watch(waiting, [done])
+  await stage.send({ ...second, attempts: [known], note: 'handled before' })
+
+  await playInline(stage, log, secret)
+
+  await playDeadLetters(stage, log, secret, endpoint.inbox)
 
   stage.conclude()
   const handledOnce = stage.countHandledOnce(documented.map(({ request }) => eventIdOf(request)))
   return { documented: documented.length, handledOnce }
 }
 
-/** A handler that is not done by its deadline: on an endpoint of its own, whose clock can be moved on. */
-async function playTooSlow(stage: Stage, log: TourLog, secret: string): Promise<void> {
-  const seconds = `${deadlineMs / 1_000} s`
-  stage.chapter('Too slow', `the handler is not done by the deadline of ${seconds}, and goes on`)
-  const endpoint = await openSlowEndpoint(secret, log)
+/** What no attempt can handle, and what an operator does about it. */
+async function playDeadLetters(
+  stage: Stage,
+  log: TourLog,
+  secret: string,
+  inbox: ReceiverInbox,
+): Promise<void> {
+  stage.chapter(
+    'Dead letters',
+    'no attempt helps, until somebody mends the database and replays what waited for it',
+  )
+  const wrong = { ...withoutCallId(secret), promised: accepted, attempts: [unfit] }
+  const letter = newEvent('call.completed', secret)
+  log.failures = 3
+  await stage.send(wrong, { ...letter, attempts: [retried, retried, dead] })
+  log.mend()
+
+  const letters = await inbox.list({ state: 'dead' })
+  const codes = letters.map(({ failure }) => failure?.code)
+  const [idOfWrong, idOfLetter] = letters.map(({ id }) => id)
+  const promised = [unfit, dead].map(({ code }) => code).join(', ')
+  stage.act("receiver.inbox.list({ state: 'dead' })", codes.join(', '), promised)
+  stage.act('receiver.inbox.replay(id)', String(await inbox.replay(idOfLetter ?? 'none')), '1')
+  await stage.watch(letter, [done])
+  stage.act('receiver.inbox.discard(id)', String(await inbox.discard(idOfWrong ?? 'none')), 'true')
+}
+
+/**
+ * Without an inbox the handler runs before the answer, and KrosAI tries again what failed: on an
+ * endpoint of its own, whose clock can be moved on.
+ */
+async function playInline(stage: Stage, log: TourLog, secret: string): Promise<void> {
+  stage.chapter(
+    'Without an inbox',
+    'KrosAI waits for the handler, and has to send again what failed or took too long',
+  )
+  const endpoint = await openInlineEndpoint(secret, log)
   try {
-    const shipment = { ...newEvent('call.completed', secret), url: endpoint.url }
-    const write = log.hold()
-    const answered = stage.send({
-      ...shipment,
-      promised: timedOut,
-      note: `${seconds} by its clock`,
+    const { url } = endpoint
+    const shipmentOf = () => ({
+      ...newEvent('call.completed', secret),
+      url,
+      promised: handled,
+      attempts: [],
     })
+    await stage.send({ ...withoutCallId(secret), url, promised: invalid })
+
+    log.latencyMs = 25
+    const copy = { ...shipmentOf(), note: 'three at the same moment' }
+    const repeat = { ...copy, promised: duplicate }
+    await stage.sendTogether([copy, repeat, repeat])
+    log.mend()
+
+    log.failures = 2
+    await stage.sendUntilTaken(shipmentOf(), [failed, failed, handled])
+    log.mend()
+
+    const slow = shipmentOf()
+    const write = log.hold()
+    const note = `${deadlineMs / 1_000} s by its clock`
+    const answered = stage.send({ ...slow, promised: timedOut, note })
     // Whichever comes first: an answer before the write is a surprise, and nothing to wait behind.
     await Promise.race([write.reached, answered])
     await endpoint.passDeadline()
     await answered
     write.letGo()
     await endpoint.idle()
-    await stage.send({ ...shipment, promised: duplicate, note: 'the handler has finished' })
+    await stage.send({ ...slow, promised: duplicate, note: 'the handler has finished' })
   } finally {
     await endpoint.close()
   }
-}
-
-function newEvent(name: string, secret: string): Shipment {
-  const canonical = krosai.canonicalNames.get(name)
-  return {
-    name,
-    // Every name comes from krosai itself.
-    request: signedRequest(krosai, name as Name, { secret }),
-    promised: handled,
-    effects: 1,
-    note: canonical === name ? '' : `is ${canonical}`,
-  }
-}
-
-/** The same event in other words: as a provider might send it again after an update. */
-function reworded({ name, request }: Shipment, secret: string): Shipment {
-  const body = { ...JSON.parse(request.body), sent_again: true }
-  return { name, request: signedRequest(krosai, body, { secret }), promised: duplicate }
-}
-
-function unwanted(secret: string): Shipment[] {
-  const name = 'call.completed'
-  const sign = (options: RequestOptions) => signedRequest(krosai, name, { secret, ...options })
-  const { 'x-webhook-signature': _, ...unsigned } = sign({}).headers
-  return [
-    { name, request: sign({ forge: true }), promised: notAuthentic, note: 'another secret' },
-    {
-      name,
-      request: { ...sign({}), headers: unsigned },
-      promised: notAuthentic,
-      note: 'no signature',
-    },
-    { name, request: lengthened(sign({})), promised: notAuthentic, note: 'another duration' },
-    { name, request: sign({ ageMs: 31 * day }), promised: tooOld, note: '31 days old' },
-    { name, request: sign({ ageMs: -10 * minute }), promised: inFuture, note: '10 min ahead' },
-    { name, request: withoutCallId(sign({}), secret), promised: invalid, note: 'no call_id' },
-  ]
-}
-
-/** Changed on the way: another duration under the signature of the true one. */
-function lengthened(request: SignedRequest): SignedRequest {
-  const body = request.body.replace('"duration":180', '"duration":18000')
-  return { ...request, body, rawBody: Buffer.from(body) }
-}
-
-function withoutCallId({ body }: SignedRequest, secret: string): SignedRequest {
-  const event = JSON.parse(body)
-  return signedRequest(
-    krosai,
-    { ...event, data: { ...event.data, call_id: undefined } },
-    { secret },
-  )
-}
-
-function samplesOf(definition: (typeof krosai.events)[keyof typeof krosai.events]): string[] {
-  return 'samples' in definition ? Object.keys(definition.samples) : []
 }

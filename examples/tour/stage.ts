@@ -2,11 +2,16 @@ import { performance } from 'node:perf_hooks'
 import { krosai } from 'ringhook'
 import type { SignedRequest } from 'ringhook/testing'
 import type { CallLog } from '../shared/call-log.ts'
+import {
+  type Attempt,
+  type AttemptBook,
+  attemptText,
+  isAsPromised,
+  type MadeAttempt,
+} from './attempts.ts'
 import { type Answer, brokenPromises, timesInJournal, wrongEffects } from './check.ts'
 import { answerText, type Line, type Paper, type Row } from './paper.ts'
-
-/** How long to wait for an answer: longer than ringhook's own deadline, which is 10 s. */
-const patienceMs = 12_000
+import { fetchAnswer } from './post.ts'
 
 /** One delivery to make, and what is promised about it. */
 export interface Shipment {
@@ -15,6 +20,8 @@ export interface Shipment {
   /** Where it goes. Default: the endpoint that is shown. */
   readonly url?: string
   readonly promised: Answer
+  /** What the worker's attempts at it are to come to. Default: there is none. */
+  readonly attempts?: readonly Attempt[]
   /** How often the event is to be in the journal in the end. Default: as often as before. */
   readonly effects?: number
   readonly note?: string
@@ -27,38 +34,48 @@ interface Chapter {
   promisedEffects: number
 }
 
-/** Makes deliveries to the endpoint, prints each, and keeps the books about what was promised. */
-export class Stage {
+interface StageParts {
   readonly paper: Paper
   readonly log: CallLog
+  readonly attempts: AttemptBook
+  readonly url: string
+  /** Resolves when the inbox has been told what became of every attempt. */
+  settled(): Promise<void>
+}
+
+/** Makes deliveries to the endpoint, prints each, and keeps the books about what was promised. */
+export class Stage {
   readonly surprises: string[] = []
-  readonly #url: string
+  readonly #parts: StageParts
   readonly #effects = new Map<string, { readonly name: string; readonly times: number }>()
   readonly #rows: Row[] = []
   #chapter: Chapter | undefined
 
-  constructor(options: { paper: Paper; log: CallLog; url: string }) {
-    this.paper = options.paper
-    this.log = options.log
-    this.#url = options.url
+  constructor(parts: StageParts) {
+    this.#parts = parts
   }
 
   chapter(title: string, explanation: string): void {
     this.#endChapter()
-    const journalBefore = this.log.journal.length
+    const journalBefore = this.#parts.log.journal.length
     this.#chapter = { title, journalBefore, deliveries: 0, promisedEffects: 0 }
-    this.paper.heading(title, explanation)
+    this.#parts.paper.heading(title, explanation)
   }
 
-  /** Makes deliveries one after the other. */
+  /** Makes deliveries one after the other, and waits for what the worker does with each. */
   async send(...shipments: readonly Shipment[]): Promise<void> {
     for (const shipment of shipments) await this.sendTogether([shipment])
   }
 
-  /** Makes deliveries at the same moment. Which of them gets which of the promised answers is open. */
-  async sendTogether(shipments: readonly Shipment[]): Promise<void> {
+  /**
+   * Makes deliveries at the same moment. Which of them gets which of the promised answers is open.
+   *
+   * @param onAnswered - Called when all have been answered, before the worker is waited for.
+   */
+  async sendTogether(shipments: readonly Shipment[], onAnswered = () => {}): Promise<void> {
     const lines = await Promise.all(shipments.map((shipment) => this.#post(shipment)))
-    this.#note(shipments, lines)
+    onAnswered()
+    await this.#note(shipments, lines)
   }
 
   /** Delivers as KrosAI does: the same bytes again until they are taken, or its five attempts are over. */
@@ -66,23 +83,39 @@ export class Stage {
     let minutes = 0
     for (const [index, delayMs] of krosai.delivery.retryDelaysMs.entries()) {
       minutes += delayMs / 60_000
-      const attempt = {
+      const delivery = {
         ...shipment,
-        promised: promised[index] ?? { status: 0, outcome: 'no attempt' },
-        note: `attempt ${index + 1}, +${minutes} min`,
+        promised: promised[index] ?? { status: 0, outcome: 'no delivery' },
+        note: `delivery ${index + 1}, +${minutes} min`,
       }
-      const line = await this.#post(attempt)
-      this.#note([attempt], [line])
+      const line = await this.#post(delivery)
+      await this.#note([delivery], [line])
       if (line.answer.status >= 200 && line.answer.status < 300) return
     }
+  }
+
+  /** Waits for the worker's attempts at an event that was delivered before, and prints each. */
+  async watch({ name, request }: Shipment, promised: readonly Attempt[]): Promise<void> {
+    const attempts = await this.#attemptsAt(name, request, promised)
+    for (const attempt of attempts) this.#parts.paper.attempt(attempt, name)
+  }
+
+  /** Prints what an operator did, and what it was to come to. */
+  act(what: string, result: string, promised: string): void {
+    this.#parts.paper.act(new Date(), what, result)
+    if (result !== promised) this.surprises.push(`${what}: promised ${promised}, got ${result}`)
   }
 
   /** Prints the summary, and compares every event with the journal. */
   conclude(): void {
     this.#endChapter()
-    this.paper.heading('Summary', 'how many events the handlers wrote into their journal')
-    this.paper.table(this.#rows)
-    this.surprises.push(...wrongEffects(this.#effects, this.log.journal))
+    const { paper, log, attempts } = this.#parts
+    paper.heading('Summary', 'how many events the handlers wrote into their journal')
+    paper.table(this.#rows)
+    this.surprises.push(...wrongEffects(this.#effects, log.journal))
+    if (attempts.left > 0) {
+      this.surprises.push(`the worker made ${attempts.left} attempts that nobody was promised`)
+    }
   }
 
   /** How many deliveries there were, and how many events the handlers wrote into the journal. */
@@ -93,11 +126,11 @@ export class Stage {
 
   /** How many of these events are in the journal once. */
   countHandledOnce(eventIds: readonly string[]): number {
-    const times = timesInJournal(this.log.journal)
+    const times = timesInJournal(this.#parts.log.journal)
     return eventIds.filter((eventId) => times.get(eventId) === 1).length
   }
 
-  async #post({ name, request, url = this.#url, note = '' }: Shipment): Promise<Line> {
+  async #post({ name, request, url = this.#parts.url, note = '' }: Shipment): Promise<Line> {
     const at = new Date()
     const start = performance.now()
     const answer = await fetchAnswer(url, request)
@@ -105,20 +138,47 @@ export class Stage {
     return { at, name, answer, took, note }
   }
 
-  #note(shipments: readonly Shipment[], lines: readonly Line[]): void {
+  async #note(shipments: readonly Shipment[], lines: readonly Line[]): Promise<void> {
     const broken = brokenPromises(
       lines.map(({ answer }) => answer),
       shipments.map(({ promised }) => promised),
     )
+    // An answer that was not kept has its own surprise, and perhaps no attempt.
+    const isAccepted = lines.some(({ answer }) => answer.outcome === 'accepted')
+    const [first, ...others] = isAccepted ? await this.#attemptsAfter(shipments) : []
     lines.forEach((line, index) => {
       const promise = broken[index]
-      this.paper.line({ ...line, broken: promise })
+      const isIts = line.answer.outcome === 'accepted' && first !== undefined
+      this.#parts.paper.line({ ...line, broken: promise, ...(isIts && { attempt: first }) })
       if (promise === undefined) return
       this.surprises.push(
         `${line.name}: promised ${answerText(promise)}, got ${answerText(line.answer)}`,
       )
     })
-    for (const shipment of shipments) this.#promise(shipment)
+    for (const attempt of others) this.#parts.paper.attempt(attempt)
+    for (const each of shipments) this.#promise(each)
+  }
+
+  /** The worker's attempts at an event that was delivered once or several times. */
+  async #attemptsAfter(shipments: readonly Shipment[]): Promise<readonly MadeAttempt[]> {
+    const promised = shipments.flatMap(({ attempts = [] }) => attempts)
+    const [shipment] = shipments
+    return shipment ? await this.#attemptsAt(shipment.name, shipment.request, promised) : []
+  }
+
+  async #attemptsAt(
+    name: string,
+    request: SignedRequest,
+    promised: readonly Attempt[],
+  ): Promise<readonly MadeAttempt[]> {
+    const made = await this.#parts.attempts.take(eventIdOf(request), promised.length)
+    await this.#parts.settled()
+    for (let index = 0; index < Math.max(made.length, promised.length); index++) {
+      if (isAsPromised(made[index], promised[index])) continue
+      const words = [promised[index], made[index]].map((one) => (one ? attemptText(one) : 'none'))
+      this.surprises.push(`${name}: promised the attempt ${words[0]}, got ${words[1]}`)
+    }
+    return made
   }
 
   #promise({ name, request, effects }: Shipment): void {
@@ -134,7 +194,7 @@ export class Stage {
   #endChapter(): void {
     if (this.#chapter === undefined) return
     const { title, deliveries, promisedEffects, journalBefore } = this.#chapter
-    const effects = this.log.journal.length - journalBefore
+    const effects = this.#parts.log.journal.length - journalBefore
     this.#rows.push({ title, deliveries, promisedEffects, effects })
     this.#chapter = undefined
   }
@@ -143,25 +203,4 @@ export class Stage {
 /** The id in a body that was made here. */
 export function eventIdOf({ body }: SignedRequest): string {
   return String(JSON.parse(body).id)
-}
-
-async function fetchAnswer(url: string, request: SignedRequest): Promise<Answer> {
-  try {
-    const signal = AbortSignal.timeout(patienceMs)
-    // Once more: a connection that was kept alive is gone when the endpoint has been restarted.
-    const response = await post(url, request, signal).catch(() => post(url, request, signal))
-    const text = await response.text()
-    try {
-      const { outcome, code } = JSON.parse(text)
-      return { status: response.status, outcome: String(outcome), code }
-    } catch {
-      return { status: response.status, outcome: 'unreadable' }
-    }
-  } catch {
-    return { status: 0, outcome: 'no answer' }
-  }
-}
-
-function post(url: string, { method, headers, rawBody }: SignedRequest, signal: AbortSignal) {
-  return fetch(url, { method, headers, body: rawBody, signal })
 }

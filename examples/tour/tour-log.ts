@@ -32,6 +32,13 @@ export class TourLog extends CallLog {
     return { reached, letGo }
   }
 
+  /** Mends the database, whatever was to happen to it yet. */
+  mend(): void {
+    this.latencyMs = 0
+    this.failures = 0
+    this.#hold = undefined
+  }
+
   override async record(entry: JournalEntry, news?: Call): Promise<void> {
     await this.#hold?.()
     if (this.latencyMs > 0) await passTime(this.latencyMs)

@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { krosai, type Outcome } from 'ringhook'
 import { signedRequest } from 'ringhook/testing'
-import { createApp } from '../express/server.ts'
+import { createApp as createExample } from '../express/server.ts'
 import { readPort, runProgram, UsageError } from '../shared/program.ts'
+import { AttemptBook } from './attempts.ts'
 import { curlCommand } from './curl.ts'
 import { type CreateApp, Endpoint } from './endpoint.ts'
 import { type Output, Paper } from './paper.ts'
@@ -16,8 +17,9 @@ import { TourLog } from './tour-log.ts'
 
 const usage = `Usage: npm start [-- --once]
 
-Starts the Express example on this machine, lets a simulated KrosAI deliver to it over HTTP, and
-checks every answer and every effect. Then it keeps listening, for deliveries of your own.
+Starts the Express example with a durable inbox on this machine, lets a simulated KrosAI deliver to it
+over HTTP, and checks every answer, every attempt and every effect. Then it keeps listening, for
+deliveries of your own.
 
   --once   end after the tour: 0 if everything was as promised, otherwise 1
   --help   this text
@@ -33,6 +35,8 @@ export interface TourOptions {
   readonly output: Output
   /** The endpoint that is shown. Default: the Express example. */
   readonly createApp?: CreateApp
+  /** How long to wait for a worker that does not begin, in ms. Default: 12 000. */
+  readonly patienceMs?: number
 }
 
 /** Runs the tour and gives the exit code. Without `--once` that is when somebody stops it. */
@@ -48,7 +52,8 @@ export async function runTour({ args, env, output, ...options }: TourOptions): P
   const folder = await mkdtemp(join(tmpdir(), 'ringhook-tour-'))
   try {
     const file = join(folder, 'ringhook.db')
-    return await play(paper, { create: options.createApp ?? createApp, secret, port, file, isOnce })
+    const { createApp: create = createExample, patienceMs = 12_000 } = options
+    return await play(paper, { create, secret, port, file, isOnce, patienceMs })
   } finally {
     await rm(folder, { recursive: true })
   }
@@ -60,12 +65,17 @@ interface PlayOptions {
   readonly port: number
   readonly file: string
   readonly isOnce: boolean
+  readonly patienceMs: number
 }
 
-async function play(paper: Paper, { isOnce, ...options }: PlayOptions): Promise<number> {
+async function play(
+  paper: Paper,
+  { isOnce, patienceMs, ...options }: PlayOptions,
+): Promise<number> {
   const { secret } = options
   const log = new TourLog()
-  let tell: (outcome: Outcome) => void = () => {}
+  const attempts = new AttemptBook(patienceMs)
+  let tell = (outcome: Outcome) => attempts.note(outcome)
   const endpoint = await Endpoint.open({
     ...options,
     log,
@@ -75,10 +85,10 @@ async function play(paper: Paper, { isOnce, ...options }: PlayOptions): Promise<
   const url = `${endpoint.origin}/hooks/krosai`
 
   paper.print(
-    `${paper.style('bold', 'ringhook')}  A simulated KrosAI delivers to the Express example at ${url}`,
+    `${paper.style('bold', 'ringhook')}  A simulated KrosAI delivers to the Express example, which has an inbox, at ${url}`,
   )
-  const stage = new Stage({ paper, log, url })
-  const score = await playTour(stage, { log, secret, restart: () => endpoint.restart() })
+  const stage = new Stage({ paper, log, attempts, url, settled: () => endpoint.settled() })
+  const score = await playTour(stage, { log, secret, endpoint })
   paper.print()
   conclude(paper, stage, score)
 
@@ -124,7 +134,7 @@ function ownDelivery(secret: string) {
 }
 
 function invite(paper: Paper, origin: string, command: string): void {
-  paper.heading('Your turn', 'paste this twice: the second one is a duplicate')
+  paper.heading('Your turn', 'paste this twice: the worker finds the second one done')
   paper.print()
   paper.print(command)
   paper.print()
@@ -133,13 +143,18 @@ function invite(paper: Paper, origin: string, command: string): void {
   paper.print()
 }
 
-function printOwn(paper: Paper, { sentAs, status, outcome, code, durationMs }: Outcome): void {
+function printOwn(paper: Paper, outcome: Outcome): void {
   // Nobody knows what an unverified body is about.
-  const name = sentAs ?? '–'
-  const answer = { status, outcome, code }
+  const { sentAs = '–', status = 0, code, durationMs, next, nextInMs } = outcome
+  const at = new Date()
+  if (next !== undefined) {
+    paper.attempt({ at, outcome: outcome.outcome, next, code, nextInMs }, sentAs)
+    return
+  }
+  const answer = { status, outcome: outcome.outcome, code }
   // By the receiver's clock, which counts whole milliseconds.
   const took = durationMs < 1 ? '<1' : String(durationMs)
-  paper.line({ at: new Date(), name, answer, took, note: '' })
+  paper.line({ at, name: sentAs, answer, took, note: '' })
 }
 
 function stopSignal(): Promise<string> {

@@ -2,12 +2,12 @@ import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { promisify } from 'node:util'
+import Database from 'better-sqlite3'
 import express from 'express'
-import { createReceiver, type IdempotencyStore, krosai, memoryStore } from 'ringhook'
-import { webhooks } from 'ringhook/express'
+import { type IdempotencyStore, memoryStore } from 'ringhook'
+import { sqliteInbox } from 'ringhook/inboxes/sqlite'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createApp } from '../../examples/express/server.ts'
-import { CallLog, callLogHandlers } from '../../examples/shared/call-log.ts'
 import { portOf } from '../../examples/shared/program.ts'
 import { brokenPromises, wrongEffects } from '../../examples/tour/check.ts'
 import { quoted } from '../../examples/tour/curl.ts'
@@ -17,6 +17,8 @@ import { Program, start } from './program.ts'
 
 const tour = 'examples/tour/tour.ts'
 const run = promisify(execFile)
+/** Answered at once, and handled by the worker. */
+const done = '200 accepted, handled → done'
 const escapes = '\u001b['
 
 describe('npm start -- --once', () => {
@@ -26,12 +28,12 @@ describe('npm start -- --once', () => {
     expect(code).toBe(0)
     expect(stdout).not.toContain(escapes)
     expect(stdout.trimEnd().split('\n').at(-1)).toBe(
-      '19 documented payloads handled once each · 49 deliveries, 29 events handled, 0 surprises',
+      '19 documented payloads handled once each · 49 deliveries, 32 events handled, 0 surprises',
     )
     const names = documented.map(({ event }) => event)
     const lines = deliveriesIn(chapterOf(stdout, 'Documented payloads'))
     expect(lines.map(({ name }) => name).sort()).toEqual(names.sort())
-    expect(new Set(lines.map(({ answer }) => answer))).toEqual(new Set(['200 handled']))
+    expect(new Set(lines.map(({ answer }) => answer))).toEqual(new Set([done]))
   })
 
   it('shows every other thing that is promised', async () => {
@@ -39,23 +41,42 @@ describe('npm start -- --once', () => {
     const answersIn = (title: string) =>
       deliveriesIn(chapterOf(stdout, title)).map(({ answer }) => answer)
 
-    expect(answersIn('Other names')).toEqual(times(6, '200 handled'))
-    expect(answersIn('Sent again')).toEqual(times(4, '200 duplicate'))
-    expect(answersIn('Six at the same moment').sort()).toEqual([
-      ...times(5, '200 duplicate'),
-      '200 handled',
+    expect(answersIn('Other names')).toEqual(times(6, done))
+    const [first, second, ...together] = answersIn('Sent again')
+    expect([first, second]).toEqual(times(2, '200 accepted, duplicate → done'))
+    expect(together.sort()).toEqual([done, '200 duplicate', '200 duplicate'])
+    expect(answersIn('Refused')).toEqual([...times(3, '401 rejected'), ...times(2, '400 rejected')])
+    expect(answersIn('Tried again')).toEqual(['200 accepted, failed → retry'])
+    expect(attemptsIn(chapterOf(stdout, 'Tried again'))).toEqual([
+      'failed → retry',
+      'handled → done',
     ])
-    expect(answersIn('Refused')).toEqual([
-      '401 rejected',
-      '401 rejected',
-      '401 rejected',
-      '400 rejected',
-      '400 rejected',
+    expect(answersIn('Restarted')).toEqual(['200 accepted', '200 accepted, duplicate → done'])
+    expect(attemptsIn(chapterOf(stdout, 'Restarted'))).toEqual(['handled → done'])
+    const inline = answersIn('Without an inbox')
+    expect(inline.slice(1, 4).sort()).toEqual(['200 duplicate', '200 duplicate', '200 handled'])
+    inline.splice(1, 3)
+    expect(inline).toEqual([
       '422 invalid',
+      ...['500 failed', '500 failed', '200 handled'],
+      ...['503 timed_out', '200 duplicate'],
     ])
-    expect(answersIn('Retried')).toEqual(['500 failed', '500 failed', '200 handled'])
-    expect(answersIn('Too slow')).toEqual(['503 timed_out', '200 duplicate'])
-    expect(answersIn('Restarted')).toEqual(['200 duplicate', '200 duplicate', '200 handled'])
+  })
+
+  it('shows dead letters, and that a replay finishes one', async () => {
+    const { stdout } = await start(tour, { args: ['--once'] }).ended
+    const chapter = chapterOf(stdout, 'Dead letters')
+
+    expect(deliveriesIn(chapter).map(({ answer }) => answer)).toEqual([
+      '200 accepted, invalid → dead',
+      '200 accepted, failed → retry',
+    ])
+    expect(attemptsIn(chapter)).toEqual(['failed → retry', 'failed → dead', 'handled → done'])
+    expect(chapter).toContain(
+      "receiver.inbox.list({ state: 'dead' }): RINGHOOK_EVENT_INVALID, RINGHOOK_HANDLER_FAILED\n",
+    )
+    expect(chapter).toContain('receiver.inbox.replay(id): 1\n')
+    expect(chapter).toMatch(/receiver\.inbox\.discard\(id\): true$/)
   })
 
   it.each<[string, Record<string, string>, boolean]>([
@@ -79,12 +100,14 @@ describe('npm start', () => {
     )
 
     const first = await paste(command)
+    await program.printed(/Ctrl\+C stops\..*handled → done\n/s)
     const second = await paste(command)
+    await program.printed(/Ctrl\+C stops\..*duplicate → done\n/s)
     const calls = await (await fetch(`${address}/calls`)).json()
     program.kill('SIGINT')
 
-    expect(first).toContain('{"outcome":"handled"}')
-    expect(second).toContain('{"outcome":"duplicate"}')
+    expect(first).toContain('{"outcome":"accepted"}')
+    expect(second).toContain('{"outcome":"accepted"}')
     const [callId] = /call_[0-9a-f]{6}/.exec(command) ?? []
     expect(calls).toMatchObject({
       calls: expect.arrayContaining([expect.objectContaining({ id: callId, status: 'completed' })]),
@@ -96,9 +119,10 @@ describe('npm start', () => {
     expect(afterwards).not.toContain('0.0 ms')
     const own = deliveriesIn(afterwards).map(({ name, answer }) => [name, answer])
     expect(own).toEqual([
-      ['call.ended', '200 handled'],
-      ['call.ended', '200 duplicate'],
+      ['call.ended', '200 accepted'],
+      ['call.ended', '200 accepted'],
     ])
+    expect(attemptsIn(afterwards)).toEqual(['handled → done', 'duplicate → done'])
     expect(stdout).toMatch(/SIGINT: letting handlers finish\nStopped\n$/)
   })
 
@@ -165,32 +189,69 @@ describe('the tour', () => {
       release: (claim) => memory.release(claim),
       forget: (key) => memory.forget(key),
     }
-    const { code, printed } = await play(({ log = new CallLog(), ...options }) => {
-      const receiver = createReceiver(krosai, { ...options, store, on: callLogHandlers(log) })
-      return { app: express().post('/hooks/krosai', webhooks(receiver)), receiver }
-    })
+    const { code, printed } = await play((options) => createApp({ ...options, store }))
 
     expect(code).toBe(1)
-    expect(printed).toContain('✗  call.completed: promised 200 duplicate, got 200 handled\n')
-    expect(printed).toMatch(
-      /✗ {2}call\.completed \(evt_\S+\): promised 1 in the journal, found 4\n/,
+    expect(printed).toContain(
+      '✗  call.initiated: promised the attempt duplicate → done, got handled → done\n',
     )
-    expect(printed).toContain('\n17 of 19 documented payloads handled once each · ')
+    expect(printed).toMatch(
+      /✗ {2}call\.completed \(evt_\S+\): promised 1 in the journal, found 2\n/,
+    )
+    expect(printed).toContain('\n16 of 19 documented payloads handled once each · ')
   })
 
-  it('finds out an endpoint that forgets when it is restarted', async () => {
-    const { code, printed } = await play(({ store: _, ...options }) => createApp(options))
+  it('finds out a store that forgets when the endpoint is restarted', async () => {
+    const { code, printed } = await play((options) =>
+      createApp({ ...options, store: memoryStore() }),
+    )
 
     expect(code).toBe(1)
-    expect(chapterOf(printed, 'Restarted')).toContain('promised: 200 duplicate')
-    expect(printed).toContain('✗  call.initiated: promised 200 duplicate, got 200 handled\n')
+    expect(chapterOf(printed, 'Restarted')).toMatch(/call\.ringing +200 .* handled → done/)
+    expect(printed).toContain(
+      '✗  call.ringing: promised the attempt duplicate → done, got handled → done\n',
+    )
+  })
+
+  it('finds out an inbox that forgets when the endpoint is restarted', async () => {
+    const { code, printed } = await play((options) => {
+      const inbox = sqliteInbox(new Database(':memory:'), { pollMs: 10 })
+      const { app, receiver } = createApp({ ...options, inbox })
+      return {
+        app,
+        receiver: {
+          inbox: receiver.inbox,
+          start: () => inbox.migrate().then(() => receiver.start()),
+          close: (closing) => receiver.close(closing),
+        },
+      }
+    }, impatient)
+
+    expect(code).toBe(1)
+    expect(printed).toContain('✗  call.initiated: promised the attempt handled → done, got none\n')
+    expect(printed).toMatch(
+      /✗ {2}call\.initiated \(evt_\S+\): promised 1 in the journal, found 0\n/,
+    )
+  })
+
+  it('finds out a worker that does nothing', async () => {
+    const { code, printed } = await play((options) => {
+      const { app, receiver } = createApp(options)
+      const { inbox } = receiver
+      const idle = { inbox, start: async () => {}, close: () => receiver.close() }
+      return { app, receiver: idle }
+    }, impatient)
+
+    expect(code).toBe(1)
+    expect(printed).toContain('✗  balance.low: promised the attempt handled → done, got none\n')
+    expect(printed).toContain('\n0 of 19 documented payloads handled once each · ')
   })
 
   it('finds out an endpoint that believes everybody and does nothing', async () => {
     const { code, printed } = await play((options) => {
       const app = express().use((_request, response) => void response.json({ outcome: 'handled' }))
-      return { app, receiver: createReceiver(krosai, { secret: options.secret }) }
-    })
+      return { app, receiver: createApp(options).receiver }
+    }, impatient)
 
     expect(code).toBe(1)
     expect(printed).toContain(
@@ -203,11 +264,11 @@ describe('the tour', () => {
   it('finds out an endpoint that answers nothing', async () => {
     const { code, printed } = await play((options) => {
       const app = express().use((request) => void request.socket.destroy())
-      return { app, receiver: createReceiver(krosai, { secret: options.secret }) }
-    })
+      return { app, receiver: createApp(options).receiver }
+    }, impatient)
 
     expect(code).toBe(1)
-    expect(printed).toContain('✗  call.ringing: promised 200 handled, got no answer\n')
+    expect(printed).toContain('✗  call.ringing: promised 200 accepted, got no answer\n')
   })
 })
 
@@ -276,10 +337,16 @@ describe('quoted', () => {
   })
 })
 
-async function play(create: NonNullable<TourOptions['createApp']>) {
+/** For workers that never do what is waited for: the first of it is waited for this long. */
+const impatient = { patienceMs: 2_000 }
+
+async function play(
+  create: NonNullable<TourOptions['createApp']>,
+  options: Pick<TourOptions, 'patienceMs'> = {},
+) {
   let printed = ''
   const output = { write: (text: string) => (printed += text) }
-  const code = await runTour({ args: ['--once'], env: {}, output, createApp: create })
+  const code = await runTour({ args: ['--once'], env: {}, output, createApp: create, ...options })
   return { code, printed }
 }
 
@@ -306,13 +373,21 @@ function chapterOf(printed: string, title: string): string {
   return printed.split('\n\n').find((chapter) => chapter.startsWith(`${title}  `)) ?? ''
 }
 
+/** The attempts that have a line of their own. */
+function attemptsIn(printed: string): string[] {
+  const lines = printed.matchAll(/^ {3}\S+ {2} *\S+(?: again)? {9,}(\w+ → \w+)/gm)
+  return [...lines].map(([, attempt = '']) => attempt)
+}
+
 /** The lines that are about a delivery. */
 function deliveriesIn(printed: string): { readonly name: string; readonly answer: string }[] {
   return printed.split('\n').flatMap((line) => {
     const match =
-      /^ {3}\d\d:\d\d:\d\d\.\d{3} {2}(\S+) +(\d{3}) {2}(\w+) +(?:<1|\d+(?:\.\d)?) ms/.exec(line)
+      /^ {3}\d\d:\d\d:\d\d\.\d{3} {2}(\S+) +(\d{3}) {2}(\w+) +(?:<1|\d+(?:\.\d)?) ms(?: {2}(\w+ → \w+))?/.exec(
+        line,
+      )
     if (match === null) return []
-    const [, name = '', status, outcome] = match
-    return [{ name, answer: `${status} ${outcome}` }]
+    const [, name = '', status, outcome, attempt] = match
+    return [{ name, answer: [`${status} ${outcome}`, attempt].filter(Boolean).join(', ') }]
   })
 }

@@ -7,11 +7,14 @@ import { callLogHandlers } from '../shared/call-log.ts'
 import { portOf } from '../shared/program.ts'
 import type { TourLog } from './tour-log.ts'
 
-/** When the slow endpoint has to answer, in ms by its clock. */
+/** When the endpoint has to answer, in ms by its clock. */
 export const deadlineMs = 10_000
 
-/** An endpoint with a clock that is moved on by hand, so that a deadline passes without the wait. */
-export async function openSlowEndpoint(secret: string, log: TourLog) {
+/**
+ * Opens an endpoint without an inbox: its handlers run before the answer. Its clock is moved on by hand,
+ * so that a deadline passes without the wait.
+ */
+export async function openInlineEndpoint(secret: string, log: TourLog) {
   const clock = manualClock()
   const receiver = createReceiver(krosai, {
     secret,
