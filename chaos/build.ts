@@ -6,6 +6,7 @@ import { build } from 'tsup'
 /** The programs of the workers as JavaScript: they are started so often that compiling would be the load. */
 export interface Programs {
   readonly worker: string
+  readonly inboxWorker: string
   readonly watchdog: string
   remove(): Promise<void>
 }
@@ -15,7 +16,11 @@ export async function buildPrograms(): Promise<Programs> {
   const folder = pathOf(`../.tmp/chaos-${randomUUID()}`)
   await build({
     config: false,
-    entry: [pathOf('worker.ts'), pathOf('watchdog.ts')],
+    entry: {
+      worker: pathOf('worker.ts'),
+      'inbox-worker': pathOf('inboxes/worker.ts'),
+      watchdog: pathOf('watchdog.ts'),
+    },
     tsconfig: pathOf('../tsconfig.json'),
     outDir: folder,
     format: ['esm'],
@@ -26,6 +31,7 @@ export async function buildPrograms(): Promise<Programs> {
   })
   return {
     worker: `${folder}/worker.js`,
+    inboxWorker: `${folder}/inbox-worker.js`,
     watchdog: `${folder}/watchdog.js`,
     remove: () => rm(folder, { recursive: true, force: true }),
   }

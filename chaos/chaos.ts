@@ -1,23 +1,36 @@
 /**
- * The crash proof: `npm run chaos`. Several processes share a store while they are killed and
- * stopped and their connections fail; then a journal of all they did is held to what the store
- * promises. docs/chaos.md explains it.
+ * The crash proof: `npm run chaos`. Several processes share a store, or an inbox, while they are
+ * killed and stopped and their connections fail; then a journal of all they did is held to what is
+ * promised. docs/chaos.md explains it.
  *
  * Exits with 0 if everything held, with 1 if something did not, with 2 if it could not be run.
  */
 import { type FoundServers, findServers } from '../test/helpers/find-servers.ts'
 import type { StoreName } from './backends/backend.ts'
 import { buildPrograms } from './build.ts'
-import { type Options, readOptions, stores, usage } from './options.ts'
-import { listOf, tableOf } from './report.ts'
+import { inboxBackendOf } from './inboxes/backend.ts'
+import { installed } from './inboxes/faults.ts'
+import { InboxRun } from './inboxes/run.ts'
+import type { InboxName } from './inboxes/settings.ts'
+import type { PhaseLine } from './journal.ts'
+import { type Options, readOptions, usage } from './options.ts'
+import { listOf, type Report, tableOf } from './report.ts'
 import { ChaosRun } from './run.ts'
 import { Screen } from './screen.ts'
+
+/** A run of either kind. */
+interface Run {
+  readonly status: string
+  run(): Promise<Report>
+  killAll(): void
+  end(): Promise<void>
+}
 
 const screen = new Screen(process.stdout, process.env)
 const options = optionsOrExit()
 const programs = await buildPrograms()
 let servers: FoundServers | undefined
-let current: ChaosRun | undefined
+let current: Run | undefined
 let isLeaving = false
 
 // Nothing stays behind: not after Ctrl-C, and not after a mistake in here.
@@ -33,7 +46,12 @@ process.on('uncaughtException', (error) => {
 
 let isClean = true
 for (const [store, url] of await placesFor(options)) {
-  if (!(await prove(store, url, options))) isClean = false
+  const run = new ChaosRun({ ...options, store, url, programs, onPhase })
+  if (!(await prove(store, options.mutant, run))) isClean = false
+}
+for (const inbox of await inboxesFor(options)) {
+  const run = new InboxRun({ ...options, inbox, mutant: options.inboxMutant, programs, onPhase })
+  if (!(await prove(`${inbox} inbox`, options.inboxMutant, run))) isClean = false
 }
 await leave(isClean ? 0 : 1)
 
@@ -46,44 +64,53 @@ function optionsOrExit(): Options {
   }
 }
 
-async function prove(store: StoreName, url: string | undefined, given: Options): Promise<boolean> {
-  const { seconds, seed, mutant } = given
+async function prove(name: string, mutant: string | undefined, run: Run): Promise<boolean> {
   const planted = mutant === undefined ? '' : `, planted fault: ${mutant}`
-  screen.title(`${store}: ${seconds} s, --seed ${seed}${planted}`)
-  const run = new ChaosRun({
-    store,
-    url,
-    seconds,
-    seed,
-    mutant,
-    programs,
-    onPhase: (phase) => screen.phase(phase, () => run.status),
-  })
+  screen.title(`${name}: ${options.seconds} s, --seed ${options.seed}${planted}`)
   current = run
   const report = await run.run()
   screen.end()
   console.log(tableOf(report))
   const holds = report.violations.length === 0
   if (!holds) console.log(`\n${listOf(report)}\n`)
-  screen.verdict(holds, holds ? `${store}: every invariant held` : `${store}: violated`)
+  screen.verdict(holds, holds ? `${name}: every invariant held` : `${name}: violated`)
   await run.end()
   return holds
 }
 
+function onPhase(phase: PhaseLine['phase']): void {
+  screen.phase(phase, () => current?.status ?? '')
+}
+
 /** The stores to prove, with their servers. What is not there is said; asked for by name it is an error. */
-async function placesFor({ store }: Options): Promise<[StoreName, string | undefined][]> {
-  if (store === 'sqlite') return [[store, undefined]]
+async function placesFor({ stores, isNamed }: Options): Promise<[StoreName, string | undefined][]> {
+  if (stores.every((name) => name === 'sqlite')) return stores.map((name) => [name, undefined])
   servers = await findServers()
   const { urls, missing } = servers
   const places: [StoreName, string | undefined][] = []
   for (const name of stores) {
-    if (store !== undefined && store !== name) continue
     if (name === 'sqlite') places.push([name, undefined])
     else if (urls[name] !== undefined) places.push([name, urls[name]])
-    else if (store === name) throw new Error(`There is no ${name} here. ${missing.join(' ')}`)
+    else if (isNamed) throw new Error(`There is no ${name} here. ${missing.join(' ')}`)
   }
   for (const line of missing) console.log(`not run: ${line}`)
   return places
+}
+
+/** The inboxes to prove: those whose server is installed, so that each run can start one to kill. */
+async function inboxesFor({ inboxes, isNamed }: Options): Promise<InboxName[]> {
+  const found: InboxName[] = []
+  for (const inbox of inboxes) {
+    const { server } = await inboxBackendOf(inbox)
+    if (server === undefined || installed(server) !== undefined) {
+      found.push(inbox)
+      continue
+    }
+    const line = `${inbox}: ${server.programs} are not installed here, and a run starts its own.`
+    if (isNamed) throw new Error(line)
+    console.log(`not run: ${line}`)
+  }
+  return found
 }
 
 /** Ends everything, and then this process, whatever a driver keeps open. */

@@ -1,15 +1,23 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Programs } from './build.ts'
-import type { Listening, Order, WorkerSettings } from './endpoint.ts'
+import type { Order, ProcessSettings, Ready, Wish } from './endpoint.ts'
 import type { Journal, WorkerLine } from './journal.ts'
 import type { WatchdogOrder } from './watchdog.ts'
 
-/** What every worker is started with. */
-export interface CrewSettings extends Pick<WorkerSettings, 'store' | 'url' | 'name' | 'mutant'> {
-  readonly programs: Pick<Programs, 'worker' | 'watchdog'>
-  /** How each slot reaches the store. */
-  readonly storeUrls: readonly string[]
+/** Which processes there are. */
+export interface CrewSettings {
+  /** The JavaScript of the workers, and of what ends them when the run is gone. */
+  readonly programs: { readonly worker: string; readonly watchdog: string }
+  /** One for each process. */
+  readonly slots: readonly SlotSettings[]
+}
+
+/** What the processes of a slot have in common. */
+export interface SlotSettings {
+  /** Whether it receives deliveries. */
+  readonly isDoor: boolean
+  /** What its program is told, beside its name. */
+  readonly told: object
 }
 
 /** One process of the application, from its start to its end. */
@@ -17,13 +25,17 @@ interface Worker {
   readonly name: string
   readonly slot: number
   readonly child: ChildProcess
-  /** Resolves with its port, or with `undefined` if it ends before it has one. */
-  readonly listening: Promise<number | undefined>
+  /** Resolves when it has begun, or has ended before. */
+  readonly begun: Promise<unknown>
   readonly ended: Promise<void>
+  isReady: boolean
   port: number | undefined
   isToEnd: boolean
   isStopped: boolean
 }
+
+/** A worker that was told to end, and has not by then, never will. */
+const longestEndMs = 120_000
 
 /** The processes of the application: one in each slot, replaced whenever it is killed. */
 export class Crew {
@@ -32,6 +44,8 @@ export class Crew {
   readonly accidents: string[] = []
   /** Resolves at the first of them. */
   readonly accident: Promise<void>
+  /** The slots that receive deliveries. */
+  readonly doors: readonly number[]
   #onAccident = () => {}
   readonly #settings: CrewSettings
   readonly #journal: Journal
@@ -39,14 +53,15 @@ export class Crew {
   readonly #watchdog: ChildProcess
   /** Also those that were killed and whose end nobody has seen yet. */
   readonly #processes = new Set<ChildProcess>()
-  /** Events that no handler is to hold any more. */
-  readonly #opened: string[] = []
+  /** Orders for all workers, also for those that start later. */
+  readonly #standing: Order[] = []
   #isClosing = false
 
   constructor(settings: CrewSettings, journal: Journal) {
     this.#settings = settings
     this.#journal = journal
-    this.#workers = settings.storeUrls.map(() => undefined)
+    this.#workers = settings.slots.map(() => undefined)
+    this.doors = [...settings.slots.keys()].filter((slot) => settings.slots[slot]?.isDoor)
     this.accident = new Promise((resolve) => {
       this.#onAccident = resolve
     })
@@ -58,34 +73,37 @@ export class Crew {
     return this.#workers.length
   }
 
-  /** Starts a worker in every slot, and resolves when all of them receive deliveries. */
+  /** Starts a worker in every slot, and resolves when all of them have begun. */
   async start(): Promise<void> {
-    const workers = this.#workers.map((_, slot) => this.#start(slot))
-    await Promise.all(workers.map(({ listening }) => listening))
+    await Promise.all(this.#workers.map((_, slot) => this.#start(slot).begun))
   }
 
-  /** Where the slot's worker listens. `undefined`: it has not begun yet. */
+  /** Where the slot's worker listens. `undefined`: nowhere, or it has not begun yet. */
   portOf(slot: number): number | undefined {
     return this.#workers[slot]?.port
   }
 
-  /** Ends a worker as a crash does, and starts the next. One that does not listen yet is let be. */
+  /** Ends a worker as a crash does, and starts the next. One that has not begun yet is let be. */
   async kill(slot: number): Promise<void> {
     const worker = this.#workers[slot]
-    if (worker?.port === undefined || worker.isToEnd) return
+    if (worker?.isReady === true) await this.#kill(worker)
+  }
+
+  async #kill(worker: Worker): Promise<void> {
+    if (worker.isToEnd) return
     this.counts.kills++
     worker.isToEnd = true
     worker.port = undefined
     worker.child.kill('SIGKILL')
     await this.#note('killed', worker)
     await worker.ended
-    if (!this.#isClosing) this.#start(slot)
+    if (!this.#isClosing) this.#start(worker.slot)
   }
 
   /** Halts a worker: the whole process, with its connections open. */
   async stop(slot: number): Promise<void> {
     const worker = this.#workers[slot]
-    if (worker?.port === undefined || worker.isToEnd || worker.isStopped) return
+    if (worker?.isReady !== true || worker.isToEnd || worker.isStopped) return
     this.counts.stops++
     worker.isStopped = true
     worker.child.kill('SIGSTOP')
@@ -107,8 +125,18 @@ export class Crew {
 
   /** Lets all handlers of an event return, also those of workers that start later. */
   open(event: string): void {
-    this.#opened.push(event)
-    for (const worker of this.#workers) this.#order(worker, { order: 'open', event, fails: false })
+    this.#orderAll({ order: 'open', event, fails: false })
+  }
+
+  /** Lets every handler finish from now on, also those of workers that start later. */
+  mend(): void {
+    this.#orderAll({ order: 'mend' })
+  }
+
+  /** Has a process that is no worker end with the run, instead of one that is gone. */
+  guard(began: number | undefined, ended?: number): void {
+    if (ended !== undefined) this.#tellWatchdog({ ended })
+    if (began !== undefined) this.#tellWatchdog({ began })
   }
 
   /** Ends all workers as a deployment does, and kills those that do not go. */
@@ -119,7 +147,9 @@ export class Crew {
         await this.continue(slot)
         worker.isToEnd = true
         this.#order(worker, { order: 'close' })
-        await Promise.race([worker.ended, pause(15_000, undefined, { ref: false })])
+        const patience = pause(longestEndMs, true, { ref: false })
+        const isHanging = await Promise.race([worker.ended.then(() => false), patience])
+        if (isHanging) this.#blame(`${worker.name} did not end when it was told to`)
         worker.child.kill('SIGKILL')
         await worker.ended
         this.#workers[slot] = undefined
@@ -135,14 +165,9 @@ export class Crew {
   }
 
   #start(slot: number): Worker {
-    const { programs, storeUrls, ...common } = this.#settings
+    const { programs, slots } = this.#settings
     const name = `w${slot}.${this.counts.starts++}`
-    const settings: WorkerSettings = {
-      ...common,
-      worker: name,
-      slot,
-      storeUrl: storeUrls[slot] ?? common.url,
-    }
+    const settings: ProcessSettings = { ...slots[slot]?.told, worker: name, slot }
     // Without this process's own execArgv, which has tsx in it.
     const child = fork(programs.worker, [JSON.stringify(settings)], {
       execArgv: [],
@@ -150,21 +175,28 @@ export class Crew {
     })
     this.#processes.add(child)
     if (child.pid !== undefined) this.#tellWatchdog({ began: child.pid })
+    const ready = readyOf(child)
     const worker: Worker = {
       name,
       slot,
       child,
-      listening: portOf(child),
+      begun: ready,
       ended: this.#end(name, child),
+      isReady: false,
       port: undefined,
       isToEnd: false,
       isStopped: false,
     }
     this.#workers[slot] = worker
-    for (const event of this.#opened) this.#order(worker, { order: 'open', event, fails: false })
-    void worker.listening.then((port) => {
-      if (!worker.isToEnd) worker.port = port
-      if (port !== undefined) void this.#note('born', worker)
+    for (const order of this.#standing) this.#order(worker, order)
+    child.on('message', (message: Ready | Wish) => {
+      if ('wish' in message) void this.#kill(worker)
+    })
+    void ready.then((found) => {
+      if (found === undefined) return
+      worker.isReady = true
+      if (!worker.isToEnd) worker.port = found.port
+      void this.#note('born', worker)
     })
     return worker
   }
@@ -183,10 +215,19 @@ export class Crew {
     this.#processes.delete(child)
     if (child.pid !== undefined) this.#tellWatchdog({ ended: child.pid })
     if (signal !== 'SIGKILL' && signal !== 0) {
-      this.accidents.push(`${name} ended by itself (${signal}): ${said}`)
-      this.#onAccident()
+      this.#blame(`${name} ended by itself (${signal}): ${said}`)
     }
     await this.#note('ended', { name })
+  }
+
+  #blame(what: string): void {
+    this.accidents.push(what)
+    this.#onAccident()
+  }
+
+  #orderAll(order: Order): void {
+    this.#standing.push(order)
+    for (const worker of this.#workers) this.#order(worker, order)
   }
 
   #order(worker: Worker | undefined, order: Order): void {
@@ -203,9 +244,12 @@ export class Crew {
   }
 }
 
-function portOf(child: ChildProcess): Promise<number | undefined> {
+/** Resolves when a process says that it has begun, or with `undefined` if it ends before. */
+function readyOf(child: ChildProcess): Promise<Ready | undefined> {
   return new Promise((resolve) => {
-    child.once('message', ({ port }: Listening) => resolve(port))
+    child.on('message', (message: Ready | Wish) => {
+      if ('ready' in message) resolve(message)
+    })
     child.once('exit', () => resolve(undefined))
   })
 }

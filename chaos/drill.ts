@@ -96,12 +96,12 @@ class Persistence {
 
 type RunLine = Extract<StampedLine, { kind: 'started' }>
 
-function runsOf(lines: readonly StampedLine[], { id }: SentEvent): RunLine[] {
+export function runsOf(lines: readonly StampedLine[], { id }: SentEvent): RunLine[] {
   return lines.filter((line): line is RunLine => line.kind === 'started' && line.event === id)
 }
 
 /** Whether the store has answered the first owner's complete or release. */
-function isSettled(lines: readonly StampedLine[], event: SentEvent): boolean {
+export function isSettled(lines: readonly StampedLine[], event: SentEvent): boolean {
   const [first] = runsOf(lines, event)
   const calls = new Set<string>()
   for (const line of lines) {
@@ -114,7 +114,7 @@ function isSettled(lines: readonly StampedLine[], event: SentEvent): boolean {
 }
 
 /** Resolves once the journal has what is waited for, with `false` if that takes too long. */
-async function seen(
+export async function seen(
   journal: Journal,
   isThere: (lines: readonly StampedLine[]) => boolean,
   patienceMs: number,

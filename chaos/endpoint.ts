@@ -12,14 +12,17 @@ export const deliveryHeader = 'x-delivery'
 
 /**
  * What a handler does. `block` keeps the event loop for that long; `hold` waits until the event's
- * gate is opened, and then does as the order says.
+ * gate is opened, and then does as the order says. With an inbox there are also `permanent`: it
+ * fails for good; `hang`: it asks to be killed after that long, and never ends; `die`: it returns,
+ * and its process is killed before the inbox is told.
  */
-export type Deed =
-  | { readonly act: 'finish' | 'throw' | 'block'; readonly ms: number }
-  | { readonly act: 'hold' }
+export type Deed = { readonly act: TimedAct; readonly ms: number } | { readonly act: 'hold' }
+
+const timedActs = ['finish', 'throw', 'block', 'permanent', 'hang', 'die'] as const
+type TimedAct = (typeof timedActs)[number]
 
 const deedSchema = z.union([
-  z.object({ act: z.enum(['finish', 'throw', 'block']), ms: z.number() }),
+  z.object({ act: z.enum(timedActs), ms: z.number() }),
   z.object({ act: z.literal('hold') }),
 ])
 
@@ -29,13 +32,18 @@ export const provider = defineProvider({
   signature: { header: 'x-chaos-signature', encoding: 'hex' },
   signedTimestamp: false,
   events: { work: { schema: z.object({ deeds: z.array(deedSchema).min(1) }) } },
+  read: ({ event, id, data, call }) => ({ event, id, data, callId: call }),
   delivery: { retryDelaysMs: [0] },
 })
 
-/** What a worker is told when it is started. */
-export interface WorkerSettings {
+/** What every worker is told when it is started. */
+export interface ProcessSettings {
   readonly worker: string
   readonly slot: number
+}
+
+/** What a worker of the stores is told beside that. */
+export interface WorkerSettings extends ProcessSettings {
   readonly store: 'redis' | 'postgres' | 'mysql' | 'sqlite'
   /** For the journal: straight to the database. */
   readonly url: string
@@ -45,16 +53,24 @@ export interface WorkerSettings {
   readonly mutant: Mutant | undefined
 }
 
-/** The planted faults. */
+/** The faults that can be planted into a store. */
 export const mutants = ['lease', 'fence', 'release'] as const
 export type Mutant = (typeof mutants)[number]
 
-/** What a worker tells: that it receives deliveries, at this port. */
-export interface Listening {
-  readonly port: number
+/** What a worker tells: that it has begun, and where it receives deliveries, if it does. */
+export interface Ready {
+  readonly ready: true
+  readonly port?: number
+}
+
+/** What a worker asks for: to be killed now, in the middle of what it does. */
+export interface Wish {
+  readonly wish: 'kill'
 }
 
 /** What a worker is told while it runs. */
 export type Order =
   | { readonly order: 'open'; readonly event: string; readonly fails: boolean }
+  /** From now on every handler finishes, whatever was planned: its bug is mended. */
+  | { readonly order: 'mend' }
   | { readonly order: 'close' }

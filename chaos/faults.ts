@@ -10,7 +10,6 @@ import type { Dice } from './random.ts'
 
 /** What the faults need. */
 export interface FaultStage {
-  readonly place: Place
   readonly crew: Crew
   readonly journal: Journal
   readonly proxies: readonly FaultyProxy[]
@@ -18,14 +17,24 @@ export interface FaultStage {
   readonly signal: AbortSignal
 }
 
+/** How often workers are struck, and for how long they are halted: the least and the most. */
+export interface Pace {
+  readonly restMs: readonly [number, number]
+  readonly haltMs: readonly [number, number]
+}
+
 /** Kills and stops workers at random until it is told to end. Nobody is left stopped. */
-export async function strikeWorkers({ crew, signal }: FaultStage, dice: Dice): Promise<void> {
+export async function strikeWorkers(
+  { crew, signal }: FaultStage,
+  dice: Dice,
+  { restMs, haltMs }: Pace,
+): Promise<void> {
   const halts: Promise<void>[] = []
   while (!signal.aborted) {
-    await pause(dice.between(200, 700))
+    await pause(dice.between(...restMs))
     const slot = dice.between(0, crew.slots - 1)
     if (dice.chance(0.65)) await crew.kill(slot)
-    else halts.push(halt(crew, slot, dice.between(1.1 * leaseMs, 2.5 * leaseMs)))
+    else halts.push(halt(crew, slot, dice.between(...haltMs)))
   }
   await Promise.all(halts)
 }
@@ -53,9 +62,10 @@ export async function strikeNetwork(stage: FaultStage, dice: Dice): Promise<void
   }
 }
 
-/** Locks the file against everybody's writes, again and again. Gives how often. */
+/** Locks the file against everybody's writes, again and again. */
 export async function lockFile(
-  { place, journal, signal }: FaultStage,
+  place: Place,
+  { journal, signal }: FaultStage,
   dice: Dice,
   onLocked: () => void,
 ): Promise<void> {

@@ -104,7 +104,8 @@ function runOf(started: StartedLine & Stamp, ends: Ends): Run {
   return { started, ended, overSeq }
 }
 
-function put<Item>(groups: Map<string, Item[]>, key: string, item: Item): void {
+/** Adds an item to the group of its key. */
+export function put<Item>(groups: Map<string, Item[]>, key: string, item: Item): void {
   const group = groups.get(key)
   if (group === undefined) groups.set(key, [item])
   else group.push(item)

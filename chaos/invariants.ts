@@ -3,11 +3,16 @@ import type { AnsweringLine, Stamp, StampedLine } from './journal.ts'
 import { finishedOnce, freeAgain, grantedOnce, orderedFences, unfenced } from './key-invariants.ts'
 import type { Receipt } from './sender.ts'
 
-/** A rule that was broken, and the lines of the journal that show it. */
-export interface Violation {
-  readonly rule: Rule
+/** Something that must not be, and the lines of the journal that show it. */
+export interface Finding {
+  readonly rule: string
   readonly what: string
   readonly lines: readonly StampedLine[]
+}
+
+/** A rule that was broken. */
+export interface Violation extends Finding {
+  readonly rule: Rule
 }
 
 /** The invariants, as they are printed. */
@@ -35,7 +40,12 @@ export interface Ending {
 
 /** Holds a journal to every invariant that can be judged while the run goes on. */
 export function violationsOf(history: History): Violation[] {
-  const perKey = [...history.calls].flatMap(([key, calls]) => {
+  return [...answeredAfterRun(history), ...claimedBeforeRun(history), ...violationsOfKeys(history)]
+}
+
+/** What a store promises of each key, whoever uses it. */
+export function violationsOfKeys(history: History): Violation[] {
+  return [...history.calls].flatMap(([key, calls]) => {
     const runs = history.runs.get(key) ?? []
     return [
       grantedOnce(calls, runs),
@@ -46,7 +56,6 @@ export function violationsOf(history: History): Violation[] {
       // One mistake may show in thousands of pairs.
     ].flatMap((violations) => violations.slice(0, 2))
   })
-  return [...answeredAfterRun(history), ...claimedBeforeRun(history), ...perKey]
 }
 
 /** Holds the whole run to what can be judged once it is over. */
@@ -60,12 +69,13 @@ export function violationsAtEnd(history: History, ending: Ending): Violation[] {
       lines: linesAbout(history, event),
     })),
     ...rememberedAfterRestart(history, ending.afterRestart),
-    ...ending.accidents.map((what) => ({
-      rule: 'workers end when they are told to' as const,
-      what,
-      lines: [],
-    })),
+    ...endedWhenTold(ending.accidents),
   ]
+}
+
+/** No worker ended by itself, and none had to be killed at the end. */
+export function endedWhenTold(accidents: readonly string[]): Violation[] {
+  return accidents.map((what) => ({ rule: 'workers end when they are told to', what, lines: [] }))
 }
 
 /**
@@ -141,7 +151,7 @@ function claimsByDelivery(calls: History['calls']): ReadonlyMap<string | undefin
 }
 
 /** What the provider saw is what the journal says was answered. */
-function seenAsAnswered({ answers }: History, receipts: readonly Receipt[]): Violation[] {
+export function seenAsAnswered({ answers }: History, receipts: readonly Receipt[]): Violation[] {
   const byDelivery = new Map(answers.map((answer) => [answer.delivery, answer]))
   return receipts
     .filter(({ delivery, status }) => status !== 0 && byDelivery.get(delivery)?.status !== status)
@@ -174,7 +184,7 @@ function rememberedAfterRestart(history: History, receipts: readonly Receipt[]):
   ]
 }
 
-function linesOf({ started, ended }: Run): StampedLine[] {
+export function linesOf({ started, ended }: Run): StampedLine[] {
   return ended === undefined ? [started] : [started, ended]
 }
 

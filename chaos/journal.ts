@@ -57,6 +57,7 @@ export interface StartedLine {
   readonly fence: number
   readonly delivery: string
   readonly event: string
+  readonly attempt: number
   readonly act: string
 }
 
@@ -79,13 +80,57 @@ export interface AnsweringLine {
   readonly bodyChanged?: boolean
 }
 
+/** Before an inbox is asked to keep a delivery. */
+export interface PuttingLine {
+  readonly kind: 'putting'
+  readonly put: string
+  readonly worker: string
+  readonly key: string
+  readonly event: string
+  readonly delivery: string
+  /** The ordering key, and how long the delivery may hold back others. Absent: it is in no order. */
+  readonly order?: string
+  readonly maxHoldMs?: number
+}
+
+/** After the inbox has answered. `failed`: it rejected, and nobody knows whether it was committed. */
+export interface PutLine {
+  readonly kind: 'put'
+  readonly put: string
+  readonly result: 'accepted' | 'duplicate' | 'failed'
+  readonly code?: string
+}
+
+/** When an inbox has handed a delivery to a worker, before anything is done with it. */
+export interface HandedLine {
+  readonly kind: 'handed'
+  readonly turn: string
+  readonly worker: string
+  readonly key: string
+  readonly number: number
+}
+
+/** When it is decided what becomes of that delivery, before the inbox is told. */
+export interface VerdictLine {
+  readonly kind: 'verdict'
+  readonly turn: string
+  readonly state: 'done' | 'retry' | 'dead' | 'later'
+  readonly code?: string
+}
+
+/** Before and after a dead letter is replayed. */
+export interface ReplayLine {
+  readonly kind: 'replaying' | 'replayed'
+  readonly key: string
+}
+
 /** What was done to a worker. `ended`: after its process was gone. */
 export interface WorkerLine {
   readonly kind: 'born' | 'killed' | 'stopped' | 'continued' | 'ended'
   readonly worker: string
 }
 
-/** What was done between the workers and the store. */
+/** What was done between the workers and their database, or to that. */
 export interface FaultLine {
   readonly kind: 'fault'
   readonly fault: string
@@ -95,7 +140,7 @@ export interface FaultLine {
 
 export interface PhaseLine {
   readonly kind: 'phase'
-  readonly phase: 'drill' | 'chaos' | 'calm' | 'restart' | 'end'
+  readonly phase: 'drill' | 'chaos' | 'calm' | 'replay' | 'restart' | 'end'
 }
 
 export type Line =
@@ -104,6 +149,11 @@ export type Line =
   | StartedLine
   | EndedRunLine
   | AnsweringLine
+  | PuttingLine
+  | PutLine
+  | HandedLine
+  | VerdictLine
+  | ReplayLine
   | WorkerLine
   | FaultLine
   | PhaseLine

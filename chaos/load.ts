@@ -12,6 +12,7 @@ const streams = 24
 const leastAttempts = 40
 const leastPatienceMs = 30_000
 
+/** How long something is tried after the faults. */
 class Patience {
   #attempts = 0
   #until = 0
@@ -38,17 +39,22 @@ export async function load(sender: Sender, dice: Dice, signal: AbortSignal): Pro
 }
 
 /**
- * Sends every event again until it is answered as finished. Gives the last receipt of each; ends
- * early when one is stuck, because then many may be.
+ * Sends every event again until it is answered as finished, or as the caller says. Gives the last
+ * receipt of each; ends early when one is stuck, because then many may be.
  */
-export async function repeatAll(sender: Sender, dice: Dice): Promise<Receipt[]> {
-  const waiting = [...sender.events]
+export async function repeatAll(
+  sender: Sender,
+  dice: Dice,
+  isEnough = ({ outcome }: Receipt) => outcome === 'duplicate',
+  isMeant: (event: SentEvent) => boolean = () => true,
+): Promise<Receipt[]> {
+  const waiting = sender.events.filter(isMeant)
   const last: Receipt[] = []
   let isStuck = false
   const repeat = async (event: SentEvent) => {
     const patience = new Patience()
     let receipt = await sender.deliver(event)
-    while (receipt.outcome !== 'duplicate' && !isStuck) {
+    while (!isEnough(receipt) && !isStuck) {
       isStuck = patience.isOver()
       await pause(dice.between(50, 300))
       receipt = await sender.deliver(event)
@@ -63,7 +69,8 @@ export async function repeatAll(sender: Sender, dice: Dice): Promise<Receipt[]> 
   return last
 }
 
-async function deliverAndRepeat(
+/** Sends an event until its 2xx, several copies at once by chance, and perhaps again after that. */
+export async function deliverAndRepeat(
   sender: Sender,
   event: SentEvent,
   dice: Dice,

@@ -1,24 +1,34 @@
 import { parseArgs } from 'node:util'
 import type { StoreName } from './backends/backend.ts'
 import { type Mutant, mutants } from './endpoint.ts'
+import { type InboxMutant, type InboxName, inboxMutants, inboxNames } from './inboxes/settings.ts'
 
 export interface Options {
-  /** Absent: every store whose server is there. */
-  readonly store: StoreName | undefined
-  /** How long the faults last, for each store. */
+  /** What is proved, in this order. What is not there is left out. */
+  readonly stores: readonly StoreName[]
+  readonly inboxes: readonly InboxName[]
+  /** Whether they were asked for by name: then what is not there is an error. */
+  readonly isNamed: boolean
+  /** How long the faults last, for each of them. */
   readonly seconds: number
   readonly seed: number
+  /** Planted into the stores, or into the inboxes. */
   readonly mutant: Mutant | undefined
+  readonly inboxMutant: InboxMutant | undefined
 }
 
-export const stores = ['redis', 'postgres', 'mysql', 'sqlite'] as const
+const stores = ['redis', 'postgres', 'mysql', 'sqlite'] as const
+const allMutants = [...mutants, ...inboxMutants]
 
 export const usage = `npm run chaos -- [options]
 
-  --store ${stores.join(' | ')}   Default: every store that is there.
-  --seconds 20                                Of faults, for each store.
-  --seed 7                                    Repeats the plan of a run, though not its timing.
-  --mutant ${mutants.join(' | ')}           Plants a fault, which must be found.`
+  --store ${stores.join(' | ')}
+  --inbox ${inboxNames.join(' | ')}
+                           Default: every store and every inbox that can be run here.
+  --seconds 20             Of faults, for each of them.
+  --seed 7                 Repeats the plan of a run, though not its timing.
+  --mutant NAME            Plants a fault, which must be found.
+                           Into a store: ${mutants.join(', ')}. Into an inbox: ${inboxMutants.join(', ')}.`
 
 /** Reads the command line. Throws an Error with a sentence for the user. */
 export function readOptions(args: readonly string[]): Options {
@@ -26,16 +36,42 @@ export function readOptions(args: readonly string[]): Options {
     args: [...args],
     options: {
       store: { type: 'string' },
+      inbox: { type: 'string' },
       seconds: { type: 'string', default: '20' },
       seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
       mutant: { type: 'string' },
     },
   })
+  const store = choice('store', values.store, stores)
+  const inbox = choice('inbox', values.inbox, inboxNames)
+  const planted = choice('mutant', values.mutant, allMutants)
+  const mutant = mutants.find((name) => name === planted)
+  const inboxMutant = inboxMutants.find((name) => name === planted)
+  const isNamed = store !== undefined || inbox !== undefined
+  const chosen = {
+    stores: isNamed ? [store].filter((name) => name !== undefined) : stores,
+    inboxes: isNamed ? [inbox].filter((name) => name !== undefined) : inboxNames,
+  }
+  if (mutant !== undefined && inbox !== undefined) {
+    throw new Error(`--mutant for an inbox is one of: ${inboxMutants.join(', ')}.`)
+  }
+  if (inboxMutant !== undefined && store !== undefined) {
+    throw new Error(`--mutant for a store is one of: ${mutants.join(', ')}.`)
+  }
+  if (inboxMutant === 'order' && inbox === 'bullmq') {
+    throw new Error('--mutant order needs an inbox that keeps order: sqlite or pg-boss.')
+  }
   return {
-    store: choice('store', values.store, stores),
+    stores: inboxMutant === undefined ? chosen.stores : [],
+    inboxes:
+      mutant !== undefined
+        ? []
+        : chosen.inboxes.filter((name) => inboxMutant !== 'order' || name !== 'bullmq'),
+    isNamed,
     seconds: whole('seconds', values.seconds),
     seed: whole('seed', values.seed),
-    mutant: choice('mutant', values.mutant, mutants),
+    mutant,
+    inboxMutant,
   }
 }
 

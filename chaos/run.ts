@@ -3,19 +3,20 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Backend, backendOf, type Place, type StoreName } from './backends/backend.ts'
+import { backendOf, type Place, type StoreName } from './backends/backend.ts'
 import type { Programs } from './build.ts'
 import { Crew } from './crew.ts'
 import { drill } from './drill.ts'
-import type { Mutant } from './endpoint.ts'
+import { leaseMs, type Mutant } from './endpoint.ts'
 import { lockFile, strikeNetwork, strikeWorkers } from './faults.ts'
-import { type History, historyOf } from './history.ts'
-import { type Ending, type Violation, violationsAtEnd, violationsOf } from './invariants.ts'
+import { historyOf } from './history.ts'
+import { type Ending, violationsAtEnd, violationsOf } from './invariants.ts'
 import type { Journal, PhaseLine } from './journal.ts'
 import { load, repeatAll } from './load.ts'
-import { FaultyProxy } from './proxy.ts'
 import { Dice } from './random.ts'
-import { type Receipt, Sender } from './sender.ts'
+import { type Report, rowsOf } from './report.ts'
+import { Sender } from './sender.ts'
+import { Stage } from './stage.ts'
 
 export interface RunOptions {
   readonly store: StoreName
@@ -29,18 +30,9 @@ export interface RunOptions {
   onPhase(phase: PhaseLine['phase']): void
 }
 
-/** What a run did, and what it found. */
-export interface RunReport {
-  readonly history: History
-  readonly violations: readonly Violation[]
-  readonly events: number
-  readonly receipts: readonly Receipt[]
-  readonly workers: Crew['counts']
-  readonly faults: Readonly<Record<string, number>>
-  readonly afterRestart: readonly Receipt[]
-}
-
 const slots = 3
+/** Halts are longer than a lease. */
+const pace = { restMs: [200, 700], haltMs: [1.1 * leaseMs, 2.5 * leaseMs] } as const
 
 /** What is known at the end of a run beside its journal. */
 interface Endings extends Pick<Ending, 'stuck' | 'afterRestart'> {
@@ -53,12 +45,7 @@ const nothing: Endings = { stuck: [], afterRestart: [], isCutShort: false }
 /** One run against one store: drill, chaos, calm, restart, verdict. */
 export class ChaosRun {
   readonly #options: RunOptions
-  readonly #proxies: FaultyProxy[] = []
-  readonly #journals: Journal[] = []
-  #backend: Backend | undefined
-  #place: Place | undefined
-  #crew: Crew | undefined
-  #locks = 0
+  readonly #stage = new Stage()
 
   constructor(options: RunOptions) {
     this.#options = options
@@ -66,45 +53,43 @@ export class ChaosRun {
 
   /** For a status line, while it runs. */
   get status(): string {
-    const { kills = 0, stops = 0 } = this.#crew?.counts ?? {}
-    return `${kills} kills, ${stops} stops`
+    return this.#stage.status
   }
 
-  async run(): Promise<RunReport> {
+  async run(): Promise<Report> {
     const { store, programs, seed, mutant } = this.#options
     const backend = await backendOf(store)
     const place = await this.#choosePlace()
-    this.#backend = backend
-    this.#place = place
+    this.#stage.atEnd(() => backend.erase(place))
     const journal = await backend.openJournal(place)
-    this.#journals.push(journal)
+    this.#stage.atEnd(() => journal.close())
     // The workers migrate too, but do not wait for it: through a broken network it may take long.
     const direct = await backend.openStore(place, 0)
     await direct.store.migrate()
     await direct.close()
-    const storeUrls = await this.#openProxies(place)
-    const crew = new Crew({ programs, store, ...place, mutant, storeUrls }, journal)
-    this.#crew = crew
+    const storeUrls =
+      store === 'sqlite'
+        ? Array.from({ length: slots }, () => place.url)
+        : await this.#stage.openProxies(place.url, slots)
+    const each = storeUrls.map((storeUrl) => {
+      return { isDoor: true, told: { store, ...place, mutant, storeUrl } }
+    })
+    const crew = this.#stage.enter(new Crew({ programs, slots: each }, journal))
     await crew.start()
     return await this.#play(place, journal, crew, new Sender(crew, new Dice(seed)))
   }
 
   /** Ends every process at once, and does not wait. */
   killAll(): void {
-    this.#crew?.killAll()
+    this.#stage.killAll()
   }
 
   /** Ends everything, and leaves nothing in the database. Also in the middle of a run. */
   async end(): Promise<void> {
-    this.killAll()
-    await Promise.all(this.#proxies.splice(0).map((proxy) => proxy.close()))
-    await Promise.all(this.#journals.splice(0).map((journal) => journal.close()))
-    if (this.#backend !== undefined && this.#place !== undefined) {
-      await this.#backend.erase(this.#place)
-    }
+    await this.#stage.end()
   }
 
-  async #play(place: Place, journal: Journal, crew: Crew, sender: Sender): Promise<RunReport> {
+  async #play(place: Place, journal: Journal, crew: Crew, sender: Sender): Promise<Report> {
     // A worker that ends by itself is a finding, and the rest of the run would be about its absence.
     const phases = this.#phases(place, journal, crew, sender)
     const endings = await Promise.race([phases, crew.accident.then(() => nothing)])
@@ -116,15 +101,16 @@ export class ChaosRun {
     if (endings.isCutShort && violations.length === 0) {
       throw new Error('The drill did not bring about a takeover in five attempts.')
     }
-    return {
+    const rows = rowsOf({
       history,
       violations,
       events: sender.events.length,
       receipts,
       workers: crew.counts,
-      faults: this.#countFaults(),
+      faults: this.#stage.faults(),
       afterRestart: endings.afterRestart,
-    }
+    })
+    return { rows, violations }
   }
 
   async #phases(place: Place, journal: Journal, crew: Crew, sender: Sender): Promise<Endings> {
@@ -160,11 +146,12 @@ export class ChaosRun {
     const dice = new Dice(seed)
     const over = new AbortController()
     const { signal } = over
-    const stage = { place, journal, crew, proxies: this.#proxies, signal }
+    const { proxies } = this.#stage
+    const stage = { journal, crew, proxies, signal }
     const striking = [
-      strikeWorkers(stage, dice.fork(1)),
+      strikeWorkers(stage, dice.fork(1), pace),
       store === 'sqlite'
-        ? lockFile(stage, dice.fork(2), () => void this.#locks++)
+        ? lockFile(place, stage, dice.fork(2), () => this.#stage.count('lock'))
         : strikeNetwork(stage, dice.fork(2)),
     ]
     const loading = load(sender, dice.fork(3), signal)
@@ -180,36 +167,8 @@ export class ChaosRun {
     return { url, name }
   }
 
-  /** A proxy for each worker: a fault may hit one of them alone. Gives the URLs of the proxies. */
-  async #openProxies({ url }: Place): Promise<string[]> {
-    if (this.#options.store === 'sqlite') return Array.from({ length: slots }, () => url)
-    const server = new URL(url)
-    const to = { host: server.hostname, port: Number(server.port) }
-    const urls: string[] = []
-    for (let slot = 0; slot < slots; slot++) {
-      const proxy = await FaultyProxy.open(to)
-      this.#proxies.push(proxy)
-      const through = new URL(url)
-      through.hostname = '127.0.0.1'
-      through.port = String(proxy.port)
-      urls.push(through.href)
-    }
-    return urls
-  }
-
   async #enter(phase: PhaseLine['phase'], journal: Journal): Promise<void> {
     this.#options.onPhase(phase)
     await journal.append({ kind: 'phase', phase })
-  }
-
-  #countFaults(): Record<string, number> {
-    if (this.#options.store === 'sqlite') return { lock: this.#locks }
-    const counts: Record<string, number> = {}
-    for (const { hits } of this.#proxies) {
-      for (const [fault, count] of Object.entries(hits)) {
-        counts[fault] = (counts[fault] ?? 0) + count
-      }
-    }
-    return counts
   }
 }

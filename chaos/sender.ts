@@ -8,6 +8,8 @@ import type { Dice } from './random.ts'
 /** An event of the simulated provider: every delivery of it is the same bytes. */
 export interface SentEvent {
   readonly id: string
+  /** Of the endpoint. */
+  readonly path: string
   readonly signed: SignedRequest
   isAcknowledged: boolean
 }
@@ -22,7 +24,16 @@ export interface Receipt {
 }
 
 /** Longer than the deadline of the workers: only a worker that is stopped or dead is given up. */
-const timeoutMs = 4_000
+const usualTimeoutMs = 4_000
+
+type StatusListener = (slot: number, status: number) => void
+
+interface EventOptions {
+  /** The call that the event is about. Default: none. */
+  readonly call?: string
+  /** Default: `/hooks`. */
+  readonly path?: string
+}
 
 /** Sends signed deliveries to the workers, and keeps what they answered. */
 export class Sender {
@@ -30,27 +41,37 @@ export class Sender {
   readonly receipts: Receipt[] = []
   readonly #crew: Crew
   readonly #dice: Dice
+  readonly #onStatus: StatusListener
   #deliveries = 0
 
-  constructor(crew: Crew, dice: Dice) {
+  /** @param onStatus - Told of the first bytes of every answer, when they arrive. */
+  constructor(crew: Crew, dice: Dice, onStatus: StatusListener = () => {}) {
     this.#crew = crew
     this.#dice = dice
+    this.#onStatus = onStatus
   }
 
   /** A new event, whose handlers are to do these things, attempt by attempt. */
-  create(deeds: readonly Deed[]): SentEvent {
+  create(deeds: readonly Deed[], { call, path = '/hooks' }: EventOptions = {}): SentEvent {
     const id = `evt_${randomUUID()}`
-    const body = { event: 'work', id, data: { deeds } }
-    const event = { id, signed: signedRequest(provider, body, { secret }), isAcknowledged: false }
+    const body = { event: 'work', id, ...(call !== undefined && { call }), data: { deeds } }
+    const signed = signedRequest(provider, body, { secret })
+    const event = { id, path, signed, isAcknowledged: false }
     this.events.push(event)
     return event
   }
 
-  /** Sends an event to a slot's worker, once. Default: any that listens. */
-  async deliver(event: SentEvent, slot = this.#anySlot()): Promise<Receipt> {
+  /** Sends an event to a slot's worker, once. Default: any that receives deliveries. */
+  async deliver(
+    event: SentEvent,
+    slot = this.#anySlot(),
+    timeoutMs = usualTimeoutMs,
+  ): Promise<Receipt> {
     const delivery = `d${this.#deliveries++}`
     const port = this.#crew.portOf(slot)
-    const answer = port === undefined ? noAnswer : await post(port, event.signed, delivery)
+    const onStatus = (status: number) => this.#onStatus(slot, status)
+    const answer =
+      port === undefined ? noAnswer : await post({ event, port, delivery, timeoutMs, onStatus })
     const receipt = { delivery, event: event.id, ...answer }
     if (port !== undefined) this.receipts.push(receipt)
     if (answer.status >= 200 && answer.status < 300) event.isAcknowledged = true
@@ -58,38 +79,43 @@ export class Sender {
   }
 
   #anySlot(): number {
-    return this.#dice.between(0, this.#crew.slots - 1)
+    const { doors } = this.#crew
+    return doors[this.#dice.between(0, doors.length - 1)] ?? 0
   }
 }
 
-const noAnswer = { status: 0, outcome: '' }
+type Answer = Pick<Receipt, 'status' | 'outcome'>
 
-function post(
-  port: number,
-  { method, headers, rawBody }: SignedRequest,
-  delivery: string,
-): Promise<Pick<Receipt, 'status' | 'outcome'>> {
+const noAnswer: Answer = { status: 0, outcome: '' }
+
+interface Posting {
+  readonly event: SentEvent
+  readonly port: number
+  readonly delivery: string
+  readonly timeoutMs: number
+  onStatus(status: number): void
+}
+
+function post({ event, port, delivery, timeoutMs, onStatus }: Posting): Promise<Answer> {
+  const { path, signed } = event
+  const { method, rawBody } = signed
+  const own = { [deliveryHeader]: delivery, 'content-length': rawBody.byteLength }
+  const headers = { ...signed.headers, ...own }
   return new Promise((resolve) => {
-    const sending = request({
-      host: '127.0.0.1',
-      port,
-      path: '/hooks',
-      method,
-      headers: { ...headers, [deliveryHeader]: delivery, 'content-length': rawBody.byteLength },
-      agent: false,
-      timeout: timeoutMs,
-    })
+    const to = { host: '127.0.0.1', port, path, method, headers }
+    const sending = request({ ...to, agent: false, timeout: timeoutMs })
     sending.on('timeout', () => sending.destroy())
     sending.on('error', () => resolve(noAnswer))
     sending.on('response', (response) => {
+      const { statusCode: status = 0 } = response
+      onStatus(status)
       let text = ''
       response.setEncoding('utf8').on('data', (part: string) => {
         text += part
       })
-      response.on('error', () => resolve(noAnswer))
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, outcome: outcomeIn(text) }),
-      )
+      // A provider goes by the status, also where the rest was cut off.
+      response.on('error', () => resolve({ status, outcome: '' }))
+      response.on('end', () => resolve({ status, outcome: outcomeIn(text) }))
     })
     sending.end(rawBody)
   })

@@ -1,12 +1,9 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
+import { readdir } from 'node:fs/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { mutants } from '../../chaos/endpoint.ts'
 import { describeOn } from '../helpers/servers.ts'
 import { type Ended, startChaos } from './chaos-program.ts'
+import { expectNoProcesses, folderOfItsOwn, processesOn } from './leftovers.ts'
 
 /** On a machine under load a run takes minutes; that is no failure. */
 const timeout = 600_000
@@ -23,7 +20,7 @@ describe('npm run chaos, ended early', () => {
     ['Ctrl-C', 'SIGINT', 130],
     ['a request to end', 'SIGTERM', 143],
   ] as const)('leaves nothing behind after %s', { timeout }, async (_, signal, code) => {
-    const folder = await folderOfItsOwn()
+    const folder = await folderOfItsOwn({ onTestFinished })
     const chaos = startChaos({ onTestFinished }, ['--store', 'sqlite'], { TMPDIR: folder })
     await chaos.printed('chaos …')
     expect(processesOn(folder)).not.toEqual([])
@@ -36,7 +33,7 @@ describe('npm run chaos, ended early', () => {
   })
 
   it('leaves no process behind when it is killed itself', { timeout }, async () => {
-    const folder = await folderOfItsOwn()
+    const folder = await folderOfItsOwn({ onTestFinished })
     const chaos = startChaos({ onTestFinished }, ['--store', 'sqlite'], { TMPDIR: folder })
     await chaos.printed('chaos …')
     chaos.kill('SIGKILL')
@@ -50,7 +47,11 @@ describe('npm run chaos, told what to do', () => {
   it.each([
     [['--store', 'mongo'], '--store is one of: redis, postgres, mysql, sqlite.'],
     [['--seconds', 'ten'], '--seconds is a whole number from 0.'],
-    [['--mutant', 'none'], '--mutant is one of: lease, fence, release.'],
+    [['--mutant', 'none'], '--mutant is one of: lease, fence, release, ack, forget, count, order.'],
+    [['--inbox', 'kafka'], '--inbox is one of: sqlite, bullmq, pg-boss.'],
+    [['--inbox', 'sqlite', '--mutant', 'lease'], '--mutant for an inbox is one of: ack,'],
+    [['--store', 'sqlite', '--mutant', 'ack'], '--mutant for a store is one of: lease,'],
+    [['--inbox', 'bullmq', '--mutant', 'order'], '--mutant order needs an inbox that keeps order'],
   ])('refuses %j and says what there is', { timeout }, async (args, message) => {
     const { code, stderr } = await startChaos({ onTestFinished }, args).ended
 
@@ -99,22 +100,4 @@ const brokenBy = {
 
 function figure({ stdout }: Ended, pattern: RegExp): number {
   return Number(pattern.exec(stdout)?.[1])
-}
-
-async function folderOfItsOwn(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'ringhook-chaos-test-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  return folder
-}
-
-/** The workers that keep their files below a folder: their settings are in their arguments. */
-function processesOn(folder: string): string[] {
-  const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n')
-  return processes.filter((line) => line.includes(folder))
-}
-
-async function expectNoProcesses(folder: string): Promise<void> {
-  const giveUpAt = Date.now() + 60_000
-  while (processesOn(folder).length > 0 && Date.now() < giveUpAt) await pause(50)
-  expect(processesOn(folder)).toEqual([])
 }

@@ -292,7 +292,16 @@ class Story {
 
   started(owner: string, fence: number): void {
     const run = `run of ${owner}`
-    const about = { run, worker: 'w', key, fence, delivery: owner, event: 'e', act: 'finish' }
+    const about = {
+      run,
+      worker: 'w',
+      key,
+      fence,
+      delivery: owner,
+      event: 'e',
+      attempt: 1,
+      act: 'finish',
+    }
     this.add({ kind: 'started', ...about })
   }
 
