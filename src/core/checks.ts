@@ -196,6 +196,20 @@ function whole(
   )
 }
 
+/**
+ * Refuses what are no options, or have one that does not exist: a misspelt `concurrency` would be
+ * the default.
+ */
+export function checkArguments(where: string, given: unknown, names: readonly string[]): void {
+  const known = `It takes ${names.join(', ')}.`
+  if (typeof given !== 'object' || given === null) {
+    throw optionInvalid(`${where} was given something that is no object.`, known)
+  }
+  for (const name of Object.keys(given)) {
+    if (!names.includes(name)) throw optionInvalid(`${where} has no option "${name}".`, known)
+  }
+}
+
 /** A mistake in an option that has no code of its own. */
 export function optionInvalid(cause: string, remedy: string): RinghookError {
   return new RinghookError('RINGHOOK_OPTION_INVALID', `${cause} ${remedy}`)

@@ -12,11 +12,18 @@ export interface EndingSettings extends ClaimSettings {
   readonly retentionMs: number
 }
 
+/**
+ * For how long the worker of an inbox goes on asking a store that is away, in ms. Nobody waits for
+ * it, and until the store is back nothing else could be claimed anyway.
+ */
+const workersPatienceMs = 15 * 60_000
+
 /** What becomes of an event when its handler has ended: marked, confirmed, or given back. */
 export class Endings {
   readonly #settings: EndingSettings
   readonly #claims: Claims
   readonly #leases: LeaseKeeper<Run>
+  #isClosing = false
 
   constructor(settings: EndingSettings, claims: Claims, leases: LeaseKeeper<Run>) {
     this.#settings = settings
@@ -24,12 +31,17 @@ export class Endings {
     this.#leases = leases
   }
 
+  /** From now on the worker of an inbox asks a store that fails no more: the process is to end. */
+  close(): void {
+    this.#isClosing = true
+  }
+
   /** Marks the event as finished. If the store cannot be told, the answer stands all the same. */
   async mark(delivery: Delivery, run: Run, answer: Answer): Promise<Answer> {
     const { store, retentionMs } = this.#settings
     delivery.phase = 'mark'
     delivery.result = answer
-    run.stopAt = Math.max(delivery.deadlineMs, run.endsAt)
+    run.stopAt = this.#stopAt(delivery, run)
     let marked: Insisted<boolean>
     try {
       marked = { value: checkFlag(await store.complete(run.claim, { retentionMs }), 'complete') }
@@ -55,7 +67,7 @@ export class Endings {
       checkClaim(await store.claim(key, { owner, leaseMs, fingerprint }), key, owner)
     delivery.phase = 'confirm'
     delivery.result = unavailable
-    run.stopAt = Math.max(delivery.deadlineMs, run.endsAt)
+    run.stopAt = this.#stopAt(delivery, run)
     const found = await ask().then(
       (value): Insisted<Claim> => ({ value }),
       (error: unknown) => this.#insist(delivery, run, error, ask),
@@ -83,9 +95,15 @@ export class Endings {
   }
 
   /**
-   * Asks a store that has failed until it answers: until the deadline, and beyond it until the lease
+   * Until when a store that has failed is asked: until the deadline, and beyond it until the lease
    * ends that kept others out when the handler ended. The sender has its answer by then.
    */
+  #stopAt({ deadlineMs, job }: Delivery, { endsAt }: Run): number {
+    if (job === undefined) return Math.max(deadlineMs, endsAt)
+    return this.#settings.clock.now() + workersPatienceMs
+  }
+
+  /** Asks a store that has failed until it answers, or its time is over. */
   async #insist<Value>(
     delivery: Delivery,
     { stopAt = 0 }: Run,
@@ -97,7 +115,7 @@ export class Endings {
     let error = failure
     for (let pauseMs = 25; ; pauseMs = Math.min(2 * pauseMs, 1_000)) {
       const leftMs = stopAt - clock.now()
-      if (leftMs <= 0) return { error }
+      if (leftMs <= 0 || (this.#isClosing && delivery.job !== undefined)) return { error }
       delivery.result = { error, ...result }
       await new Promise<void>((resolve) => {
         clock.setTimeout(resolve, Math.min(pauseMs, leftMs))

@@ -34,6 +34,12 @@ export function checkInbox(options: UncheckedOptions): Inbox | undefined {
   if (orderingKey !== undefined && orderingKey !== false && typeof orderingKey !== 'function') {
     throw optionInvalid('orderingKey is no function.', 'Give a function, false, or leave it out.')
   }
+  if (orderingKey === false && options.maxHoldMs !== undefined) {
+    throw optionInvalid(
+      'maxHoldMs does nothing while orderingKey is false.',
+      'Leave one of them out.',
+    )
+  }
   const asksForOrder = typeof orderingKey === 'function' || options.maxHoldMs !== undefined
   if (asksForOrder && !inbox.keepsOrder) {
     throw new RinghookError(

@@ -7,7 +7,7 @@ import type {
   StoredDelivery,
   StoredEntry,
 } from '../inboxes/inbox.ts'
-import { optionInvalid } from './checks.ts'
+import { checkArguments, optionInvalid } from './checks.ts'
 import type { Clock } from './clock.ts'
 import type { RequestHeaders } from './http.ts'
 import { bodyOf, readStoredDelivery } from './stored-delivery.ts'
@@ -95,8 +95,10 @@ export class InboxDesk implements ReceiverInbox {
     this.#clock = clock
   }
 
-  async list({ limit = 100, ...filter }: InboxListFilter = {}): Promise<InboxEntry[]> {
-    checkFilter(filter, ['state', 'type', 'since'])
+  async list(given: InboxListFilter = {}): Promise<InboxEntry[]> {
+    checkArguments('receiver.inbox.list()', given, ['state', 'type', 'since', 'limit'])
+    const { limit = 100, ...filter } = given
+    checkFilter(filter)
     if (!(Number.isInteger(limit) && limit >= 1 && limit <= 10_000)) {
       throw optionInvalid('limit is not a whole number from 1 to 10000.', 'The default is 100.')
     }
@@ -120,7 +122,8 @@ export class InboxDesk implements ReceiverInbox {
 
   async replay(which: string | InboxReplayFilter): Promise<number> {
     if (typeof which === 'string') return (await this.#replayOne(which)) ? 1 : 0
-    checkFilter(which, ['type', 'since'])
+    checkArguments('receiver.inbox.replay()', which, ['type', 'since'])
+    checkFilter(which)
     // All of them first: what is replayed may be dead again before the last is read.
     const ids: string[] = []
     for await (const { id } of this.#inbox.entries({ ...which, state: 'dead' })) ids.push(id)
@@ -166,14 +169,7 @@ function describeDelivery({ provider, type, sentAs, eventId, receivedAt }: Store
   return { provider, type, sentAs, eventId, receivedAt: new Date(receivedAt) }
 }
 
-function checkFilter(filter: EntryFilter, names: readonly string[]): void {
-  const known = `It takes ${names.join(', ')}.`
-  if (typeof filter !== 'object' || filter === null) {
-    throw optionInvalid('The filter is no object.', known)
-  }
-  for (const name of Object.keys(filter)) {
-    if (!names.includes(name)) throw optionInvalid(`There is no filter "${name}".`, known)
-  }
+function checkFilter(filter: EntryFilter): void {
   const { state, type, since } = filter
   if (state !== undefined && !states.includes(state)) {
     throw optionInvalid('state is none of its values.', `Use one of ${states.join(', ')}.`)

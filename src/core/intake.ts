@@ -3,15 +3,14 @@ import type { Provider } from '../providers/provider.ts'
 import { type Answer, accepted, answerFor, duplicate } from './answers.ts'
 import type { Delivery, RoutedEvent } from './delivery.ts'
 import type { WebhookEvent } from './event.ts'
-import type { KeyMaker } from './idempotency.ts'
-import type { ReadEvent } from './reading.ts'
+import { bodyId } from './idempotency.ts'
+import type { ReadEvent, ReadingSettings } from './reading.ts'
 import { type DeliveryKeeper, deliveryKeeper } from './stored-delivery.ts'
 import { orderOf } from './validation.ts'
 
 /** What an {@link Intake} needs. */
-export interface IntakeSettings {
+export interface IntakeSettings extends Pick<ReadingSettings, 'keyOf' | 'ownId'> {
   readonly namespace: string
-  readonly keyOf: KeyMaker
   readonly maxHoldMs: number
   readonly orderingKey: ((event: WebhookEvent) => string | undefined) | false | undefined
 }
@@ -45,7 +44,7 @@ export class Intake {
     const { namespace, keyOf } = this.#settings
     const orderingKey = this.#orderOf(read, routed)
     if (typeof orderingKey === 'object') return orderingKey
-    const key = routed?.key ?? keyOf(read.eventId)
+    const key = routed?.key ?? keyOf(this.#idOfInvalid(read, body))
     const { type, sentAs } = read
     const eventId = routed?.event.id ?? read.eventId
     const { request, receivedAtMs } = delivery
@@ -70,6 +69,14 @@ export class Intake {
     } catch (error) {
       return answerFor('RINGHOOK_INBOX_UNAVAILABLE', { error })
     }
+  }
+
+  /**
+   * An event that fails its schema is not shown to the user's `eventId`, which is there because the
+   * provider's ids are not what tells events apart: two of them must not be taken for one.
+   */
+  #idOfInvalid({ eventId }: ReadEvent, body: Uint8Array): string {
+    return this.#settings.ownId === undefined ? eventId : bodyId(body)
   }
 
   #orderUnder(orderingKey: string) {

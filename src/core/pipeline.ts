@@ -3,7 +3,7 @@ import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
 import { type Answer, answerFor, replyTo } from './answers.ts'
 import { abandonBody, isStream, refuseBody } from './body.ts'
-import { optionInvalid, type UncheckedOptions } from './checks.ts'
+import { checkArguments, optionInvalid, type UncheckedOptions } from './checks.ts'
 import { DelayQueue, inTime, longestTimer } from './clock.ts'
 import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
 import { RinghookError } from './errors.ts'
@@ -107,7 +107,8 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     if (typeof eventId !== 'string' || eventId === '') {
       throw optionInvalid('eventId is no text.', 'Give the id of an event, as onOutcome has it.')
     }
-    return await this.#runs.forget(this.#settings.keyOf(eventId))
+    const { inbox, keyOf } = this.#settings
+    return await this.#runs.forget(keyOf(eventId), inbox)
   }
 
   get inbox(): ReceiverInbox {
@@ -115,7 +116,8 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return this.#desk
   }
 
-  async start({ concurrency = 10 }: StartOptions = {}): Promise<void> {
+  async start(options: StartOptions = {}): Promise<void> {
+    checkArguments('receiver.start()', options, ['concurrency'])
     if (this.#worker === undefined) throw noInbox('receiver.start() was called')
     if (this.#closing !== undefined) {
       throw new RinghookError(
@@ -123,14 +125,16 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         'The receiver was closed, and cannot be started again. Make a new one.',
       )
     }
-    await this.#worker.start(concurrency)
+    await this.#worker.start(options.concurrency ?? 10)
   }
 
   idle(): Promise<void> {
     return this.#underWay.idle()
   }
 
-  async close({ drainMs = 10_000 }: CloseOptions = {}): Promise<CloseReport> {
+  async close(options: CloseOptions = {}): Promise<CloseReport> {
+    checkArguments('receiver.close()', options, ['drainMs'])
+    const { drainMs = 10_000 } = options
     if (!(drainMs >= 0)) {
       throw new RinghookError(
         'RINGHOOK_OPTION_INVALID',
@@ -194,7 +198,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     if (isRouted) {
       delivery.eventId = routed.event.id
       delivery.key = routed.key
-    } else if (this.#intake === undefined || this.#settings.invalidEvents === 'reject') {
+    } else if (!this.#keeps(routed)) {
       return routed
     }
     // Between the body's first byte and here the receiver may have been closed.
@@ -203,6 +207,12 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       return this.#intake.put(delivery, read, body, isRouted ? routed : undefined)
     }
     return isRouted ? this.#runs.run(delivery, routed) : routed
+  }
+
+  /** What fails its schema is kept. Where the user's own function failed it is not known which event it is. */
+  #keeps({ outcome }: Answer): boolean {
+    const { invalidEvents } = this.#settings
+    return this.#intake !== undefined && invalidEvents === 'acknowledge' && outcome === 'invalid'
   }
 
   #reasonToDoubt(
@@ -237,10 +247,12 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   async #drain(drainMs: number): Promise<CloseReport> {
     this.#runs.close()
     const { clock } = this.#settings
-    const stopped = this.#worker?.stop(drainMs)
+    // For as long as it takes is Infinity.
+    const waitMs = Math.min(drainMs, longestTimer)
+    const stopped = this.#worker?.stop(waitMs)
     let timer: unknown
     const drainIsOver = new Promise<void>((resolve) => {
-      timer = clock.setTimeout(resolve, Math.min(drainMs, longestTimer))
+      timer = clock.setTimeout(resolve, waitMs)
     })
     await Promise.race([this.idle(), drainIsOver])
     clock.clearTimeout(timer)

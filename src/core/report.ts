@@ -47,7 +47,7 @@ const hints: Partial<Record<DeliveryCode | AttemptCode, string>> = {
   RINGHOOK_INBOX_UNAVAILABLE:
     'the inbox failed or did not answer in time, so the event has to come again. Is its server up, and reachable from this machine',
   RINGHOOK_ATTEMPTS_EXHAUSTED:
-    'every attempt ended with its process. Look for what ends it, such as its memory, before it is replayed',
+    'it has no attempt left, and the last one did not end. Look for what ends the process, such as its memory, before it is replayed; or retry.attempts was lowered',
   RINGHOOK_HANDLER_MISSING:
     'on has no handler for it any more. Add one and replay it, or discard it',
   RINGHOOK_SECRET_UNAVAILABLE:

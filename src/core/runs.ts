@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Inbox } from '../inboxes/inbox.ts'
 import type { Forgotten, HeldClaim } from '../stores/store.ts'
 import { type Answer, answerFor, duplicate, handled } from './answers.ts'
 import { Claims, type TimedClaim } from './claims.ts'
@@ -81,11 +82,17 @@ export class Runs {
     }
   }
 
-  /** Makes a finished event free to run again. Not while it runs, here or elsewhere. */
-  async forget(key: string): Promise<Forgotten> {
+  /**
+   * Makes a finished event free to run again. Not while it runs, here or elsewhere.
+   *
+   * @param inbox - Told first: one that answers `duplicate` to what the store has forgotten would
+   * keep it from ever running again.
+   */
+  async forget(key: string, inbox?: Inbox): Promise<Forgotten> {
     if (this.#running.get(key) !== undefined) return 'in_flight'
     const { store, clock, leaseMs } = this.#settings
     const forgetting = Promise.resolve()
+      .then(() => inbox?.forget?.(key))
       .then(() => store.forget(key))
       .then(checkForgotten)
     return await inTime(clock, forgetting, leaseMs).catch((cause: unknown) => {
@@ -96,6 +103,7 @@ export class Runs {
   /** Begins no handler any more. Those that run go on. */
   close(): void {
     this.#isClosing = true
+    this.#endings.close()
   }
 
   /** Tells every running handler that the process is about to end. */
@@ -202,7 +210,7 @@ function failureCodeOf(error: unknown): 'RINGHOOK_PERMANENT_FAILURE' | 'RINGHOOK
 function notForgotten(cause: unknown): RinghookError {
   return new RinghookError(
     'RINGHOOK_STORE_UNAVAILABLE',
-    'The idempotency store failed or did not answer, so it is not known whether the event was forgotten. Try again; the cause is the error of the store.',
+    'The idempotency store, or the inbox, failed or did not answer, so it is not known whether the event was forgotten. Try again; the cause is the error of what failed.',
     { cause },
   )
 }

@@ -24,6 +24,12 @@ const droppedHeaders = [
   'authorization',
   'proxy-authorization',
   'cookie',
+  // Where proxies and platforms repeat the URL, which may have a token.
+  'x-original-url',
+  'x-original-uri',
+  'x-rewrite-url',
+  'x-forwarded-uri',
+  'x-waws-unencoded-url',
   'connection',
   'keep-alive',
   'proxy-connection',

@@ -51,13 +51,24 @@ function jittered(): number {
 }
 
 function wordsFor(error: unknown): string {
-  return error instanceof RinghookError ? error.message : whereThrown(error)
+  try {
+    if (error instanceof RinghookError) return error.message
+  } catch {
+    // A proxy, which may throw at any question.
+  }
+  return whereThrown(error)
+}
+
+/** Why, where nothing was thrown: for operators, who see neither the log nor the code's page. */
+const reasons: Partial<Record<NonNullable<Answer['code']>, string>> = {
+  RINGHOOK_HANDLER_MISSING: 'on has no handler for it any more',
+  RINGHOOK_ATTEMPTS_EXHAUSTED: 'every attempt ended with its process',
 }
 
 /** Fit to be kept and shown: where something was thrown, and never what it said. */
 export function failureOf({ code, reason, issues, error }: Answer, now: number): Failure {
   const parts = [
-    reason,
+    reason ?? (code === undefined ? undefined : reasons[code]),
     issues?.map((issue) => `${issue.path}: ${issue.code}`).join(', '),
     error === undefined ? '' : wordsFor(error),
   ]

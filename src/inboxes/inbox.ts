@@ -53,6 +53,11 @@ export interface Inbox {
   replay(id: string): Promise<boolean>
   /** Removes a delivery that does not run. `false`: there is none with this id. */
   discard(id: string): Promise<boolean>
+  /**
+   * Only of an inbox that remembers what is done, and answers `duplicate` to repeats of it: no
+   * longer for this one. What is not done it leaves as it is.
+   */
+  forget?(id: string): Promise<void>
   stats(): Promise<InboxCounts>
 }
 

@@ -13,7 +13,7 @@ import type {
 } from './inbox.ts'
 import { checkBoss, type PgBossClient } from './pg-boss/client.ts'
 import { discardIn, replayIn } from './pg-boss/dead-letters.ts'
-import { countsOf, entriesIn, entryOf, findJob, hasJob } from './pg-boss/entries.ts'
+import { countsOf, entriesIn, entryOf, findJob, forgetIn, hasJob } from './pg-boss/entries.ts'
 import { jobIdOf } from './pg-boss/jobs.ts'
 import { Queue } from './pg-boss/queue.ts'
 import { Worker } from './pg-boss/worker.ts'
@@ -148,6 +148,10 @@ class PgBossInbox implements Inbox {
 
   discard(id: string): Promise<boolean> {
     return this.#queue.within((jobs) => discardIn(jobs, id))
+  }
+
+  forget(id: string): Promise<void> {
+    return this.#queue.within((jobs) => forgetIn(jobs, id))
   }
 
   stats(): Promise<InboxCounts> {

@@ -120,6 +120,8 @@ class SqliteInbox implements Inbox {
   }
 
   async start(process: Process, options: WorkerOptions): Promise<void> {
+    // A table that is missing is not found out later, in a log.
+    await this.#queue.hasDue()
     this.#worker = new SqliteWorker(this.#queue, process, { ...options, ...this.#pace })
     this.#worker.start()
   }

@@ -1,7 +1,9 @@
 import { type IdempotencyStore, memoryStore } from 'ringhook'
 import { describe, expect, it } from 'vitest'
+import { keyMaker } from '../../src/core/idempotency.ts'
 import { type ManualClock, manualClock } from '../../src/testing/manual-clock.ts'
 import { endpoint, event, gate, seen, start } from '../helpers/endpoint.ts'
+import { handInbox } from '../helpers/hand-inbox.ts'
 
 const failed = '500 failed RINGHOOK_HANDLER_FAILED'
 const unavailable = '503 unavailable RINGHOOK_STORE_UNAVAILABLE retry-after 30'
@@ -274,6 +276,29 @@ describe('a store that answers nonsense', () => {
 })
 
 describe('receiver.forget', () => {
+  it('has the inbox forget it too, and first: its repeats would be duplicates for ever', async () => {
+    const calls: string[] = []
+    const memory = memoryStore()
+    const store = {
+      ...memory,
+      forget: async () => {
+        calls.push('store')
+        return 'forgotten' as const
+      },
+    }
+    const inbox = handInbox({ forget: async (key) => void calls.push(key) })
+    const { receiver } = endpoint({ inbox, store })
+
+    expect(await receiver.forget('evt_1')).toBe('forgotten')
+    expect(calls).toEqual([keyMaker('krosai', '')('evt_1'), 'store'])
+
+    const away = handInbox({ forget: () => Promise.reject(new Error('away')) })
+    await expect(endpoint({ inbox: away, store }).receiver.forget('evt_1')).rejects.toMatchObject({
+      code: 'RINGHOOK_STORE_UNAVAILABLE',
+    })
+    expect(calls).toHaveLength(2)
+  })
+
   const id = 'evt_1'
 
   it('makes a finished event run once more, with the next fence', async () => {

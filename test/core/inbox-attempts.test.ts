@@ -1,4 +1,4 @@
-import { memoryStore, PermanentFailure } from 'ringhook'
+import { type IdempotencyStore, memoryStore, PermanentFailure } from 'ringhook'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { keyMaker } from '../../src/core/idempotency.ts'
@@ -6,6 +6,17 @@ import { endpoint, event } from '../helpers/endpoint.ts'
 import { handInbox, started } from '../helpers/hand-inbox.ts'
 
 const keyOf = keyMaker('krosai', '')
+
+/** A store whose operations can be taken over one by one. */
+function bound(store: IdempotencyStore): IdempotencyStore {
+  return {
+    claim: (...values) => store.claim(...values),
+    extend: (...values) => store.extend(...values),
+    complete: (...values) => store.complete(...values),
+    release: (...values) => store.release(...values),
+    forget: (...values) => store.forget(...values),
+  }
+}
 
 describe('an attempt', () => {
   it('runs the handler over the bytes, long after they arrived, and is done', async () => {
@@ -89,6 +100,19 @@ describe('an attempt', () => {
     await deliver(event({ id: 'evt_2', event: 'sms.received' }))
     expect(await inbox.hand(1)).toMatchObject({ state: 'retry' })
     expect(await inbox.hand(2)).toMatchObject({ state: 'dead' })
+  })
+
+  it('has a verdict also when what the handler threw refuses every question', async () => {
+    const { proxy, revoke } = Proxy.revocable(new Error('secret 555'), {})
+    revoke()
+    const { inbox, deliver, receiver } = await started({ handle: () => Promise.reject(proxy) })
+    await deliver()
+
+    expect(await inbox.hand(1)).toMatchObject({
+      state: 'retry',
+      failure: { code: 'RINGHOOK_HANDLER_FAILED', reason: 'a thrown object' },
+    })
+    expect(await receiver.close()).toEqual({ drained: true, running: 0 })
   })
 
   it('ends with a PermanentFailure as a dead letter, which a replay runs again', async () => {
@@ -198,7 +222,7 @@ describe('an attempt', () => {
   })
 
   it('comes later, uncounted, while the store is away', async () => {
-    const failing = { ...memoryStore(), claim: () => Promise.reject(new Error('away')) }
+    const failing = { ...bound(memoryStore()), claim: () => Promise.reject(new Error('away')) }
     const inbox = handInbox()
     const { deliver, receiver, outcomes, runs } = endpoint({ inbox, store: failing })
     await receiver.start()
@@ -209,6 +233,48 @@ describe('an attempt', () => {
     expect((verdict as { readonly delayMs: number }).delayMs).toBeGreaterThanOrEqual(2_500)
     expect(outcomes.at(-1)).toMatchObject({ code: 'RINGHOOK_STORE_UNAVAILABLE', next: 'later' })
     expect(runs).toEqual([])
+  })
+
+  it('waits with its mark for a store that is away, which a sender could not', async () => {
+    let isAway = true
+    const base = memoryStore()
+    const store: IdempotencyStore = {
+      ...bound(base),
+      complete: (...values) =>
+        isAway ? Promise.reject(new Error('away')) : base.complete(...values),
+      extend: (...values) => (isAway ? Promise.reject(new Error('away')) : base.extend(...values)),
+    }
+    const { inbox, deliver, clock, outcomes } = await started({ store })
+    await deliver()
+    const verdict = inbox.hand(1)
+    await clock.advance(14 * 60_000)
+    expect(outcomes).toHaveLength(1)
+    isAway = false
+    await clock.advance(2_000)
+
+    expect(await verdict).toEqual({ state: 'done' })
+    expect(outcomes[1]).toMatchObject({ outcome: 'handled', next: 'done' })
+    expect(outcomes[1]).not.toHaveProperty('unmarked')
+  })
+
+  it.each([
+    ['that stays away', 15 * 60_000 + 2_000, false],
+    ['when the receiver is closed', 5_000, true],
+  ])('is done without its mark by a store %s', async (_, ms, isClosed) => {
+    const failing = {
+      ...bound(memoryStore()),
+      complete: () => Promise.reject(new Error('away')),
+    }
+    const { inbox, deliver, clock, outcomes, receiver } = await started({ store: failing })
+    await deliver()
+    const verdict = inbox.hand(1)
+    await clock.advance(3_000)
+    const closing = isClosed ? receiver.close() : undefined
+    await clock.advance(ms)
+
+    expect(await verdict).toEqual({ state: 'done' })
+    expect(outcomes[1]).toMatchObject({ outcome: 'handled', unmarked: true })
+    await closing
   })
 
   it('is given back at once when the receiver is closed', async () => {
@@ -289,7 +355,6 @@ describe('an attempt', () => {
 
 describe('context.complete in an attempt', () => {
   const transaction = {}
-  const transactional = () => ({ ...memoryStore(), complete: () => true })
 
   it.each([
     ['true', () => true, 'handled'],
@@ -312,7 +377,7 @@ describe('context.complete in an attempt', () => {
           owner = values[1].owner
           return await base.claim(...values)
         },
-        complete: transactional().complete,
+        complete: () => true,
       }
       const { deliver, receiver, outcomes } = endpoint({
         inbox,

@@ -27,6 +27,8 @@ describe('a delivery to an endpoint with an inbox', () => {
     const headers = {
       authorization: 'Bearer abc',
       cookie: 'session=1',
+      'x-original-url': '/hooks?token=abc',
+      'x-forwarded-uri': '/hooks?token=abc',
       'content-length': '5',
       'x-request-id': 'r1',
       'x-list': ['a', 'b'],
@@ -131,6 +133,26 @@ describe('a delivery to an endpoint with an inbox', () => {
     expect(inbox.puts).toHaveLength(1)
   })
 
+  it("is put under its bytes when its data fails its schema and the ids are the user's", async () => {
+    const inbox = handInbox()
+    const { deliver } = endpoint({ inbox, store, eventId: () => 'own' })
+    for (const n of [1, 2]) expect((await deliver(event({ data: { n } }))).status).toBe(200)
+
+    // The provider's id, which they have in common, is not what tells them apart.
+    expect(new Set(inbox.puts.map(({ options }) => options.key)).size).toBe(2)
+  })
+
+  it('is not put when eventId fails: under which key is not known', async () => {
+    const inbox = handInbox()
+    const fails = () => {
+      throw new Error('no id')
+    }
+    const { deliver } = endpoint({ inbox, store, eventId: fails })
+
+    expect((await deliver()).status).toBe(500)
+    expect(inbox.puts).toEqual([])
+  })
+
   it('is put once for CallKaro and ODIS too, in the order of its call', async () => {
     const inbox = handInbox()
     const receiver = createReceiver(odis, { secret, inbox, store, on: { '*': () => {} } })
@@ -154,7 +176,8 @@ describe('orderingKey', () => {
     ['a text', (): string => 'agent 7', keyOf('agent 7')],
   ] as const)('gives %s', async (_, orderingKey, key) => {
     const inbox = handInbox()
-    await endpoint({ inbox, store, orderingKey, maxHoldMs: 5 }).deliver()
+    const hold = orderingKey === false ? {} : { maxHoldMs: 5 }
+    await endpoint({ inbox, store, orderingKey, ...hold }).deliver()
 
     const order = key === undefined ? undefined : { key, maxHoldMs: 5 }
     expect(inbox.puts[0]?.options).toEqual({
@@ -202,6 +225,11 @@ describe('the options of an inbox', () => {
       'maxHoldMs where no order is kept',
       { inbox: handInbox({ keepsOrder: false }), store, maxHoldMs: 5 },
       'RINGHOOK_ORDER_NOT_KEPT',
+    ],
+    [
+      'maxHoldMs where order is turned off',
+      { inbox: handInbox(), store, orderingKey: false, maxHoldMs: 5 },
+      'RINGHOOK_OPTION_INVALID',
     ],
     [
       'an orderingKey that is none',

@@ -22,6 +22,17 @@ describe('receiver.start()', () => {
     })
   })
 
+  it('refuses options that do not exist, as close does', async () => {
+    const { receiver } = await started()
+    for (const wrong of [{ concurency: 5 }, null, 'x'] as object[]) {
+      await expect(receiver.start(wrong)).rejects.toMatchObject({ code: 'RINGHOOK_OPTION_INVALID' })
+      await expect(receiver.close(wrong)).rejects.toMatchObject({ code: 'RINGHOOK_OPTION_INVALID' })
+      await expect(receiver.inbox.list(wrong)).rejects.toMatchObject({
+        code: 'RINGHOOK_OPTION_INVALID',
+      })
+    }
+  })
+
   it('refuses another concurrency for a worker that runs', async () => {
     const { receiver } = await started()
     await expect(receiver.start({ concurrency: 11 })).rejects.toThrow('with concurrency 10')
@@ -67,6 +78,15 @@ describe('receiver.start()', () => {
     await Promise.all([starting, closing])
     expect(inbox.calls).toEqual(['stop 10000'])
   })
+
+  it.each([Number.POSITIVE_INFINITY, 1e10])(
+    'is given no more time to stop than a timer holds: %j',
+    async (drainMs) => {
+      const { inbox, receiver } = await started()
+      await receiver.close({ drainMs })
+      expect(inbox.calls).toEqual(['start', 'stop 2147483647'])
+    },
+  )
 
   it('does not keep close waiting for ever when the inbox does not stop', async () => {
     const inbox = handInbox({ stop: () => new Promise(() => {}) })

@@ -62,7 +62,13 @@ describe('README.md', () => {
       ([statuses = '', outcome]) =>
         statuses.split(', ').map((status) => `${status} ${codeIn(outcome)[0]}`),
     )
-    const answers = [handled, accepted, duplicate, ignored, ...deliveryCodes.map((code) => answerFor(code))]
+    const answers = [
+      handled,
+      accepted,
+      duplicate,
+      ignored,
+      ...deliveryCodes.map((code) => answerFor(code)),
+    ]
     const real = answers.map(({ status, outcome }) => `${status} ${outcome}`)
     // The one status that is not the code's own.
     expect(documented.sort()).toEqual([...new Set([...real, '200 invalid'])].sort())

@@ -91,6 +91,22 @@ describeOn('postgres', 'pgBossInbox', (url) => {
     )
   })
 
+  it('accepts what is done again once it is forgotten, and forgets nothing else', async () => {
+    const { inbox, queue } = await open()
+    const stored = delivery()
+    expect(await inbox.put(stored, { key: stored.key })).toBe('accepted')
+    await inbox.forget?.(stored.key)
+    expect(await inbox.put(stored, { key: stored.key })).toBe('duplicate')
+    await work(inbox, async () => done)
+    await until(async () => (await jobs(queue))[0]?.state === 'completed')
+    await inbox.stop()
+    expect(await inbox.put(stored, { key: stored.key })).toBe('duplicate')
+
+    await Promise.all([inbox.forget?.(stored.key), inbox.forget?.(stored.key)])
+    expect(await inbox.put(stored, { key: stored.key })).toBe('accepted')
+    expect(await inbox.stats()).toMatchObject({ waiting: 1 })
+  })
+
   it('leaves a queue alone that somebody made for something else', async () => {
     const its = await boss()
     await its.createQueue('orders', { policy: 'standard' })

@@ -175,6 +175,31 @@ describe('the order of an ordering key', () => {
     expect(await inbox.stats()).toMatchObject({ waiting: 0, running: 0, dead: 0 })
   })
 
+  it('goes on when a replayed delivery waited for one whose worker died', async () => {
+    const clock = manualClock()
+    const { file, inbox } = await newInbox({ clock: manualClock(clock.now()), leaseMs })
+    for (const key of ['a', 'b', 'c']) await put(inbox, key, order)
+    const { end } = await work(inbox)
+    await turns(20)
+    end('a', { state: 'dead', failure })
+    await turns(20)
+    const other = beside(file, clock)
+    const second = await work(other)
+    expect(await other.replay('a')).toBe(true)
+    await turns(20)
+    expect(second.runs).toEqual([])
+
+    // The first stands still from here on: nobody will ever say how 'b' ended.
+    await clock.advance(leaseMs + 200)
+    for (const key of ['a', 'b', 'c']) {
+      second.end(key, done)
+      await turns(20)
+    }
+
+    expect(second.runs).toEqual(['a 1', 'b 2', 'c 1'])
+    expect(await other.stats()).toMatchObject({ waiting: 0, running: 0, dead: 0 })
+  })
+
   it('does not keep others waiting behind more of one key than a claim looks at', async () => {
     const { database, inbox } = await newInbox({ clock: manualClock() })
     const keys = Array.from({ length: 1_200 }, (_, index) => `event-${index}`)

@@ -35,6 +35,8 @@ export class SqliteConnection {
   #waiting: Job[] = []
   #isScheduled = false
   #refusals = 0
+  /** The work that made its transaction fail, if it was its own fault. */
+  #failedAlone: Job | undefined
 
   /**
    * @param name - Of the store or inbox, as in `sqliteStore`.
@@ -49,7 +51,8 @@ export class SqliteConnection {
 
   /**
    * Carries out synchronous work in a transaction, together with whatever else waits. Work that
-   * throws is rejected alone, if the database kept the transaction.
+   * throws is rejected alone, if the database kept the transaction, and nothing of it stays. It may
+   * be carried out more than once.
    */
   transact<Result>(work: () => Result): Promise<Result> {
     return new Promise((resolve, reject) => {
@@ -126,12 +129,18 @@ export class SqliteConnection {
     }
   }
 
-  /** Work that found the database busy comes again, unless it has for long. */
+  /**
+   * Work that found the database busy comes again, unless it has for long; and so does what was
+   * only rolled back with other work that failed.
+   */
   #refuse(batch: readonly Job[], failure: RinghookError): void {
+    const failedAlone = this.#failedAlone
+    this.#failedAlone = undefined
     if (!isBusy(failure)) this.forgetStatements()
     this.#refusals = isBusy(failure) ? this.#refusals + 1 : 0
     const now = performance.now()
-    const comesAgain = (job: Job) => isBusy(failure) && job.giveUpAt > now
+    const comesAgain = (job: Job) =>
+      failedAlone === undefined ? isBusy(failure) && job.giveUpAt > now : job !== failedAlone
     this.#waiting = [...batch.filter(comesAgain), ...this.#waiting]
     for (const job of batch) if (!comesAgain(job)) job.reject(failure)
   }
@@ -154,9 +163,9 @@ export class SqliteConnection {
     } catch (error) {
       const failure = failureOf(error, this.#name)
       // Some errors, as of the disk, end the transaction, and with it everything in it.
-      if (isBusy(failure) || isInTransaction(this.#database) !== true) throw failure
-      this.forgetStatements()
-      return () => job.reject(failure)
+      const isKept = isInTransaction(this.#database) === true
+      if (isKept && !isBusy(failure)) this.#failedAlone = job
+      throw failure
     }
   }
 

@@ -90,6 +90,18 @@ export async function hasJob(queue: Queue, id: string): Promise<boolean> {
   return (await queue.select((jobs) => `SELECT id FROM ${jobs}`, [], { id })).length > 0
 }
 
+/** Removes the job of a delivery that is done. `jobs`: in a transaction. */
+export async function forgetIn(jobs: Queue, key: string): Promise<void> {
+  const id = jobIdOf(key)
+  // Locked, or what somebody else has removed and put again meanwhile would be removed here.
+  const completed = await jobs.select(
+    (found) => `SELECT id FROM ${found} WHERE state = 'completed' FOR UPDATE`,
+    [],
+    { id },
+  )
+  if (completed.length > 0) await jobs.remove(id)
+}
+
 export function entryOf(job: KnownJob): StoredEntry {
   const { key, failure, delivery } = keptOf(job)
   return {

@@ -30,6 +30,7 @@ export class Worker {
   /** Claimed ahead, and run as soon as there is room. */
   readonly #ahead: Claimed[] = []
   #heartbeat: unknown
+  #isOver = false
 
   constructor(queue: Queue, process: Process, settings: WorkerSettings) {
     this.#queue = queue
@@ -53,6 +54,7 @@ export class Worker {
 
   async stop(drainMs: number): Promise<void> {
     const left = await this.#pump.stop(drainMs)
+    this.#isOver = true
     const unfinished = [...left, ...this.#ahead.splice(0)]
     await Promise.all(unfinished.map((claimed) => this.#giveBack(claimed)))
     systemClock.clearTimeout(this.#heartbeat)
@@ -80,6 +82,8 @@ export class Worker {
   async #run(claimed: Claimed): Promise<void> {
     const { kept } = claimed
     const verdict = await this.#process(kept.delivery, this.#attemptOf(claimed))
+    // It was given back, and pg-boss may be stopped by now.
+    if (this.#isOver) return
     await this.#carryOut(claimed, verdict)
     this.#pace.countEnd()
     // The next one of its order may be claimed now.

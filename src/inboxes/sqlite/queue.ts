@@ -30,6 +30,8 @@ interface Claimed {
 
 /** Stands for NULL where a time is bound. */
 const noTime = -1
+/** The state of a row that is with a worker. */
+const running = 1
 /** The last place in the order, for what has none yet. */
 const lastPlace = Number.MAX_SAFE_INTEGER
 /** How many rows one claim looks at: some milliseconds of them, which nobody else can write beside. */
@@ -94,10 +96,10 @@ export class SqliteQueue {
       while (claims.length < count && looks < maxLooks) {
         const found = this.#all(this.#sql.candidates, [now, pageSize])
         if (found.length === 0) break
-        for (const [seq, orderingKey] of found) {
+        for (const candidate of found) {
           if (claims.length === count) break
           looks++
-          const claim = this.#claimUnlessHeld(Number(seq), orderingText(orderingKey), now)
+          const claim = this.#claimUnlessHeld(candidate, now)
           if (claim !== undefined) claims.push(claim)
         }
       }
@@ -154,10 +156,15 @@ export class SqliteQueue {
     })
   }
 
-  #claimUnlessHeld(seq: number, orderingKey: string, now: number): SqliteClaim | undefined {
+  #claimUnlessHeld(candidate: readonly unknown[], now: number): SqliteClaim | undefined {
+    const seq = Number(candidate[0])
+    const orderingKey = orderingText(candidate[1])
     const freeAt = this.#heldUntil(orderingKey, seq, now)
     if (freeAt !== undefined) {
       this.#change(this.#sql.park, [freeAt, seq])
+      // Its worker is gone. What waits for it to end, such as one before it that was replayed
+      // meanwhile, would wait for ever.
+      if (Number(candidate[2]) === running) this.#lookAgain(orderingKey, now)
       return undefined
     }
     const row = this.#get(this.#sql.claim, [now, now + this.#leaseMs, seq])

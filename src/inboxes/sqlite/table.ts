@@ -62,7 +62,7 @@ export function statementsFor(name: string) {
 VALUES (?, nullif(?, ''), ?, ?, ?, ?, ?, nullif(?, -1), 0, 0)
 ON CONFLICT (key COLLATE BINARY) DO NOTHING`,
     due: `SELECT 1 FROM ${table} WHERE due_at <= ? LIMIT 1`,
-    candidates: `SELECT seq, ordering_key FROM ${table}
+    candidates: `SELECT seq, ordering_key, state FROM ${table}
 WHERE due_at <= ? ORDER BY due_at, seq LIMIT ?`,
     holder: `SELECT hold_until FROM ${table}
 WHERE ordering_key = ? AND state = 1 AND seq <> ? AND ${holds}
