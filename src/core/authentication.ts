@@ -5,7 +5,7 @@ import { RinghookError } from './errors.ts'
 import type { DeliveryRequest } from './http.ts'
 import type { SecretFunction } from './options.ts'
 import { ipRule, type SenderRule, urlTokenRule } from './sender.ts'
-import { signingKey } from './signature.ts'
+import { type SignatureVerifier, signingKey } from './signature.ts'
 
 /** Gives the keys for a request: at once, or from the user's function. */
 export type KeySource = (
@@ -136,4 +136,24 @@ function secretInvalid(cause: string): RinghookError {
     'RINGHOOK_SECRET_INVALID',
     `${cause} Give exactly the text that the provider shows, without quotes, spaces or line ends.`,
   )
+}
+
+/** What {@link reasonToDoubt} needs. */
+export interface AuthenticationSettings {
+  readonly verifier: SignatureVerifier | undefined
+  readonly hasUrlToken: SenderRule | undefined
+}
+
+/** Why a delivery is not authentic, or `undefined` if it is. */
+export function reasonToDoubt(
+  { hasUrlToken, verifier }: AuthenticationSettings,
+  request: DeliveryRequest,
+  body: Uint8Array,
+  keys: readonly KeyObject[],
+): string | undefined {
+  if (hasUrlToken?.(request) === false) {
+    return 'its URL has no ?token= that is a urlToken. If the provider sent it: is the URL that it was given complete?'
+  }
+  if (verifier === undefined || verifier.verify(request.headers, body, keys)) return undefined
+  return verifier.explain(request.headers)
 }

@@ -61,3 +61,11 @@ const inboxOperations = [
   'discard',
   'stats',
 ] as const
+
+/** The error for what needs an inbox. `what`: as in `receiver.start() was called`. */
+export function noInbox(what: string): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_INBOX_MISSING',
+    `${what} for a receiver that has no inbox. Give createReceiver() the option inbox, such as sqliteInbox(database).`,
+  )
+}

@@ -24,6 +24,7 @@ export class InboxWorker implements Colleague {
   readonly #runs: Runs
   readonly #underWay: UnderWay
   readonly #workplace: Workplace
+  #isEnding = false
 
   /** @throws {RinghookError} RINGHOOK_INBOX_INVALID */
   constructor(
@@ -71,10 +72,21 @@ export class InboxWorker implements Colleague {
       answerFor('RINGHOOK_INTERNAL_ERROR', { error }),
     )
     const now = this.now()
-    const verdict = verdictOn(answer, policy, attempt, now)
+    const verdict = this.#verdictOn(answer, policy, attempt)
     this.#settings.report(attemptOutcome(this.provider, delivery, answer, verdict, now))
     this.#underWay.leave()
     return verdict
+  }
+
+  /** From now on handlers are told to stop, and one that fails then has not failed by itself. */
+  end(): void {
+    this.#isEnding = true
+  }
+
+  #verdictOn(answer: Answer, policy: RetryPolicy, attempt: Attempt): Verdict {
+    const verdict = verdictOn(answer, policy, attempt, this.now())
+    // The inbox has taken it back, or is about to.
+    return this.#isEnding && verdict.state !== 'done' ? { state: 'later', delayMs: 0 } : verdict
   }
 
   onParked({ outcome, code, reason }: Answer, provider = this.provider): void {

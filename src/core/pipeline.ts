@@ -1,7 +1,7 @@
-import type { KeyObject } from 'node:crypto'
 import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
 import { type Answer, answerFor, replyTo } from './answers.ts'
+import { reasonToDoubt } from './authentication.ts'
 import { abandonBody, isStream, refuseBody } from './body.ts'
 import { checkArguments, optionInvalid, type UncheckedOptions } from './checks.ts'
 import { DelayQueue, inTime, longestTimer } from './clock.ts'
@@ -10,6 +10,7 @@ import { RinghookError } from './errors.ts'
 import { checkFreshness } from './freshness.ts'
 import type { DeliveryRequest, Reply } from './http.ts'
 import { ignorer } from './ignored.ts'
+import { noInbox } from './inbox-checks.ts'
 import { InboxDesk, type ReceiverInbox } from './inbox-desk.ts'
 import { InboxWorker } from './inbox-worker.ts'
 import { Intake } from './intake.ts'
@@ -171,7 +172,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       // The sender was told to come again: nothing may begin for it now.
       if (delivery.answered) return answerFor('RINGHOOK_SECRET_UNAVAILABLE')
     }
-    const reason = this.#reasonToDoubt(request, body, keys)
+    const reason = reasonToDoubt(this.#settings, request, body, keys)
     if (reason !== undefined) return answerFor('RINGHOOK_NOT_AUTHENTIC', { reason })
     return await this.#take(delivery, body)
   }
@@ -215,19 +216,6 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return this.#intake !== undefined && invalidEvents === 'acknowledge' && outcome === 'invalid'
   }
 
-  #reasonToDoubt(
-    request: DeliveryRequest,
-    body: Uint8Array,
-    keys: readonly KeyObject[],
-  ): string | undefined {
-    const { hasUrlToken, verifier } = this.#settings
-    if (hasUrlToken?.(request) === false) {
-      return 'its URL has no ?token= that is a urlToken. If the provider sent it: is the URL that it was given complete?'
-    }
-    if (verifier === undefined || verifier.verify(request.headers, body, keys)) return undefined
-    return verifier.explain(request.headers)
-  }
-
   #reply(delivery: Delivery, answer: Answer): Reply | Promise<Reply> {
     const outcome = this.#outcome(delivery, answer)
     this.#settings.report(outcome)
@@ -257,6 +245,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     await Promise.race([this.idle(), drainIsOver])
     clock.clearTimeout(timer)
     const running = this.#underWay.count
+    this.#worker?.end()
     if (running > 0) {
       this.#runs.abortAll(
         new RinghookError(
@@ -269,11 +258,4 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     if (stopped !== undefined) await inTime(clock, stopped, giveBackMs).catch(() => {})
     return { drained: running === 0, running }
   }
-}
-
-function noInbox(what: string): RinghookError {
-  return new RinghookError(
-    'RINGHOOK_INBOX_MISSING',
-    `${what} for a receiver that has no inbox. Give createReceiver() the option inbox, such as sqliteInbox(database).`,
-  )
 }

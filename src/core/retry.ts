@@ -4,7 +4,7 @@ import { nearest } from './routing.ts'
 
 /** How a failed attempt of an inbox's worker is repeated. What is left out comes from the receiver's. */
 export interface RetryOptions {
-  /** How often a delivery is claimed before it becomes a dead letter. Default: 15. From 1 to 100. */
+  /** How often a delivery is tried before it becomes a dead letter, counted when it is claimed. Default: 15. From 1 to 100. */
   readonly attempts?: number
   /** The wait after the first failure, in ms; it doubles with every other. Default: 1 000. From 0. */
   readonly firstDelayMs?: number

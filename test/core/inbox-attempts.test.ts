@@ -286,6 +286,25 @@ describe('an attempt', () => {
     expect(inbox.calls).toEqual(['start', 'stop 10000'])
   })
 
+  it('does not count when its handler fails because the receiver is closed', async () => {
+    const { inbox, deliver, receiver, clock, outcomes } = await started({
+      retry: { attempts: 1 },
+      handle: (_event, { signal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason))
+        }),
+    })
+    await deliver()
+    const verdict = inbox.hand(1)
+    await clock.advance(0)
+    const closing = receiver.close({ drainMs: 1_000 })
+    await clock.advance(1_000)
+
+    expect(await verdict).toEqual({ state: 'later', delayMs: 0 })
+    expect(outcomes.at(-1)).toMatchObject({ outcome: 'failed', next: 'later' })
+    await closing
+  })
+
   it('becomes a dead letter when its handler was removed since', async () => {
     const inbox = handInbox()
     const first = await started({}, inbox)
