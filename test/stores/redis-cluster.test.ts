@@ -78,25 +78,36 @@ describeWithRedisServer('redisStore on a cluster of three', () => {
   async function expectToFollow(client: RedisClient, prefix: string): Promise<void> {
     const store = redisStore(client, { prefix })
     const options = { owner: 'a', leaseMs: 30_000, fingerprint: 'f' }
-    const claim = await store.claim('wanderer', options)
-    if (claim.state !== 'claimed') throw new Error(claim.state)
-    const key = `${prefix}wanderer`
-    const slot = Number(await nodes[0]?.raw.cluster('KEYSLOT', key))
-    const from = nodes[nodeOf(slot)]
+    const { wanderer, slot, from } = await findLonelySlot(prefix)
     const to = nodes.find((node) => node !== from)
-    if (from === undefined || to === undefined) throw new Error('the cluster has no nodes')
+    if (to === undefined) throw new Error('the cluster has no nodes')
+    const key = `${prefix}${wanderer}`
+    const claim = await store.claim(wanderer, options)
+    if (claim.state !== 'claimed') throw new Error(claim.state)
     await to.raw.cluster('SETSLOT', slot, 'IMPORTING', await idOf(from))
     await from.raw.cluster('SETSLOT', slot, 'MIGRATING', await idOf(to))
     // While a slot moves, a key is where it was until it is moved, and then behind a redirection.
-    expect((await store.claim('wanderer', { ...options, owner: 'b' })).state).toBe('in_flight')
+    expect((await store.claim(wanderer, { ...options, owner: 'b' })).state).toBe('in_flight')
     await from.raw.migrate('127.0.0.1', to.port, key, 0, 5_000)
     expect(await store.extend(claim, { leaseMs: 30_000 })).toBe(true)
     for (const { raw } of nodes) await raw.cluster('SETSLOT', slot, 'NODE', await idOf(to))
     expect(await store.complete(claim, { retentionMs: 60_000 })).toBe(true)
-    expect((await store.claim('wanderer', options)).state).toBe('completed')
+    expect((await store.claim(wanderer, options)).state).toBe('completed')
     // Back, so that the next client finds the nodes as they were.
     await to.raw.del(key)
     for (const { raw } of nodes) await raw.cluster('SETSLOT', slot, 'NODE', await idOf(from))
+  }
+
+  /** A name whose slot has no other key: a slot moves with all that is in it. */
+  async function findLonelySlot(prefix: string) {
+    for (let index = 0; index < 100; index++) {
+      const wanderer = `wanderer ${index}`
+      const slot = Number(await nodes[0]?.raw.cluster('KEYSLOT', `${prefix}${wanderer}`))
+      const from = nodes[nodeOf(slot)]
+      const keys = await from?.raw.cluster('COUNTKEYSINSLOT', slot)
+      if (from !== undefined && Number(keys) === 0) return { wanderer, slot, from }
+    }
+    throw new Error('every slot has keys')
   }
 })
 
