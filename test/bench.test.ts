@@ -20,3 +20,24 @@ describe('npm run bench -- stores', () => {
     )
   }, 60_000)
 })
+
+describe('npm run bench -- inbox', () => {
+  it('measures an inbox to the end, over the bare commit of its engine', async () => {
+    const program = ['--import', 'tsx', 'bench/run.ts', 'inbox', 'sqlite', '--quick']
+    const { stdout } = await promisify(execFile)(process.execPath, program)
+
+    const lines = stdout.split('\n').filter((line) => line.includes('workers;'))
+    expect(stdout).toContain('sqlite: compared with one INSERT per transaction')
+    expect(lines.map((line) => line.split(' ')[0])).toEqual(['1', '64'])
+    for (const line of lines) expect(line).toMatch(/; acks\/s [1-9]\d*; cost \d+\.\d\d;/)
+    expect(stdout).toMatch(/from arrival to the end of the handler, 64 at a time: [1-9]/)
+    expect(stdout).toMatch(/1000 waiting deliveries: worked off in .* heap \d/)
+  }, 120_000)
+
+  it('refuses an inbox that it does not know', async () => {
+    const program = ['--import', 'tsx', 'bench/run.ts', 'inbox', 'kafka']
+    await expect(promisify(execFile)(process.execPath, program)).rejects.toThrow(
+      'No inbox is called kafka.',
+    )
+  }, 60_000)
+})
