@@ -71,8 +71,8 @@ export function processRules(
       const others = Array.from({ length: 500 }, (_, index) => `${key}-${index}`)
       const mine = wonOf(await first.claimAll(heldKeys, 'first'))
       assert.equal(mine.length, heldKeys.length)
-      // It is killed in the middle of these claims: some may stand.
-      const cut = assert.rejects(first.claimAll(others, 'first'))
+      // It is killed in the middle of these claims, or was quicker: some may stand.
+      const cut = first.claimAll(others, 'first').catch(() => [])
       await first.kill()
       await cut
       const early = await second.claimAll(heldKeys, 'second')
