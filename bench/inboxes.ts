@@ -1,7 +1,6 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { findServers } from '../test/helpers/find-servers.ts'
 import { buildInboxes } from './build.ts'
+import { figuresOf } from './figures.ts'
 import type { InboxTask } from './inbox-process.ts'
 import type { Drain, InboxFigures } from './inboxes/measure.ts'
 import { type SubjectName, servers, subjectNames } from './inboxes/subjects.ts'
@@ -29,6 +28,7 @@ export async function printInboxes({ names, isQuick }: InboxesOptions): Promise<
   const found = await findServers()
   try {
     const folder = await buildInboxes()
+    const program = `${folder}/inbox-process.js`
     const measures = isQuick
       ? { workers: [1, 64], rounds: 2, deliveries: 200, backlog: 1_000 }
       : { workers: [1, 64], rounds: 15, deliveries: 2_000, backlog: 100_000 }
@@ -36,26 +36,15 @@ export async function printInboxes({ names, isQuick }: InboxesOptions): Promise<
       const server = servers[subject]
       const url = server === undefined ? `${folder}/files` : found.urls[server]
       if (url === undefined) console.log(`\n${subject}: not measured, there is no server.`)
-      else print(subject, await figuresOf({ subject, ...measures }, url, folder))
+      else {
+        const task: InboxTask = { subject, ...measures }
+        print(subject, await figuresOf<InboxFigures>(program, task, url))
+      }
     }
   } finally {
     await found.stop()
   }
   console.log('\ncost: what an acknowledgement takes, over a bare commit of the same delivery.')
-}
-
-async function figuresOf(task: InboxTask, url: string, folder: string): Promise<InboxFigures> {
-  const child = fork(`${folder}/inbox-process.js`, [JSON.stringify(task)], {
-    execArgv: ['--expose-gc'],
-    env: { ...process.env, NODE_ENV: 'production', RINGHOOK_BENCH_URL: url },
-  })
-  const [figures] = (await Promise.race([
-    once(child, 'message'),
-    once(child, 'exit').then(() => {
-      throw new Error(`The benchmark of ${task.subject} ended without figures.`)
-    }),
-  ])) as [InboxFigures]
-  return figures
 }
 
 function print(subject: SubjectName, { floor: name, acks, endToEnd, drain }: InboxFigures): void {

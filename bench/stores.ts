@@ -1,7 +1,6 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { findServers, type ServerUrls } from '../test/helpers/find-servers.ts'
 import { buildStores } from './build.ts'
+import { figuresOf } from './figures.ts'
 import { decimal, range, ratios, spreadOf, tableOrLines } from './statistics.ts'
 import type { StoreTask } from './store-process.ts'
 import type { StoreFigures } from './stores/measure.ts'
@@ -38,6 +37,7 @@ export async function printStores({ names, isQuick }: StoresOptions): Promise<vo
   const found = await findServers()
   try {
     const folder = await buildStores()
+    const program = `${folder}/store-process.js`
     const workers = [1, 64, 256]
     const measures = isQuick
       ? { workers, rounds: 3, forMs: 60, events: 0 }
@@ -45,7 +45,10 @@ export async function printStores({ names, isQuick }: StoresOptions): Promise<vo
     for (const subject of chosen) {
       const url = urlFor(subject, found.urls, folder)
       if (url === undefined) console.log(`\n${subject}: not measured, there is no server.`)
-      else print(subject, await figuresOf({ subject, ...measures }, url, folder))
+      else {
+        const task: StoreTask = { subject, ...measures }
+        print(subject, await figuresOf<StoreFigures>(program, task, url))
+      }
     }
   } finally {
     await found.stop()
@@ -63,20 +66,6 @@ function isStoreOf(subject: SubjectName): (name: string) => boolean {
 function urlFor(subject: SubjectName, urls: ServerUrls, folder: string): string | undefined {
   const server = servers[subject]
   return server === undefined ? `${folder}/files` : urls[server]
-}
-
-async function figuresOf(task: StoreTask, url: string, folder: string): Promise<StoreFigures> {
-  const child = fork(`${folder}/store-process.js`, [JSON.stringify(task)], {
-    execArgv: ['--expose-gc'],
-    env: { ...process.env, NODE_ENV: 'production', RINGHOOK_BENCH_URL: url },
-  })
-  const [figures] = (await Promise.race([
-    once(child, 'message'),
-    once(child, 'exit').then(() => {
-      throw new Error(`The benchmark of ${task.subject} ended without figures.`)
-    }),
-  ])) as [StoreFigures]
-  return figures
 }
 
 function print(subject: SubjectName, { floor, throughput, roundTrips, many }: StoreFigures): void {
