@@ -186,7 +186,18 @@ function whole(
   least: number,
   most: number,
 ): number {
-  const value: unknown = options[name] ?? preset
+  return wholeNumber(name, options[name], preset, least, most)
+}
+
+/** Gives a whole number within bounds, or what is preset where there is none. */
+export function wholeNumber(
+  name: string,
+  given: unknown,
+  preset: number,
+  least: number,
+  most: number,
+): number {
+  const value = given ?? preset
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) {
     return value as number
   }

@@ -7,7 +7,7 @@ import type {
   StoredDelivery,
   StoredEntry,
 } from '../inboxes/inbox.ts'
-import { checkArguments, optionInvalid } from './checks.ts'
+import { checkArguments, optionInvalid, wholeNumber } from './checks.ts'
 import type { Clock } from './clock.ts'
 import type { RequestHeaders } from './http.ts'
 import { bodyOf, readStoredDelivery } from './stored-delivery.ts'
@@ -97,11 +97,9 @@ export class InboxDesk implements ReceiverInbox {
 
   async list(given: InboxListFilter = {}): Promise<InboxEntry[]> {
     checkArguments('receiver.inbox.list()', given, ['state', 'type', 'since', 'limit'])
-    const { limit = 100, ...filter } = given
+    const { limit: most, ...filter } = given
+    const limit = wholeNumber('limit', most, 100, 1, 10_000)
     checkFilter(filter)
-    if (!(Number.isInteger(limit) && limit >= 1 && limit <= 10_000)) {
-      throw optionInvalid('limit is not a whole number from 1 to 10000.', 'The default is 100.')
-    }
     const found: InboxEntry[] = []
     for await (const entry of this.#inbox.entries(filter)) {
       found.push(describe(entry))

@@ -1,7 +1,6 @@
 import type { Attempt, Inbox, StoredDelivery, Verdict } from '../inboxes/inbox.ts'
 import type { Provider } from '../providers/provider.ts'
 import { type Answer, answerFor } from './answers.ts'
-import { optionInvalid } from './checks.ts'
 import { attemptOutcome, type Delivery } from './delivery.ts'
 import { readEvent, routeEvent } from './reading.ts'
 import { mostAttempts, type RetryPolicy } from './retry.ts'
@@ -46,9 +45,6 @@ export class InboxWorker implements Colleague {
 
   /** Begins to process: this receiver's deliveries, and those of the others that share the inbox. */
   async start(concurrency: number): Promise<void> {
-    if (!(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= 1_000)) {
-      throw optionInvalid('concurrency is not a whole number from 1 to 1000.', 'The default is 10.')
-    }
     await this.#workplace.start(concurrency)
   }
 
@@ -133,7 +129,7 @@ export class InboxWorker implements Colleague {
     if (handler === undefined) return answerFor('RINGHOOK_HANDLER_MISSING')
     // Before the schema, which may be what ended the process each time.
     if (job.number > read.retry.attempts) return await giveUp()
-    const routed = routeEvent(this.#provider, this.#settings, { ...read, handler }, body)
+    const routed = routeEvent(this.#provider, this.#settings, read, handler, body)
     if ('outcome' in routed) return routed
     delivery.eventId = routed.event.id
     // The key is the one that it was put under: the functions that gave it may have changed since.

@@ -46,7 +46,7 @@ export interface CommonOptions<P extends Provider, Own extends OwnEvents> {
   readonly inbox?: Inbox
   /**
    * How attempts that failed are repeated, with an inbox: for all handlers, and in `on` for single
-   * keys of the routing table. Default: 15 attempts in about three hours.
+   * keys of the routing table. Default: 15 attempts in one and a half to three hours.
    */
   readonly retry?: RetryOptions & {
     readonly on?: {

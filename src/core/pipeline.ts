@@ -3,7 +3,7 @@ import type { Forgotten } from '../stores/store.ts'
 import { type Answer, answerFor, replyTo } from './answers.ts'
 import { reasonToDoubt } from './authentication.ts'
 import { abandonBody, isStream, refuseBody } from './body.ts'
-import { checkArguments, optionInvalid, type UncheckedOptions } from './checks.ts'
+import { checkArguments, optionInvalid, type UncheckedOptions, wholeNumber } from './checks.ts'
 import { DelayQueue, inTime, longestTimer } from './clock.ts'
 import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
 import { RinghookError } from './errors.ts'
@@ -126,7 +126,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         'The receiver was closed, and cannot be started again. Make a new one.',
       )
     }
-    await this.#worker.start(options.concurrency ?? 10)
+    await this.#worker.start(wholeNumber('concurrency', options.concurrency, 10, 1, 1_000))
   }
 
   idle(): Promise<void> {
@@ -194,7 +194,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     const { handler } = read
     if (handler === undefined) return this.#ignore(read)
 
-    const routed = routeEvent(this.provider, this.#settings, { ...read, handler }, body)
+    const routed = routeEvent(this.provider, this.#settings, read, handler, body)
     const isRouted = 'event' in routed
     if (isRouted) {
       delivery.eventId = routed.event.id

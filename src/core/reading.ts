@@ -2,6 +2,7 @@ import type { Provider } from '../providers/provider.ts'
 import { type Answer, answerFor } from './answers.ts'
 import type { UncheckedOptions } from './checks.ts'
 import type { RoutedEvent } from './delivery.ts'
+import type { Handler } from './event.ts'
 import { parseTimestamp } from './freshness.ts'
 import type { RequestHeaders } from './http.ts'
 import { bodyId, type KeyMaker } from './idempotency.ts'
@@ -60,10 +61,11 @@ export function readEvent(
 export function routeEvent(
   provider: Provider,
   { invalidEvents, ownId, keyOf }: ReadingSettings,
-  read: ReadEvent & { readonly handler: NonNullable<Route['handler']> },
+  read: ReadEvent,
+  handler: Handler,
   body: Uint8Array,
 ): RoutedEvent | Answer {
-  const { type, sentAs, timestamp, handler, retry, eventId } = read
+  const { type, sentAs, timestamp, retry, eventId } = read
   const validated = validateData(read.schema, read.data, invalidEvents)
   if (!validated.valid) return validated.answer
   const event = {

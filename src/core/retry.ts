@@ -1,4 +1,4 @@
-import { optionInvalid } from './checks.ts'
+import { optionInvalid, wholeNumber } from './checks.ts'
 import { longestTimer } from './clock.ts'
 import { nearest } from './routing.ts'
 
@@ -15,7 +15,7 @@ export interface RetryOptions {
 /** The same with nothing left out. */
 export type RetryPolicy = Required<RetryOptions>
 
-/** In all about three hours: an outage that people are woken for is over by then. */
+/** In all one and a half to three hours, as chance shortens the waits: an outage that people are woken for is over by then. */
 const preset: RetryPolicy = { attempts: 15, firstDelayMs: 1_000, maxDelayMs: 3_600_000 }
 const names = Object.keys(preset)
 /** The most attempts that can be asked for. */
@@ -67,29 +67,13 @@ function policyAt(
       `It takes ${names.join(', ')}, and retry takes on.`,
     )
   }
+  const whole = (name: keyof RetryPolicy, least: number, most: number) =>
+    wholeNumber(`${where}.${name}`, given[name], inherited[name], least, most)
   return {
-    attempts: whole(where, given, 'attempts', inherited, 1, mostAttempts),
-    firstDelayMs: whole(where, given, 'firstDelayMs', inherited, 0, longestTimer),
-    maxDelayMs: whole(where, given, 'maxDelayMs', inherited, 0, longestTimer),
+    attempts: whole('attempts', 1, mostAttempts),
+    firstDelayMs: whole('firstDelayMs', 0, longestTimer),
+    maxDelayMs: whole('maxDelayMs', 0, longestTimer),
   }
-}
-
-function whole(
-  where: string,
-  given: Readonly<Record<string, unknown>>,
-  name: keyof RetryPolicy,
-  inherited: RetryPolicy,
-  least: number,
-  most: number,
-): number {
-  const value = given[name] ?? inherited[name]
-  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) {
-    return value as number
-  }
-  throw optionInvalid(
-    `${where}.${name} is not a whole number from ${least} to ${most}.`,
-    `The default is ${preset[name]}.`,
-  )
 }
 
 function objectAt(where: string, value: unknown): Readonly<Record<string, unknown>> {
