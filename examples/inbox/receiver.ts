@@ -21,7 +21,7 @@ export async function openReceiver(env = process.env) {
       inbox,
       store,
       leaseMs,
-      // Dead within seconds, to be seen. By default there are 15 attempts, in about three hours.
+      // Dead within seconds, to be seen. By default there are 15, in one and a half to three hours.
       retry: { attempts: 4, firstDelayMs: 500 },
       onOutcome: print,
       on: {
