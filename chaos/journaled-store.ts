@@ -67,6 +67,7 @@ export function journaled(
     release: (claim) =>
       call({ op: 'release', ...identity(claim) }, () => store.release(claim), yesOrNo),
     forget: (key) => store.forget(key),
+    status: (key) => store.status(key),
   }
 }
 

@@ -15,35 +15,29 @@ export function planted(
   store: IdempotencyStore,
   journal: Journal,
 ): IdempotencyStore {
-  const { claim, extend, complete, release, forget } = bound(store)
+  const sound = bound(store)
+  const { claim, extend, complete, release } = sound
   switch (mutant) {
     case undefined:
       return store
     case 'lease':
       return {
+        ...sound,
         claim: (key, options) => claim(key, { ...options, leaseMs: 1 }),
         extend: (held) => extend(held, { leaseMs: 1 }),
-        complete,
-        release,
-        forget,
       }
     case 'fence':
       return {
-        claim,
+        ...sound,
         extend: async (held, options) =>
           (await extend(held, options)) || extend(await holder(held, journal), options),
         complete: async (held, options) =>
           (await complete(held, options)) || complete(await holder(held, journal), options),
-        release,
-        forget,
       }
     case 'release':
       return {
-        claim,
-        extend,
-        complete,
+        ...sound,
         release: async (held) => (await release(held)) || release(await holder(held, journal)),
-        forget,
       }
   }
 }
@@ -55,6 +49,7 @@ function bound(store: IdempotencyStore): IdempotencyStore {
     complete: (claim, options) => store.complete(claim, options),
     release: (claim) => store.release(claim),
     forget: (key) => store.forget(key),
+    status: (key) => store.status(key),
   }
 }
 

@@ -22,6 +22,7 @@ export function observed(inner: Receiver, { journal, worker, deliveries }: Obser
     idle: () => inner.idle(),
     close: (options) => inner.close(options),
     forget: (event) => inner.forget(event),
+    status: (event) => inner.status(event),
     async receive(request) {
       const delivery = String(request.headers[deliveryHeader])
       const reply = await deliveries.run(delivery, () => inner.receive(request))

@@ -47,6 +47,7 @@ export {
   type CloseOptions,
   type CloseReport,
   createReceiver,
+  type EventStatus,
   type Receiver,
   type StartOptions,
 } from './core/receiver.ts'
@@ -88,5 +89,6 @@ export type {
   Forgotten,
   HeldClaim,
   IdempotencyStore,
+  KeyStatus,
   PersistentStore,
 } from './stores/store.ts'

@@ -159,9 +159,12 @@ export function checkShapes(options: UncheckedOptions): void {
   }
 }
 
-/** Refuses a store that lacks one of the five operations. */
+/** What a store can do. */
+const operations = ['claim', 'extend', 'complete', 'release', 'forget', 'status'] as const
+
+/** Refuses a store that lacks one of its operations. */
 export function checkStore(store: IdempotencyStore): IdempotencyStore {
-  for (const operation of ['claim', 'extend', 'complete', 'release', 'forget'] as const) {
+  for (const operation of operations) {
     if (typeof store?.[operation] === 'function') continue
     throw new RinghookError(
       'RINGHOOK_STORE_INVALID',

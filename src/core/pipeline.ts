@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
 import { type Answer, answerFor, replyTo } from './answers.ts'
@@ -16,7 +17,7 @@ import { InboxWorker } from './inbox-worker.ts'
 import { Intake } from './intake.ts'
 import type { DeliveryOutcome } from './outcome.ts'
 import { type ReadEvent, readEvent, routeEvent } from './reading.ts'
-import type { CloseOptions, CloseReport, Receiver, StartOptions } from './receiver.ts'
+import type { CloseOptions, CloseReport, EventStatus, Receiver, StartOptions } from './receiver.ts'
 import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
 import { UnderWay } from './under-way.ts'
@@ -105,11 +106,12 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   }
 
   async forget(eventId: string): Promise<Forgotten> {
-    if (typeof eventId !== 'string' || eventId === '') {
-      throw optionInvalid('eventId is no text.', 'Give the id of an event, as onOutcome has it.')
-    }
-    const { inbox, keyOf } = this.#settings
-    return await this.#runs.forget(keyOf(eventId), inbox)
+    return await this.#runs.forget(this.#keyOfId(eventId), this.#settings.inbox)
+  }
+
+  async status(event: string | Uint8Array): Promise<EventStatus> {
+    const key = typeof event === 'string' ? this.#keyOfId(event) : this.#keyOfBody(event)
+    return key === undefined ? 'unknown' : await this.#runs.status(key)
   }
 
   get inbox(): ReceiverInbox {
@@ -214,6 +216,25 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   #keeps({ outcome }: Answer): boolean {
     const { invalidEvents } = this.#settings
     return this.#intake !== undefined && invalidEvents === 'acknowledge' && outcome === 'invalid'
+  }
+
+  #keyOfId(eventId: string): string {
+    if (typeof eventId === 'string' && eventId !== '') return this.#settings.keyOf(eventId)
+    throw optionInvalid('eventId is no text.', 'Give the id of an event, as onOutcome has it.')
+  }
+
+  /** The key that a delivery of these bytes would be run under, if it would be. */
+  #keyOfBody(body: Uint8Array): string | undefined {
+    if (!types.isUint8Array(body)) {
+      throw optionInvalid(
+        'receiver.status() was given neither text nor bytes.',
+        'Give the id of an event, as onOutcome has it, or the body of a delivery.',
+      )
+    }
+    const read = readEvent(this.provider, this.#settings, body, {})
+    if ('outcome' in read || read.handler === undefined) return undefined
+    const routed = routeEvent(this.provider, this.#settings, read, read.handler, body)
+    return 'event' in routed ? routed.key : undefined
   }
 
   #reply(delivery: Delivery, answer: Answer): Reply | Promise<Reply> {

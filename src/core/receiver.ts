@@ -26,6 +26,19 @@ export interface Receiver<P extends Provider = Provider> {
    */
   forget(eventId: string): Promise<Forgotten>
   /**
+   * Says how far an event has come, and changes nothing. `event` is its `id`, as handlers,
+   * `onOutcome` and the log have it, or the bytes of a delivery, which are neither verified nor
+   * checked for their age.
+   *
+   * Gives `finished`; `in_flight` while it runs, here or elsewhere; `unknown` if the store does not
+   * remember it, or no handler takes it, or the bytes cannot be read or fail the event's schema: a
+   * delivery of it would not be a duplicate. With an inbox, an event that waits there is `unknown`.
+   *
+   * @throws {RinghookError} RINGHOOK_OPTION_INVALID; RINGHOOK_STORE_UNAVAILABLE with the store's
+   * error as its cause.
+   */
+  status(event: string | Uint8Array): Promise<EventStatus>
+  /**
    * What the inbox has: to list it, to replay or discard what is dead, and to count it.
    *
    * @throws {RinghookError} RINGHOOK_INBOX_MISSING: the receiver has no inbox.
@@ -52,6 +65,9 @@ export interface Receiver<P extends Provider = Provider> {
    */
   close(options?: CloseOptions): Promise<CloseReport>
 }
+
+/** What {@link Receiver.status} found. */
+export type EventStatus = 'finished' | 'in_flight' | 'unknown'
 
 export interface StartOptions {
   /** How many deliveries are processed at a time. Default: 10. From 1 to 1 000. */

@@ -10,8 +10,9 @@ import { type EndingSettings, Endings } from './endings.ts'
 import { isPermanentFailure, RinghookError } from './errors.ts'
 import { fingerprintOf } from './idempotency.ts'
 import { LeaseKeeper, type LeaseSettings } from './lease.ts'
+import type { EventStatus } from './receiver.ts'
 import { type Run, Running } from './running.ts'
-import { checkForgotten } from './store-answers.ts'
+import { checkForgotten, checkStatus } from './store-answers.ts'
 
 /** What the runs of a receiver have in common. */
 export interface RunSettings extends EndingSettings, LeaseSettings {}
@@ -96,8 +97,21 @@ export class Runs {
       .then(() => store.forget(key))
       .then(checkForgotten)
     return await inTime(clock, forgetting, leaseMs).catch((cause: unknown) => {
-      throw notForgotten(cause)
+      throw unavailable('whether the event was forgotten', cause)
     })
+  }
+
+  /** Says how far an event has come, here or elsewhere. Changes nothing. */
+  async status(key: string): Promise<EventStatus> {
+    if (this.#running.get(key) !== undefined) return 'in_flight'
+    const { store, clock, leaseMs } = this.#settings
+    const asking = Promise.resolve()
+      .then(() => store.status(key))
+      .then(checkStatus)
+    const status = await inTime(clock, asking, leaseMs).catch((cause: unknown) => {
+      throw unavailable('how far the event has come', cause)
+    })
+    return status === 'completed' ? 'finished' : status
   }
 
   /** Begins no handler any more. Those that run go on. */
@@ -207,10 +221,10 @@ function failureCodeOf(error: unknown): 'RINGHOOK_PERMANENT_FAILURE' | 'RINGHOOK
 }
 
 /** It is not known what the store has done. */
-function notForgotten(cause: unknown): RinghookError {
+function unavailable(what: string, cause: unknown): RinghookError {
   return new RinghookError(
     'RINGHOOK_STORE_UNAVAILABLE',
-    'The idempotency store, or the inbox, failed or did not answer, so it is not known whether the event was forgotten. Try again; the cause is the error of what failed.',
+    `The idempotency store, or the inbox, failed or did not answer, so it is not known ${what}. Try again; the cause is the error of what failed.`,
     { cause },
   )
 }

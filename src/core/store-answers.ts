@@ -1,4 +1,4 @@
-import type { Claim, Forgotten } from '../stores/store.ts'
+import type { Claim, Forgotten, KeyStatus } from '../stores/store.ts'
 import { RinghookError } from './errors.ts'
 
 /**
@@ -32,6 +32,12 @@ export function checkFlag(flag: unknown, operation: string): boolean {
 export function checkForgotten(answer: Forgotten): Forgotten {
   if (['forgotten', 'in_flight', 'unknown'].includes(answer)) return answer
   throw strangeAnswer('forget')
+}
+
+/** Refuses an answer to `status` that is none of the three. */
+export function checkStatus(answer: KeyStatus): KeyStatus {
+  if (['completed', 'in_flight', 'unknown'].includes(answer)) return answer
+  throw strangeAnswer('status')
 }
 
 function isCount(value: unknown): boolean {

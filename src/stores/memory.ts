@@ -11,6 +11,7 @@ import type {
   Forgotten,
   HeldClaim,
   IdempotencyStore,
+  KeyStatus,
 } from './store.ts'
 
 /** Options of {@link memoryStore}. */
@@ -171,6 +172,14 @@ class MemoryStore implements IdempotencyStore {
     if (isOver || entry.state === 'released') return 'unknown'
     entry.state = 'released'
     return 'forgotten'
+  }
+
+  async status(key: string): Promise<KeyStatus> {
+    checkText(key)
+    const entry = this.#entries.get(key)
+    if (entry === undefined || entry.endsAt <= this.#clock.now()) return 'unknown'
+    if (entry.state === 'running') return 'in_flight'
+    return entry.state === 'completed' ? 'completed' : 'unknown'
   }
 
   #heldBy(claim: HeldClaim, state: Entry['state']): Entry | undefined {

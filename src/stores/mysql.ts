@@ -25,6 +25,7 @@ import type {
   CompleteOptions,
   Forgotten,
   HeldClaim,
+  KeyStatus,
   PersistentStore,
 } from './store.ts'
 import { storedForm } from './stored-form.ts'
@@ -155,6 +156,15 @@ class MysqlStore implements PersistentStore {
       }
       throw storeFailure(storeName, 'RINGHOOK_STORE_BUSY')
     })
+  }
+
+  async status(key: string): Promise<KeyStatus> {
+    const stored = storedForm(key)
+    const reply = await this.#sessions.use((ask) => ask(this.#sql.read([stored])))
+    const row = rowsOf(reply).get(stored)
+    if (row === undefined || row.leftMs <= 0) return 'unknown'
+    if (row.state === running) return 'in_flight'
+    return row.state === completed ? 'completed' : 'unknown'
   }
 
   async migrate(): Promise<void> {

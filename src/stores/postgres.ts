@@ -33,6 +33,7 @@ import type {
   CompleteOptions,
   Forgotten,
   HeldClaim,
+  KeyStatus,
   PersistentStore,
 } from './store.ts'
 import { storedForm } from './stored-form.ts'
@@ -174,6 +175,13 @@ class PostgresStore implements PersistentStore {
       throw nonsense()
     }
     return 'in_flight'
+  }
+
+  async status(key: string): Promise<KeyStatus> {
+    const [row] = await this.#server.rowsInTime(this.#statements.status, [storedForm(key)])
+    const verdict = row?.['verdict'] ?? 'unknown'
+    if (verdict === 'completed' || verdict === 'in_flight' || verdict === 'unknown') return verdict
+    throw nonsense()
   }
 
   async migrate(): Promise<void> {

@@ -13,7 +13,7 @@ import {
   type ScriptValues,
 } from './redis/clients.ts'
 import { isMissingScript, redisFailure, redisSilence } from './redis/failures.ts'
-import { claimOf, forgottenOf, isYes, policyOf, textOf } from './redis/replies.ts'
+import { claimOf, forgottenOf, isYes, policyOf, statusOf, textOf } from './redis/replies.ts'
 import {
   claimScript,
   completeScript,
@@ -22,6 +22,7 @@ import {
   probeScript,
   type RedisScript,
   releaseScript,
+  statusScript,
 } from './redis/scripts.ts'
 import type {
   Claim,
@@ -29,6 +30,7 @@ import type {
   CompleteOptions,
   Forgotten,
   HeldClaim,
+  KeyStatus,
   PersistentStore,
 } from './store.ts'
 import { storedForm } from './stored-form.ts'
@@ -146,6 +148,10 @@ class RedisStore implements PersistentStore {
 
   forget(key: string): Promise<Forgotten> {
     return this.#run(forgetScript, () => [storedForm(key)], forgottenOf)
+  }
+
+  status(key: string): Promise<KeyStatus> {
+    return this.#run(statusScript, () => [storedForm(key)], statusOf)
   }
 
   async #change(

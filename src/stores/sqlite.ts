@@ -22,6 +22,7 @@ import type {
   CompleteOptions,
   Forgotten,
   HeldClaim,
+  KeyStatus,
   PersistentStore,
 } from './store.ts'
 import { storedForm } from './stored-form.ts'
@@ -152,6 +153,16 @@ class SqliteStore implements PersistentStore {
       if (this.#change(this.#sql.forget, values) === 1) return 'forgotten'
       const [state] = this.#get(this.#sql.read, [storedKey]) ?? []
       return state !== undefined && Number(state) === 0 ? 'in_flight' : 'unknown'
+    })
+  }
+
+  async status(key: string): Promise<KeyStatus> {
+    const storedKey = storedForm(key)
+    return await this.#connection.transact<KeyStatus>(() => {
+      const [state, endsAt] = this.#get(this.#sql.read, [storedKey]) ?? []
+      if (state === undefined || Number(endsAt) <= this.#now()) return 'unknown'
+      if (Number(state) === 0) return 'in_flight'
+      return Number(state) === 1 ? 'completed' : 'unknown'
     })
   }
 

@@ -36,6 +36,8 @@ export interface IdempotencyStore {
   release(claim: HeldClaim): Promise<boolean>
   /** Makes a finished key free to be claimed again, with the next fence. A held key stays held. */
   forget(key: string): Promise<Forgotten>
+  /** Says how far a key has come, and changes nothing: no lease, no fence, no time. */
+  status(key: string): Promise<KeyStatus>
 }
 
 /** A store in a database: it outlives the process, and several processes share it. */
@@ -59,6 +61,12 @@ export interface PersistentStore extends IdempotencyStore {
  * somebody holds it and nothing was changed; `unknown`, there was nothing to forget.
  */
 export type Forgotten = 'forgotten' | 'in_flight' | 'unknown'
+
+/**
+ * What {@link IdempotencyStore.status} found: `completed`, within its retention; `in_flight`, held
+ * under a lease that has not run out; `unknown`, everything else: the next claim gets it.
+ */
+export type KeyStatus = 'completed' | 'in_flight' | 'unknown'
 
 export interface ClaimOptions {
   /** Who claims: different for every delivery, the same when one delivery repeats its claim. At most 128 characters of ASCII. */

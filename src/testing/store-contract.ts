@@ -10,6 +10,7 @@ import { keyRules, nameRules } from './store-contract/keys.ts'
 import { leaseRules } from './store-contract/leases.ts'
 import { processRules } from './store-contract/processes.ts'
 import type { StoreProgram } from './store-contract/program.ts'
+import { statusRules } from './store-contract/status.ts'
 
 /** The runner's `test`: that of vitest, Jest and node:test fit. */
 export type TestFunction = (name: string, run: () => Promise<void>) => unknown
@@ -82,6 +83,7 @@ export function storeContract(options: StoreContractOptions): void {
   leaseRules(rule)
   endingRules(rule)
   forgetRules(rule)
+  statusRules(rule)
   crowdRules(rule)
   keyRules(rule)
   if (sharedClock) clockRules(rule)

@@ -16,6 +16,7 @@ function claimsWith(replies: readonly (() => Promise<Claim>)[]) {
     complete: async () => true,
     release: async () => true,
     forget: async () => 'unknown',
+    status: async () => 'unknown',
   }
   const claims = new Claims({ store, clock, leaseMs: 30_000, onStoreError: 'process' }, running)
   const delivery = { phase: 'claim', answered: false, deadlineMs: start + 10_000 } as Delivery

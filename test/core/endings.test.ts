@@ -25,6 +25,7 @@ function transactional(clock: ManualClock) {
     extend: (claim, options) => memory.extend(claim, options),
     release: (claim) => memory.release(claim),
     forget: (key) => memory.forget(key),
+    status: (key) => memory.status(key),
     complete(claim, { retentionMs, transaction }) {
       if (!(transaction instanceof Transaction)) return memory.complete(claim, { retentionMs })
       transaction.add(() => memory.complete(claim, { retentionMs }))

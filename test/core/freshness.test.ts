@@ -113,6 +113,7 @@ describe('a signed timestamp', () => {
               complete: memory.complete.bind(memory),
               release: memory.release.bind(memory),
               forget: memory.forget.bind(memory),
+              status: memory.status.bind(memory),
             },
           })
           const aheadMs = Math.round(ahead < 0 ? ahead * retentionMs : ahead * clockToleranceMs)

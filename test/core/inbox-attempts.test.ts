@@ -15,6 +15,7 @@ function bound(store: IdempotencyStore): IdempotencyStore {
     complete: (...values) => store.complete(...values),
     release: (...values) => store.release(...values),
     forget: (...values) => store.forget(...values),
+    status: (...values) => store.status(...values),
   }
 }
 

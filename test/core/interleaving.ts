@@ -189,6 +189,7 @@ export class TwoDeliveries {
         this.#delayed('complete', async () => store.complete(claim, options)),
       release: (claim) => this.#delayed('release', async () => store.release(claim)),
       forget: (key) => store.forget(key),
+      status: (key) => store.status(key),
     }
   }
 
@@ -236,6 +237,7 @@ export class TwoDeliveries {
         return isReleased
       },
       forget: (key) => memory.forget(key),
+      status: (key) => memory.status(key),
     }
   }
 

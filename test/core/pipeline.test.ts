@@ -75,6 +75,7 @@ async function deliverWith(...wrong: Fault[]) {
         complete: memory.complete.bind(memory),
         release: memory.release.bind(memory),
         forget: memory.forget.bind(memory),
+        status: memory.status.bind(memory),
       },
       on: has('no handler') ? {} : { 'call.ringing': handler },
     },
@@ -474,6 +475,7 @@ describe('close', () => {
           complete: memory.complete.bind(memory),
           release: memory.release.bind(memory),
           forget: memory.forget.bind(memory),
+          status: memory.status.bind(memory),
         },
         handle: (_event, { signal }) =>
           new Promise((_resolve, reject) =>

@@ -584,6 +584,7 @@ function bound(store: ReturnType<typeof memoryStore>) {
     complete: store.complete.bind(store),
     release: store.release.bind(store),
     forget: store.forget.bind(store),
+    status: store.status.bind(store),
   }
 }
 

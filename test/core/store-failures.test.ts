@@ -25,6 +25,7 @@ function broken(clock: ManualClock, operations: (memory: IdempotencyStore) => Op
     complete: memory.complete.bind(memory),
     release: memory.release.bind(memory),
     forget: memory.forget.bind(memory),
+    status: memory.status.bind(memory),
     ...operations(memory),
   }
 }
@@ -358,6 +359,7 @@ describe('a store that is slow', () => {
         },
         release: memory.release.bind(memory),
         forget: memory.forget.bind(memory),
+        status: memory.status.bind(memory),
       })),
     })
     const other = endpoint({

@@ -152,6 +152,7 @@ describe('context.complete() on SQLite', () => {
       complete: (claim, options) => store.complete(claim, options),
       release: (claim) => store.release(claim),
       forget: (key) => store.forget(key),
+      status: (key) => store.status(key),
     }
     const { lines, deliverTo } = sentTo(scene, down)
 

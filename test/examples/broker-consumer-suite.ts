@@ -236,5 +236,6 @@ function own(store: IdempotencyStore): IdempotencyStore {
     complete: (...values) => store.complete(...values),
     release: (...values) => store.release(...values),
     forget: (...values) => store.forget(...values),
+    status: (...values) => store.status(...values),
   }
 }

@@ -188,6 +188,7 @@ describe('the tour', () => {
       complete: (claim) => memory.release(claim),
       release: (claim) => memory.release(claim),
       forget: (key) => memory.forget(key),
+      status: (key) => memory.status(key),
     }
     const { code, printed } = await play((options) => createApp({ ...options, store }))
 

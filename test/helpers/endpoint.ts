@@ -120,6 +120,7 @@ function spied(store: IdempotencyStore): IdempotencyStore {
     complete: vi.fn<IdempotencyStore['complete']>((...values) => store.complete(...values)),
     release: vi.fn<IdempotencyStore['release']>((...values) => store.release(...values)),
     forget: vi.fn<IdempotencyStore['forget']>((...values) => store.forget(...values)),
+    status: vi.fn<IdempotencyStore['status']>((...values) => store.status(...values)),
   }
 }
 

@@ -66,6 +66,15 @@ describe('the model', () => {
       }),
     ],
     [
+      'that takes a lease that ran out for one that is held',
+      (store, holders) => ({
+        status: async (key) => {
+          const status = await store.status(key)
+          return status === 'unknown' && holders.has(key) ? 'in_flight' : status
+        },
+      }),
+    ],
+    [
       'that remembers the fingerprint of the last delivery, and not of the one that finished',
       (store) => ({
         claim: async (key, options) => {
@@ -124,6 +133,7 @@ function mutant(
     complete: (claim, options) => store.complete(claim, options),
     release: (claim) => store.release(claim),
     forget: (key) => store.forget(key),
+    status: (key) => store.status(key),
   }
   return { ...watched, ...mistake(watched, holders) }
 }

@@ -209,5 +209,6 @@ function inTurns(stores: readonly IdempotencyStore[]): IdempotencyStore {
     complete: (claim, retention) => next().complete(claim, retention),
     release: (claim) => next().release(claim),
     forget: (key) => next().forget(key),
+    status: (key) => next().status(key),
   }
 }

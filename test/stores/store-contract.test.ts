@@ -33,6 +33,7 @@ function withMistake(
     complete: (claim, options) => store.complete(claim, options),
     release: (claim) => store.release(claim),
     forget: (key) => store.forget(key),
+    status: (key) => store.status(key),
     ...mistake(store),
   }
 }
@@ -49,6 +50,7 @@ function withColumn(store: IdempotencyStore, stored: (key: string) => string): I
     complete: (claim, options) => store.complete(there(claim), options),
     release: (claim) => store.release(there(claim)),
     forget: (key) => store.forget(stored(key)),
+    status: (key) => store.status(stored(key)),
   }
 }
 
@@ -69,6 +71,7 @@ describe('storeContract', () => {
       complete: (claim, options) => late().then(() => store.complete(claim, options)),
       release: (claim) => late().then(() => store.release(claim)),
       forget: (key) => late().then(() => store.forget(key)),
+      status: (key) => late().then(() => store.status(key)),
     }))
     expect(found).toEqual([])
   })
@@ -129,6 +132,7 @@ describe('storeContract', () => {
       'a completed key is remembered for 30 days and can be claimed after them',
       'a completed key is remembered for 10 years and can be claimed after them',
       'a completed key is forgotten when its retention is over, although its lease was longer',
+      'a key is unknown, then in flight under its lease, then completed within its retention',
       'retentions of many lengths, completed at once, end when they should',
     ])
   })
@@ -230,6 +234,55 @@ describe('storeContract', () => {
     expect(found).toContain(
       'a key whose lease ran out is taken from its owner when it is forgotten',
     )
+  })
+
+  it('catches a store that takes a held key for one that has finished', async () => {
+    const found = await broken((store) => ({
+      status: async (key) => ((await store.status(key)) === 'unknown' ? 'unknown' : 'completed'),
+    }))
+    expect(found).toContain(
+      'a key is unknown, then in flight under its lease, then completed within its retention',
+    )
+  })
+
+  it('catches a store that remembers a status longer than the key', async () => {
+    const completed = new Set<string>()
+    const found = await broken((store) => ({
+      status: async (key) => {
+        const status = await store.status(key)
+        if (status === 'completed') completed.add(key)
+        return completed.has(key) ? 'completed' : status
+      },
+    }))
+    expect(found).toContain(
+      'a key is unknown, then in flight under its lease, then completed within its retention',
+    )
+  })
+
+  it('catches a store that claims a key to find out about it', async () => {
+    const found = await broken((store) => ({
+      status: async (key) => {
+        const claim = await store.claim(key, { owner: 'asker', leaseMs: 1, fingerprint: '' })
+        if (claim.state !== 'claimed') return claim.state
+        await store.release(claim)
+        return 'unknown'
+      },
+    }))
+    expect(found).toContain(
+      'whoever asks for a status changes nothing: no lease, no fence, no retention',
+    )
+  })
+
+  it('catches a store that answers a status with that of another key', async () => {
+    let last = ''
+    const found = await broken((store) => ({
+      status: async (key) => {
+        const asked = last === '' ? key : last
+        last = key
+        return store.status(asked)
+      },
+    }))
+    expect(found).toContain('asked of many keys at once, each has its own')
   })
 
   it('catches a store that mixes up two claims of one batch', async () => {
@@ -461,6 +514,7 @@ describe('storeContract with breakConnection', () => {
           complete: (claim, options) => over(() => store.complete(claim, options)),
           release: (claim) => over(() => store.release(claim)),
           forget: (key) => over(() => store.forget(key)),
+          status: (key) => over(() => store.status(key)),
         }
       },
       breakConnection: () => {

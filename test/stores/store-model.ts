@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Claim, Forgotten, HeldClaim, IdempotencyStore } from 'ringhook'
+import type { Claim, Forgotten, HeldClaim, IdempotencyStore, KeyStatus } from 'ringhook'
 import { manualClock } from 'ringhook/testing'
 import { expect } from 'vitest'
 import type { Subject } from './subjects.ts'
@@ -45,6 +45,12 @@ class Model {
   settle(row: Row | undefined, state: Row['state'], forMs: number): boolean {
     if (row !== undefined) Object.assign(row, { state, endsAt: this.now + forMs })
     return row !== undefined
+  }
+
+  status(key: string): KeyStatus {
+    const row = this.rows.get(key)
+    if (row === undefined || row.state === 'released' || row.endsAt <= this.now) return 'unknown'
+    return row.state === 'running' ? 'in_flight' : 'completed'
   }
 
   forget(key: string): Forgotten {
@@ -177,6 +183,12 @@ const forgetStep = (keyIndex: number) =>
     expect(await store.forget(key)).toBe(model.forget(key))
   })
 
+const statusStep = (keyIndex: number) =>
+  new Step(`status(${keyIndex})`, async (model, { store, prefix }) => {
+    const key = `${prefix}${keyIndex}`
+    expect(await store.status(key)).toBe(model.status(key))
+  })
+
 const passStep = (ms: number) =>
   new Step(
     `pass(${ms / minute} min)`,
@@ -209,6 +221,7 @@ const steps = fc.commands(
     fc.tuple(backs, bends, retentions).map((drawn) => completeStep(...drawn)),
     fc.tuple(backs, bends).map((drawn) => releaseStep(...drawn)),
     keys.map(forgetStep),
+    keys.map(statusStep),
     passes.map(passStep),
   ],
   { size: '+1' },

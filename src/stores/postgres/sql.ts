@@ -11,6 +11,7 @@ export interface PostgresStatements {
   /** Marks one event in a transaction of the user's: waits for locks, as their own writes do. */
   readonly completeNow: string
   readonly forget: string
+  readonly status: string
   readonly prune: string
   /** Names and types of the table's columns; no rows where there is no table. */
   readonly columns: string
@@ -60,6 +61,7 @@ WHERE t.key = $1::text AND t.owner = $2::text AND t.fence = $3::text::bigint
   AND (t.state = ${running} OR t.state = ${completed} AND t.ends_at > clock_timestamp())
 RETURNING t.key`,
     forget: forgetText(table),
+    status: statusText(table),
     prune: pruneText(table),
     columns: `SELECT attname::text AS name, format_type(atttypid, NULL) AS type
 FROM pg_attribute WHERE attrelid = to_regclass($1::text) AND attnum > 0 AND NOT attisdropped`,
@@ -155,6 +157,13 @@ function forgetText(table: string): string {
 SELECT 'forgotten' AS verdict FROM forgotten
 UNION ALL SELECT verdict FROM seen WHERE verdict <> 'free'
 UNION ALL SELECT 'unknown' WHERE NOT EXISTS (SELECT FROM seen)`
+}
+
+function statusText(table: string): string {
+  return `SELECT CASE WHEN t.ends_at <= clock_timestamp() THEN 'unknown'
+  WHEN t.state = ${running} THEN 'in_flight' WHEN t.state = ${completed} THEN 'completed'
+  ELSE 'unknown' END AS verdict
+FROM ${table} AS t WHERE t.key = $1::text`
 }
 
 /** By ctid, which cannot change while the row is locked. A subquery, because an index needs one time. */

@@ -1,6 +1,6 @@
 import type { RinghookError } from '../../core/errors.ts'
 import { storeFailure } from '../../databases/failures.ts'
-import type { Claim, Forgotten } from '../store.ts'
+import type { Claim, Forgotten, KeyStatus } from '../store.ts'
 
 /** The text of a reply: clients can be told to give every text as bytes. */
 export function textOf(reply: unknown): string {
@@ -34,6 +34,11 @@ export function isYes(reply: string): boolean {
 
 export function forgottenOf(reply: string): Forgotten {
   if (reply === 'forgotten' || reply === 'in_flight' || reply === 'unknown') return reply
+  throw strangeReply()
+}
+
+export function statusOf(reply: string): KeyStatus {
+  if (reply === 'completed' || reply === 'in_flight' || reply === 'unknown') return reply
   throw strangeReply()
 }
 

@@ -77,6 +77,15 @@ end
 redis.call('SET', KEYS[1], 'released' .. rest, 'PX', ${keptMs})
 return 'forgotten'`)
 
+/** Reads, and writes nothing. */
+export const statusScript = script(`
+local state = string.match(redis.call('GET', KEYS[1]) or 'released 0', '^(%l+) ')
+if state == 'completed' then return state end
+if state == 'running' then
+  return redis.call('PTTL', KEYS[1]) > ${keptMs} and 'in_flight' or 'unknown'
+end
+return state == 'released' and 'unknown' or 'strange'`)
+
 /**
  * Whether the server would let a claim be written, and what it does when its memory is full. A SET
  * of a key that must exist, and does not, asks for all that a claim needs, and writes nothing.

@@ -144,6 +144,7 @@ class WatchedEndpoint implements Endpoint {
     this.mounted = {
       provider: receiver.provider,
       forget: (eventId) => receiver.forget(eventId),
+      status: (event) => receiver.status(event),
       get inbox() {
         return receiver.inbox
       },
@@ -205,6 +206,7 @@ class WatchedEndpoint implements Endpoint {
       extend: (claim, options) => store.extend(claim, options),
       release: (claim) => store.release(claim),
       forget: (key) => store.forget(key),
+      status: (key) => store.status(key),
       claim: async (key, options) => {
         if (this.failing === 'claim') throw new Error('the store is down')
         const claim = await store.claim(key, options)

@@ -43,6 +43,7 @@ export function connectionRules(
       const mine = await hold(key, 'a')
       await breakConnection(store)
       assert.equal((await inTheEnd(() => claim(`${key}-finished`, 'b'))).state, 'completed')
+      assert.equal(await inTheEnd(() => store.status(`${key}-finished`)), 'completed')
       assertInFlight(await inTheEnd(() => claim(key, 'b')))
       assert.equal(await inTheEnd(() => store.extend(mine, { leaseMs: lease })), true)
     },
@@ -92,9 +93,11 @@ export function clockRules(rule: Rule): void {
       await pass(lease - margin)
       assertInFlight(await behind(() => claim(key, 'c')), margin)
       assert.equal(await ahead(() => store.forget(key)), 'in_flight')
+      assert.equal(await ahead(() => store.status(key)), 'in_flight')
       const retentionMs = hour / 2
       assert.equal(await behind(() => store.complete(mine, { retentionMs })), true)
       assert.equal((await ahead(() => claim(key, 'c'))).state, 'completed')
+      assert.equal(await ahead(() => store.status(key)), 'completed')
       await pass(retentionMs + 1)
       assert.equal(wonOf([await behind(() => claim(key, 'c'))]).length, 1)
     },

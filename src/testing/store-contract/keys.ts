@@ -122,6 +122,7 @@ export function nameRules(
         const next = held(await store.claim(key, options))
         assert.equal(await store.complete(next, { retentionMs: month }), true)
         assert.equal((await store.claim(key, options)).state, 'completed')
+        assert.equal(await store.status(key), 'completed')
         assert.equal(await store.forget(key), 'forgotten')
         assert.equal(held(await store.claim(key, options)).fence, 3)
       }

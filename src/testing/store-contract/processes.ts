@@ -58,6 +58,7 @@ export function processRules(
       assert.equal(await first.complete(held(mine), { retentionMs: month }), true)
       const completed = { state: 'completed', fingerprint: 'f' }
       assert.deepEqual(await second.claimAll([key], 'second'), [completed])
+      assert.equal(await store.status(key), 'completed')
       assert.equal(await store.forget(key), 'forgotten')
       const [next] = await second.claimAll([key], 'second')
       assert.equal(held(next).fence, 2)

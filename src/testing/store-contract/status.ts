@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { assertInFlight, lease, margin, month, type Rule, times } from './bench.ts'
+
+/** What can be asked of a key without claiming it. */
+export function statusRules(rule: Rule): void {
+  rule(
+    'a key is unknown, then in flight under its lease, then completed within its retention',
+    async ({ store, key, hold, pass }) => {
+      assert.equal(await store.status(key), 'unknown')
+      const mine = await hold(key, 'a')
+      await pass(lease - margin)
+      assert.equal(await store.status(key), 'in_flight')
+      assert.equal(await store.complete(mine, { retentionMs: month }), true)
+      await pass(month - margin)
+      assert.equal(await store.status(key), 'completed')
+      await pass(margin + 1)
+      assert.equal(await store.status(key), 'unknown')
+    },
+  )
+
+  rule(
+    'a key that was released or forgotten, or whose lease ran out, is unknown',
+    async ({ store, key, hold, finish, pass }) => {
+      await store.release(await hold(`${key}-released`, 'a'))
+      assert.equal(await store.status(`${key}-released`), 'unknown')
+      await finish(`${key}-forgotten`, 'a')
+      await store.forget(`${key}-forgotten`)
+      assert.equal(await store.status(`${key}-forgotten`), 'unknown')
+      await hold(key, 'a')
+      await pass(lease + 1)
+      assert.equal(await store.status(key), 'unknown')
+    },
+  )
+
+  rule(
+    'whoever asks for a status changes nothing: no lease, no fence, no retention',
+    async ({ store, key, claim, hold, finish, pass }) => {
+      const ask = () => times(10, () => store.status(key))
+      await ask()
+      const mine = await hold(key, 'a')
+      assert.equal(mine.fence, 1)
+      await pass(lease - margin)
+      await ask()
+      assertInFlight(await claim(key, 'b'), margin)
+      await pass(margin + 1)
+      await ask()
+      // The late owner is still the last one.
+      assert.equal(await store.extend(mine, { leaseMs: lease }), true)
+      await store.release(mine)
+      await ask()
+      const next = await finish(key, 'b')
+      assert.deepEqual([next.fence, next.attempt], [2, 2])
+      await pass(month - margin)
+      await ask()
+      await pass(margin + 1)
+      assert.notEqual((await hold(key, 'c')).fence, 2)
+    },
+  )
+
+  rule('asked of many keys at once, each has its own', async ({ store, key, hold, finish }) => {
+    const count = 60
+    await times(count / 3, (index) => hold(`${key}-${3 * index}`, 'a'))
+    await times(count / 3, (index) => finish(`${key}-${3 * index + 1}`, 'a'))
+    assert.deepEqual(
+      await times(count, (index) => store.status(`${key}-${index}`)),
+      Array.from({ length: count / 3 }, () => ['in_flight', 'completed', 'unknown']).flat(),
+    )
+  })
+}
