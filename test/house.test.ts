@@ -84,6 +84,12 @@ describe('the rule on imports', () => {
     ],
     ['src/databases/failures.ts', `import { redisStore } from '../stores/redis.ts'`],
     ['src/core/worker.ts', `import { sqliteInbox } from '../inboxes/sqlite.ts'`],
+    ['src/core/receiver.ts', `import { Transport } from '../api/transport.ts'`],
+    ['src/api/krosai/webhooks.ts', `import { odis } from '../../providers/odis/odis.ts'`],
+    ['src/api/krosai/webhooks.ts', `import { createOdisApi } from '../odis/odis-api.ts'`],
+    ['src/api/transport.ts', `import { createOdisApi } from './odis/odis-api.ts'`],
+    ['src/api/krosai/reconcile.ts', `import { memoryStore } from '../../stores/memory.ts'`],
+    ['src/api/transport.ts', `import axios from 'axios'`],
     ['src/express.ts', `import { webhooks } from './koa.ts'`],
     ['src/express.ts', `import express from 'express'`],
     ['src/express.ts', `import type { Request } from 'express'`],
@@ -122,6 +128,11 @@ describe('the rule on imports', () => {
     ['src/stores/redis.ts', `import { createHash } from 'node:crypto'`],
     ['src/express.ts', `import { createReceiver } from './core/receiver.ts'`],
     ['src/index.ts', `export { memoryStore } from './stores/memory.ts'`],
+    ['src/api/krosai/krosai-api.ts', `import { Transport } from '../transport.ts'`],
+    ['src/api/krosai/krosai-api.ts', `import { wholeNumber } from '../../core/checks.ts'`],
+    ['src/api/krosai/names.ts', `import { krosai } from '../../providers/krosai/krosai.ts'`],
+    ['src/api/odis/odis-api.ts', `import type { JsonObject } from '../../providers/provider.ts'`],
+    ['src/api/krosai/krosai-api.ts', `import createClient from 'openapi-fetch'`],
     ['src/testing/kit.ts', `import { memoryStore } from '../stores/memory.ts'`],
   ])('allows, in %s: %s', (file, line) => {
     expect(offencesOf(file, line)).toEqual([])
@@ -181,8 +192,11 @@ const rules: Readonly<Record<string, Rule>> = {
     isOpenTo(file, target) ||
     isOpenDatabase(file, target),
   databases: (_file, target) => roomOf(target) === 'databases',
-  api: (_file, target, typeOnly) =>
-    (roomOf(target) === 'core' && typeOnly) || roomOf(target) === 'api',
+  // A client of a provider's API checks its options as a receiver does, and knows the provider's names.
+  api: (file, target, typeOnly) =>
+    roomOf(target) === 'core' ||
+    isOpenTo(file, target) ||
+    (roomOf(target) === 'providers' && (typeOnly || nameIn(file) === nameIn(target))),
 }
 
 /** The folder of `src` that a file is in. Files beside the folders are entries, and some of them adapters. */

@@ -108,7 +108,8 @@ export function checkSecret(provider: Provider, secret: unknown): KeySource {
   return () => keys
 }
 
-function checkSecretText(value: unknown, provider: string): asserts value is string {
+/** Refuses a secret that is missing, no text, or has white space around it. */
+export function checkSecretText(value: unknown, provider: string): asserts value is string {
   if (value === undefined || value === null) throw secretMissing(provider)
   if (typeof value !== 'string') throw secretInvalid('The secret is no string.')
   const text = value.trim()

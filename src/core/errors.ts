@@ -3,8 +3,15 @@
  *
  * Codes for set-up mistakes are thrown when the receiver is built, as {@link RinghookError}.
  * Codes for deliveries appear in the answer's body, in the log and in {@link Outcome.code}.
+ * Codes of the clients of the providers' APIs are those of an {@link ApiError}.
  */
-export type RinghookCode = SetupCode | DeliveryCode | AttemptCode | HandlerCode | StoreCode
+export type RinghookCode =
+  | SetupCode
+  | DeliveryCode
+  | AttemptCode
+  | HandlerCode
+  | StoreCode
+  | ApiCode
 
 /** Thrown when something is built or started: the set-up is wrong. */
 export type SetupCode =
@@ -25,6 +32,8 @@ export type SetupCode =
   | 'RINGHOOK_ORDER_NOT_KEPT'
   | 'RINGHOOK_RECEIVER_INVALID'
   | 'RINGHOOK_FIXTURE_INVALID'
+  | 'RINGHOOK_API_KEY_INVALID'
+  | 'RINGHOOK_EVENT_NOT_SUBSCRIBABLE'
 
 /** Answered to a sender, and reported to `onOutcome`. */
 export type DeliveryCode =
@@ -86,6 +95,18 @@ export type StoreCode =
   | 'RINGHOOK_STORE_BUSY'
   | 'RINGHOOK_STORE_TIMEOUT'
   | 'RINGHOOK_STORE_FAILED'
+
+/** Why a call of a provider's management API failed: `ringhook/krosai-api`, `ringhook/odis-api`. */
+export type ApiCode =
+  | 'RINGHOOK_API_UNAUTHORIZED'
+  | 'RINGHOOK_API_NOT_FOUND'
+  | 'RINGHOOK_API_REFUSED'
+  | 'RINGHOOK_API_RATE_LIMITED'
+  | 'RINGHOOK_API_FAILED'
+  | 'RINGHOOK_API_TIMEOUT'
+  | 'RINGHOOK_API_UNREACHABLE'
+  | 'RINGHOOK_API_REDIRECTED'
+  | 'RINGHOOK_API_ANSWER_INVALID'
 
 /**
  * A mistake in the set-up, or a thing that the set-up cannot do. The message says the cause and

@@ -85,7 +85,8 @@ type SpellingOf<Definition> = Definition extends { readonly spellings: readonly 
   ? Extract<Name, string>
   : never
 
-type NameOf<Events> = {
+/** The names of events, in every spelling. */
+export type NameOf<Events> = {
   [Type in keyof Events]: Extract<Type, string> | SpellingOf<Events[Type]>
 }[keyof Events]
 
@@ -94,7 +95,7 @@ type DataOf<Definition> = Definition extends { readonly schema: EventSchema<infe
   : never
 
 /** The prefix wildcards that match at least one of the names: `call.*` for `call.ended`. */
-type WildcardOf<Name extends string> = Name extends `${infer Head}.${infer Rest}`
+export type WildcardOf<Name extends string> = Name extends `${infer Head}.${infer Rest}`
   ?
       | `${Head}.*`
       | (WildcardOf<Rest> extends infer Deeper

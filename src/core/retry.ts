@@ -55,17 +55,19 @@ export function delayAfter({ firstDelayMs, maxDelayMs }: RetryPolicy, attempt: n
   return Math.round(full * (0.5 + Math.random() / 2))
 }
 
-function policyAt(
+/**
+ * Checks one policy, and fills in from another what it leaves out.
+ *
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ */
+export function policyAt(
   where: string,
   given: Readonly<Record<string, unknown>>,
   inherited: RetryPolicy,
 ): RetryPolicy {
   for (const name of Object.keys(given)) {
     if (names.includes(name)) continue
-    throw optionInvalid(
-      `${where} has no "${name}".`,
-      `It takes ${names.join(', ')}, and retry takes on.`,
-    )
+    throw optionInvalid(`${where} has no "${name}".`, `It takes ${names.join(', ')}.`)
   }
   const whole = (name: keyof RetryPolicy, least: number, most: number) =>
     wholeNumber(`${where}.${name}`, given[name], inherited[name], least, most)
@@ -76,7 +78,8 @@ function policyAt(
   }
 }
 
-function objectAt(where: string, value: unknown): Readonly<Record<string, unknown>> {
+/** Refuses what is no object. */
+export function objectAt(where: string, value: unknown): Readonly<Record<string, unknown>> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return value as Readonly<Record<string, unknown>>
   }

@@ -23,6 +23,7 @@ const blocks = pages.flatMap(blocksOf).filter(isTypeScript)
 const examples = sources.flatMap(examplesOf)
 const { pathOf, remove } = unpack('blocks', [...blocks, ...examples])
 const secret = 'a secret for the examples'
+const apiKey = 'kros_test_example'
 
 afterAll(remove)
 
@@ -31,7 +32,9 @@ const environment = [...blocks, ...examples].flatMap(({ text }) =>
   [...text.matchAll(/process\.env\.(\w+)/g)].map((match) => match[1] ?? ''),
 )
 beforeAll(() => {
-  for (const name of environment) if (name !== 'PORT') vi.stubEnv(name, secret)
+  for (const name of environment) {
+    if (name !== 'PORT') vi.stubEnv(name, name.endsWith('_API_KEY') ? apiKey : secret)
+  }
   return () => vi.unstubAllEnvs()
 })
 

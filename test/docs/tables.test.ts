@@ -33,6 +33,7 @@ const deliveryCodes = unionOf('src/core/errors.ts', 'DeliveryCode') as readonly 
 const attemptCodes = unionOf('src/core/errors.ts', 'AttemptCode')
 const handlerCodes = unionOf('src/core/errors.ts', 'HandlerCode')
 const storeCodes = unionOf('src/core/errors.ts', 'StoreCode')
+const apiCodes = unionOf('src/core/errors.ts', 'ApiCode')
 
 describe('README.md', () => {
   it('has a row for every entry of the package, which names all that it exports', async () => {
@@ -167,7 +168,14 @@ describe('README.md', () => {
 describe('docs/errors.md', () => {
   it('has a section for every code, under the anchor that messages name', () => {
     const headings = headingsOf('docs/errors.md').filter(({ level }) => level === 3)
-    const codes = [...setupCodes, ...deliveryCodes, ...attemptCodes, ...handlerCodes, ...storeCodes]
+    const codes = [
+      ...setupCodes,
+      ...deliveryCodes,
+      ...attemptCodes,
+      ...handlerCodes,
+      ...storeCodes,
+      ...apiCodes,
+    ]
     expect(headings.map(({ text }) => text)).toEqual(codes)
     const anchors = anchorsOf('docs/errors.md')
     for (const code of codes) expect(anchors).toContain(code.toLowerCase())

@@ -71,8 +71,12 @@ describe('the packed package', () => {
     )
   })
 
-  it('brings two packages along: raw-body and proxy-addr', () => {
-    expect(Object.keys(manifest.dependencies).sort()).toEqual(['proxy-addr', 'raw-body'])
+  it('brings three packages along: openapi-fetch, proxy-addr and raw-body', () => {
+    expect(Object.keys(manifest.dependencies).sort()).toEqual([
+      'openapi-fetch',
+      'proxy-addr',
+      'raw-body',
+    ])
   })
 
   it('asks for zod alone: the frameworks are optional', () => {

@@ -1,0 +1,50 @@
+import { parseTimestamp } from '../../core/freshness.ts'
+import { krosai } from '../../providers/krosai/krosai.ts'
+import type { KrosaiDelivery } from './deliveries.ts'
+
+/** The event in a delivery of KrosAI's history, as far as it shows it. */
+export interface DeliveredEvent {
+  readonly name: string
+  readonly id: string | undefined
+  /** In ms since 1970. */
+  readonly timestamp: number | undefined
+}
+
+/**
+ * Gives the event that a delivery carried, and its bytes. The page says that a delivery in full
+ * includes its payload, and shows no field: `payload` is looked at, as an object or as JSON.
+ */
+export function eventIn(
+  delivery: KrosaiDelivery,
+): { readonly event: DeliveredEvent; readonly body: Uint8Array } | undefined {
+  const { payload } = delivery
+  const text = typeof payload === 'string' ? payload : JSON.stringify(payload)
+  const parsed = parsedObject(text)
+  if (parsed === undefined) return undefined
+  const { event, id, timestamp } = krosai.read(parsed, {})
+  if (typeof event !== 'string' || event === '') return undefined
+  return {
+    event: {
+      name: event,
+      id: typeof id === 'string' && id !== '' ? id : undefined,
+      timestamp: timeOf(timestamp),
+    },
+    // Of an object the bytes are not those that were sent. That matters where they are the id.
+    body: Buffer.from(text ?? ''),
+  }
+}
+
+/** Gives a time of the API in ms since 1970, if it is one. */
+export function timeOf(text: unknown): number | undefined {
+  return parseTimestamp(text)?.getTime()
+}
+
+function parsedObject(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const parsed: unknown = JSON.parse(text ?? '')
+    const isObject = typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)
+    return isObject ? (parsed as Readonly<Record<string, unknown>>) : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,169 @@
+import { systemClock } from '../../core/clock.ts'
+import type { ApiCode } from '../../core/errors.ts'
+import type { Receiver } from '../../core/receiver.ts'
+import { ApiError } from '../api-error.ts'
+import type { CallOptions } from '../client-options.ts'
+import { pacer } from '../pause.ts'
+import { type DeliveredEvent, eventIn, timeOf } from './delivered-event.ts'
+import type { KrosaiDeliveries, KrosaiDelivery } from './deliveries.ts'
+import type { ReconciledDelivery, ReconcileOptions, ReconcileReport } from './reconcile.ts'
+import { type History, listUndelivered } from './undelivered.ts'
+
+/** So many failures in a row, and the API is taken to be away. */
+const mostFailuresInARow = 3
+
+/** A delivery that KrosAI did not deliver, and the event in it. */
+interface Candidate {
+  readonly id: string
+  readonly event: DeliveredEvent | undefined
+}
+
+/** One run of {@link reconcile}. */
+export class Reconciliation {
+  readonly #receiver: Receiver
+  readonly #deliveries: KrosaiDeliveries
+  readonly #options: ReconcileOptions
+  readonly #call: CallOptions
+  readonly #pace: () => Promise<void>
+  readonly #since: number
+  readonly #counts: Record<ReconciledDelivery['result'], number> = {
+    retried: 0,
+    finished: 0,
+    in_flight: 0,
+    repeated: 0,
+    too_old: 0,
+    failed: 0,
+  }
+  readonly #asked = new Set<string>()
+  #failuresInARow = 0
+
+  constructor(receiver: Receiver, deliveries: KrosaiDeliveries, options: ReconcileOptions) {
+    const { signal, clock = systemClock, callsPerSecond = 5, since } = options
+    this.#receiver = receiver
+    this.#deliveries = deliveries
+    this.#options = options
+    this.#call = signal === undefined ? {} : { signal }
+    this.#pace = pacer(clock, 1_000 / callsPerSecond, signal)
+    this.#since = since.getTime()
+  }
+
+  async run(): Promise<ReconcileReport> {
+    const { webhookId, status, maxRetries = 1_000 } = this.#options
+    const history = await listUndelivered(
+      async (filter) => {
+        await this.#pace()
+        return await this.#deliveries.list(filter, this.#call)
+      },
+      status === undefined ? { webhook_id: webhookId } : { webhook_id: webhookId, status },
+    )
+    const open: Candidate[] = []
+    for (const row of history.undelivered) {
+      if (this.#isAway()) break
+      const candidate = await this.#look(row)
+      if (candidate !== undefined) open.push(candidate)
+    }
+    // In the order in which things happened: the events of a call belong together.
+    for (const candidate of open.sort(byTimestamp)) {
+      if (this.#isAway() || this.#counts.retried >= maxRetries) break
+      await this.#retry(candidate)
+    }
+    return this.#report(history)
+  }
+
+  /** Gives a delivery back if it is to be asked for again. */
+  async #look(row: KrosaiDelivery): Promise<Candidate | undefined> {
+    const { id } = row
+    if (isBefore(timeOf(row['created_at']), this.#since)) {
+      return this.#settle({ id, event: undefined }, 'too_old')
+    }
+    const delivery = await this.#attempt(id, () => this.#deliveries.get(id, this.#call))
+    if (delivery === undefined) return undefined
+    const found = eventIn(delivery)
+    const candidate = { id, event: found?.event }
+    if (found === undefined) return candidate
+    if (isBefore(found.event.timestamp, this.#since)) return this.#settle(candidate, 'too_old')
+    const state = await this.#receiver.status(found.body)
+    return state === 'unknown' ? candidate : this.#settle(candidate, state)
+  }
+
+  async #retry(candidate: Candidate): Promise<void> {
+    const { id, event } = candidate
+    if (event?.id !== undefined && this.#asked.has(event.id)) {
+      this.#settle(candidate, 'repeated')
+      return
+    }
+    const answer = await this.#attempt(id, async () => {
+      await this.#deliveries.retry(id, this.#call)
+      return true
+    })
+    if (answer === undefined) return
+    if (event?.id !== undefined) this.#asked.add(event.id)
+    this.#settle(candidate, 'retried')
+  }
+
+  /** Makes a call of the API. Where it fails, that delivery is left for another run. */
+  async #attempt<Answer>(id: string, call: () => Promise<Answer>): Promise<Answer | undefined> {
+    await this.#pace()
+    try {
+      const answer = await call()
+      this.#failuresInARow = 0
+      return answer
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code === 'RINGHOOK_API_UNAUTHORIZED') throw error
+      // What the API refuses says nothing about the next delivery.
+      if (isOfTheApi(error)) this.#failuresInARow++
+      this.#settle({ id, event: undefined }, 'failed', error.code)
+      return undefined
+    }
+  }
+
+  #isAway(): boolean {
+    return this.#failuresInARow >= mostFailuresInARow
+  }
+
+  #settle(
+    { id, event }: Candidate,
+    result: ReconciledDelivery['result'],
+    code?: ApiCode,
+  ): undefined {
+    this.#counts[result]++
+    this.#options.onDelivery?.({ id, eventId: event?.id, event: event?.name, result, code })
+  }
+
+  #report(history: History): ReconcileReport {
+    const {
+      retried,
+      finished,
+      in_flight: inFlight,
+      repeated,
+      too_old: tooOld,
+      failed,
+    } = this.#counts
+    const settled = retried + finished + inFlight + repeated + tooOld
+    const { undelivered, isComplete, ...listed } = history
+    return {
+      ...listed,
+      retried,
+      finished,
+      inFlight,
+      repeated,
+      tooOld,
+      failed,
+      isComplete: isComplete && settled === undelivered.length,
+    }
+  }
+}
+
+/** A failure of the API as such, and not an answer about one delivery. */
+function isOfTheApi({ status }: ApiError): boolean {
+  return status === undefined || status === 429 || status >= 500 || status < 400
+}
+
+/** What has no time comes last: nobody knows where it belongs. */
+function byTimestamp({ event: one }: Candidate, { event: other }: Candidate): number {
+  return (one?.timestamp ?? Number.MAX_VALUE) - (other?.timestamp ?? Number.MAX_VALUE)
+}
+
+function isBefore(time: number | undefined, since: number): boolean {
+  return time !== undefined && time < since
+}
