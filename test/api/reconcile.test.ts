@@ -331,6 +331,17 @@ describe('an API that fails', () => {
     expect(server.requests.filter(({ method }) => method === 'POST')).toHaveLength(3)
   })
 
+  it('now and then is not taken to be away', async () => {
+    const history = new History()
+    const ids = Array.from({ length: 8 }, (_, age) => history.add({ payload: event(age * 1_000) }))
+    for (const [index, id] of ids.entries()) {
+      const fault = answer(503, '')
+      if (index % 3 !== 0) history.faults.set(`POST webhook-deliveries/${id}/retry`, fault)
+    }
+    const { report } = await run(history)
+    expect(report).toMatchObject({ retried: 3, failed: 5, isComplete: false })
+  })
+
   it('because of the key, or for the list, fails as a whole', async () => {
     const history = new History()
     const id = history.add({ payload: event() })
