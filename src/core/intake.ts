@@ -3,8 +3,7 @@ import type { Provider } from '../providers/provider.ts'
 import { type Answer, accepted, answerFor, duplicate } from './answers.ts'
 import type { Delivery, RoutedEvent } from './delivery.ts'
 import type { WebhookEvent } from './event.ts'
-import { bodyId } from './idempotency.ts'
-import type { ReadEvent, ReadingSettings } from './reading.ts'
+import { keyOfInvalid, type ReadEvent, type ReadingSettings } from './reading.ts'
 import { type DeliveryKeeper, deliveryKeeper } from './stored-delivery.ts'
 import { orderOf } from './validation.ts'
 
@@ -41,10 +40,10 @@ export class Intake {
     body: Uint8Array,
     routed: RoutedEvent | undefined,
   ): Promise<Answer> {
-    const { namespace, keyOf } = this.#settings
+    const { namespace } = this.#settings
     const orderingKey = this.#orderOf(read, routed)
     if (typeof orderingKey === 'object') return orderingKey
-    const key = routed?.key ?? keyOf(this.#idOfInvalid(read, body))
+    const key = routed?.key ?? keyOfInvalid(this.#settings, read, body)
     const { type, sentAs } = read
     const eventId = routed?.event.id ?? read.eventId
     const { request, receivedAtMs } = delivery
@@ -69,14 +68,6 @@ export class Intake {
     } catch (error) {
       return answerFor('RINGHOOK_INBOX_UNAVAILABLE', { error })
     }
-  }
-
-  /**
-   * An event that fails its schema is not shown to the user's `eventId`, which is there because the
-   * provider's ids are not what tells events apart: two of them must not be taken for one.
-   */
-  #idOfInvalid({ eventId }: ReadEvent, body: Uint8Array): string {
-    return this.#settings.ownId === undefined ? eventId : bodyId(body)
   }
 
   #orderUnder(orderingKey: string) {

@@ -16,7 +16,7 @@ import { InboxDesk, type ReceiverInbox } from './inbox-desk.ts'
 import { InboxWorker } from './inbox-worker.ts'
 import { Intake } from './intake.ts'
 import type { DeliveryOutcome } from './outcome.ts'
-import { type ReadEvent, readEvent, routeEvent } from './reading.ts'
+import { keyOfBody, type ReadEvent, readEvent, routeEvent } from './reading.ts'
 import type { CloseOptions, CloseReport, EventStatus, Receiver, StartOptions } from './receiver.ts'
 import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
@@ -223,18 +223,12 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     throw optionInvalid('eventId is no text.', 'Give the id of an event, as onOutcome has it.')
   }
 
-  /** The key that a delivery of these bytes would be run under, if it would be. */
   #keyOfBody(body: Uint8Array): string | undefined {
-    if (!types.isUint8Array(body)) {
-      throw optionInvalid(
-        'receiver.status() was given neither text nor bytes.',
-        'Give the id of an event, as onOutcome has it, or the body of a delivery.',
-      )
-    }
-    const read = readEvent(this.provider, this.#settings, body, {})
-    if ('outcome' in read || read.handler === undefined) return undefined
-    const routed = routeEvent(this.provider, this.#settings, read, read.handler, body)
-    return 'event' in routed ? routed.key : undefined
+    if (types.isUint8Array(body)) return keyOfBody(this.provider, this.#settings, body)
+    throw optionInvalid(
+      'receiver.status() was given neither text nor bytes.',
+      'Give the id of an event, as onOutcome has it, or the body of a delivery.',
+    )
   }
 
   #reply(delivery: Delivery, answer: Answer): Reply | Promise<Reply> {

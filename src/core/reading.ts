@@ -80,3 +80,45 @@ export function routeEvent(
   if ('outcome' in routed) return routed
   return { event: routed, handler, retry, key: keyOf(routed.id), rawBody: body }
 }
+
+/**
+ * The key of an event that fails its schema. It is not shown to the user's `eventId`, which is there
+ * because the provider's ids are not what tells events apart: two of them must not be taken for one.
+ */
+export function keyOfInvalid(
+  { ownId, keyOf }: Pick<ReadingSettings, 'ownId' | 'keyOf'>,
+  { eventId }: ReadEvent,
+  body: Uint8Array,
+): string {
+  return keyOf(ownId === undefined ? eventId : bodyId(body))
+}
+
+/**
+ * The key that a delivery of a body would get. `undefined`: it gets none, because it cannot be read,
+ * nobody handles it, or a function of the user's fails.
+ */
+export function keyOfBody(
+  provider: Provider,
+  settings: ReadingSettings,
+  body: Uint8Array,
+): string | undefined {
+  const read = readUnsent(provider, settings, body)
+  if (read?.handler === undefined) return undefined
+  const routed = routeEvent(provider, settings, read, read.handler, body)
+  if ('event' in routed) return routed.key
+  return routed.outcome === 'invalid' ? keyOfInvalid(settings, read, body) : undefined
+}
+
+/** Reads a body that did not come over the wire: a provider of the user's may miss the headers. */
+function readUnsent(
+  provider: Provider,
+  settings: ReadingSettings,
+  body: Uint8Array,
+): ReadEvent | undefined {
+  try {
+    const read = readEvent(provider, settings, body, {})
+    return 'outcome' in read ? undefined : read
+  } catch {
+    return undefined
+  }
+}

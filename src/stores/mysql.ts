@@ -160,11 +160,13 @@ class MysqlStore implements PersistentStore {
 
   async status(key: string): Promise<KeyStatus> {
     const stored = storedForm(key)
-    const reply = await this.#sessions.use((ask) => ask(this.#sql.read([stored])))
-    const row = rowsOf(reply).get(stored)
-    if (row === undefined || row.leftMs <= 0) return 'unknown'
-    if (row.state === running) return 'in_flight'
-    return row.state === completed ? 'completed' : 'unknown'
+    return await this.#sessions.use(async (ask) => {
+      const row = rowsOf(await ask(this.#sql.read([stored]))).get(stored)
+      // A transaction that somebody left open would show the row as it was when that began.
+      committed(await ask(this.#sql.nothing()))
+      if (row === undefined || row.leftMs <= 0 || row.state === released) return 'unknown'
+      return row.state === running ? 'in_flight' : 'completed'
+    })
   }
 
   async migrate(): Promise<void> {

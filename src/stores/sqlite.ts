@@ -1,6 +1,5 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
-import { storeFailure } from '../databases/failures.ts'
 import { checkOptions } from '../databases/options.ts'
 import { pause } from '../databases/pause.ts'
 import { SqliteConnection } from '../databases/sqlite/connection.ts'
@@ -14,6 +13,7 @@ import {
 } from '../databases/sqlite/database.ts'
 import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
 import { keptMs, presetTable } from './limits.ts'
+import { claimElsewhere, nonsense, statusOf } from './sqlite/replies.ts'
 import { sqliteMigration, statementsFor } from './sqlite/table.ts'
 import { completeThrough, noOpenTransaction } from './sqlite/transaction.ts'
 import type {
@@ -158,12 +158,10 @@ class SqliteStore implements PersistentStore {
 
   async status(key: string): Promise<KeyStatus> {
     const storedKey = storedForm(key)
-    return await this.#connection.transact<KeyStatus>(() => {
-      const [state, endsAt] = this.#get(this.#sql.read, [storedKey]) ?? []
-      if (state === undefined || Number(endsAt) <= this.#now()) return 'unknown'
-      if (Number(state) === 0) return 'in_flight'
-      return Number(state) === 1 ? 'completed' : 'unknown'
-    })
+    // A transaction of the store's begins with the lock for writing, which a look does not need.
+    return await this.#connection.outsideTransactions(() =>
+      statusOf(this.#get(this.#sql.read, [storedKey]), this.#now()),
+    )
   }
 
   async migrate(): Promise<void> {
@@ -244,20 +242,6 @@ class SqliteStore implements PersistentStore {
   #now(): number {
     return Math.round(this.#clock.now())
   }
-}
-
-function claimElsewhere(row: unknown[] | undefined, now: number): Claim {
-  const [state, endsAt, fingerprint] = row ?? []
-  if (Number(state) === 1 && typeof fingerprint === 'string') {
-    return { state: 'completed', fingerprint }
-  }
-  const retryAfterMs = Number(endsAt) - now
-  if (Number(state) !== 0 || !(retryAfterMs > 0)) throw nonsense()
-  return { state: 'in_flight', retryAfterMs }
-}
-
-function nonsense(): RinghookError {
-  return storeFailure('sqliteStore', 'RINGHOOK_STORE_FAILED', new Error('a row makes no sense'))
 }
 
 /** The values that say which claim is meant. */

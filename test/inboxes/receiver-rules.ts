@@ -173,7 +173,9 @@ export function forgets(open: () => Promise<Place>): void {
     expect(await deliver(request)).toBe('200 accepted')
     await until(async () => runs.length === 1 && (await receiver.inbox.list()).length === 0)
 
+    expect(await receiver.status('evt_1')).toBe('finished')
     expect(await receiver.forget('evt_1')).toBe('forgotten')
+    expect(await receiver.status('evt_1')).toBe('unknown')
     expect(await deliver(request)).toBe('200 accepted')
     await until(() => runs.length === 2)
     expect(runs.map(({ context }) => context.fence)).toEqual([1, 2])

@@ -20,7 +20,9 @@ function shareEvents(subject: Subject): void {
 
   it('see what the other has finished', async () => {
     const { one, other, ran, id } = await instances()
+    expect(await other.status(id)).toBe('unknown')
     expect(await outcomeOf(one, id)).toBe('handled')
+    expect(await other.status(id)).toBe('finished')
     expect(await outcomeOf(other, id)).toBe('duplicate')
     expect(ran).toEqual(['one'])
   })
@@ -46,6 +48,7 @@ function shareEvents(subject: Subject): void {
     const { one, other, ran, id } = await instances({
       whileRunning: async () => {
         expect(await other.forget(id)).toBe('in_flight')
+        expect(await other.status(id)).toBe('in_flight')
       },
     })
     expect(await outcomeOf(one, id)).toBe('handled')

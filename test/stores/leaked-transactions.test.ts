@@ -39,6 +39,16 @@ describeOn(
       expect(await store.claim('key', claimOptions('a'))).toMatchObject({ state: 'in_flight' })
     })
 
+    it('does not say how a key stood when it began', async () => {
+      const leak = await pool.connect()
+      await leak.query(`BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM ${table}`)
+      await other.claim('later', claimOptions('b'))
+      leak.release()
+
+      await expect(store.status('later')).rejects.toMatchObject({ code: leaky })
+      expect(await store.status('later')).toBe('in_flight')
+    })
+
     it('does not send a claim that was given up while all connections were taken', async () => {
       const patient = new pg.Pool({
         connectionString: url,
@@ -80,5 +90,16 @@ describeOn('mysql', 'mysqlStore on a pool to which somebody gave a transaction b
     await expect(store.claim('key', mysqlClaim('a'))).rejects.toMatchObject({ code: leaky })
     expect((await hold(other, 'key', 'b')).fence).toBe(1)
     expect(await store.claim('key', mysqlClaim('a'))).toMatchObject({ state: 'in_flight' })
+  })
+
+  it('does not say how a key stood when it began', async () => {
+    const leak = await pool.getConnection()
+    await leak.beginTransaction()
+    await leak.query(`SELECT 1 FROM ${table}`)
+    await hold(other, 'later', 'b')
+    leak.release()
+
+    await expect(store.status('later')).rejects.toMatchObject({ code: leaky })
+    expect(await store.status('later')).toBe('in_flight')
   })
 })

@@ -21,6 +21,7 @@ async function expectAllToFail(store: Store, code: string, secret = 'none'): Pro
     store.complete(held, { retentionMs: 1 }),
     store.release(held),
     store.forget('a'),
+    store.status('a'),
     store.prune(),
     store.migrate(),
   ])
@@ -167,6 +168,7 @@ describeOn('mysql', 'mysqlStore when its server refuses', (url) => {
     await connection.beginTransaction()
     const inside = mysqlStore(connection, { table })
     await expect(inside.claim(`${prefix}-open`, options('a'))).rejects.toMatchObject(invalid)
+    await expect(inside.status(`${prefix}-open`)).rejects.toMatchObject(invalid)
     await connection.rollback()
     expect(await column(`SELECT 1 FROM ${table} WHERE event_key = '${prefix}-open'`)).toEqual([])
     expect((await hold(inside, `${prefix}-open`)).fence).toBe(1)
@@ -265,6 +267,7 @@ describe('mysqlStore on a client that answers wrongly', () => {
       store.complete(held, { retentionMs: 1, transaction: { ...client } }),
       store.release(held),
       store.forget('a'),
+      store.status('a'),
     ])
     for (const result of results) {
       expect(result).toMatchObject({ status: 'rejected', reason: failed('FAILED') })

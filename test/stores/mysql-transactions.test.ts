@@ -165,6 +165,7 @@ describeOn('mysql', 'mysqlStore and the transactions of its users', (url) => {
       expect(await toldOf(all.map((one) => store.release(one)))).toEqual(told)
       expect(await toldOf([completing(mine)])).toEqual([busy.code])
       expect(await store.forget(key)).toBe('in_flight')
+      expect(await store.status(key)).toBe('in_flight')
     })
 
     it('a renewal that came too early works out when the transaction ends a moment later', async () => {

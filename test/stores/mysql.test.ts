@@ -123,6 +123,7 @@ describeOn('mysql', 'mysqlStore', (url) => {
     expect(await tripsOf((key) => store.claim(key, options('b')))).toBe(1)
     expect(await tripsOf((key) => key === 'key-1' && store.forget(key))).toBe(1)
     expect(await tripsOf((key) => key === 'key-1' && store.forget(key))).toBe(2)
+    expect(await tripsOf((key) => key === 'key-1' && store.status(key))).toBe(2)
   })
 
   describe('migrate', () => {

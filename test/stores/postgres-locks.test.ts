@@ -29,6 +29,7 @@ describeOn('postgres', 'postgresStore beside an open transaction', (url) => {
       const claims = ['marked', 'new-1', 'new-2'].map((key) => other.claim(key, claimOptions('b')))
       const states = (await Promise.all(claims)).map(({ state }) => state)
       expect(states).toEqual(['in_flight', 'claimed', 'claimed'])
+      expect(await other.status('marked')).toBe('in_flight')
     })
   })
 
@@ -42,6 +43,7 @@ describeOn('postgres', 'postgresStore beside an open transaction', (url) => {
         { state: 'claimed', fence: 1 },
       ])
       expect(await other.forget('late')).toBe('in_flight')
+      expect(await other.status('late')).toBe('unknown')
     })
     expect(await hold(other, 'late', 'b')).toMatchObject({ fence: 2 })
   })

@@ -157,6 +157,7 @@ describeWithRedisServer('redisStore on a server of its own', () => {
       const again = await store.claim('a', options('a'))
       if (again.state !== 'claimed') throw new Error(again.state)
       expect(await store.complete(again, { retentionMs: 60_000 })).toBe(true)
+      expect(await store.status('a')).toBe('completed')
       expect(await store.forget('a')).toBe('forgotten')
     }
   })
@@ -352,6 +353,7 @@ describe('redisStore on a server that answers wrongly', () => {
       store.complete(claim, { retentionMs: 1 }),
       store.release(claim),
       store.forget('a'),
+      store.status('a'),
     ])
     return results.map((result) => {
       if (result.status === 'rejected') return result.reason

@@ -131,6 +131,7 @@ describeOn('redis', 'redisStore', (url) => {
       for (const key of ['text', 'alike', 'list']) {
         await expect(hold(key, 30_000)).rejects.toMatchObject(refused)
         await expect(store.forget(key)).rejects.toMatchObject(refused)
+        await expect(store.status(key)).rejects.toMatchObject(refused)
       }
       expect(await raw.get(`${prefix}text`)).toBe('hello')
       expect(await raw.get(`${prefix}alike`)).toBe('paused 1 a f')

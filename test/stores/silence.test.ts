@@ -82,7 +82,8 @@ async function askEverything(store: PersistentStore): Promise<unknown[]> {
     store.complete(claim, { retentionMs: 1_000 }),
     store.release(claim),
     store.prune(),
-    ...Array.from({ length: 4 }, (_, index) => store.forget(`c${index}`)),
+    ...Array.from({ length: 2 }, (_, index) => store.forget(`c${index}`)),
+    ...Array.from({ length: 2 }, (_, index) => store.status(`c${index}`)),
   ]
   const told = await Promise.allSettled(asked)
   return told.flatMap((one) => (one.status === 'rejected' ? [one.reason.code] : []))

@@ -17,7 +17,7 @@ describe('sqliteStore, when something is wrong', () => {
       'RINGHOOK_STORE_NOT_MIGRATED',
     ],
     ['it may only read', 'PRAGMA query_only = ON', 'RINGHOOK_STORE_READ_ONLY'],
-  ])('says so if %s, for every operation', async (_, sql, code) => {
+  ])('says so if %s, for every operation that it is in the way of', async (_, sql, code) => {
     const { database, store } = await newStore()
     const claim = won(await store.claim('key', byOwner('a')))
     database.exec(sql)
@@ -32,6 +32,9 @@ describe('sqliteStore, when something is wrong', () => {
     ]) {
       await expect(operation()).rejects.toMatchObject({ code, cause: expect.any(Error) })
     }
+    const status = store.status('key')
+    if (code === 'RINGHOOK_STORE_READ_ONLY') expect(await status).toBe('in_flight')
+    else await expect(status).rejects.toMatchObject({ code, cause: expect.any(Error) })
     expect(database.inTransaction).toBe(false)
   })
 
@@ -52,6 +55,7 @@ describe('sqliteStore, when something is wrong', () => {
     await expect(store.claim('key', byOwner('a'))).rejects.toMatchObject({
       code: 'RINGHOOK_STORE_UNREACHABLE',
     })
+    await expect(store.status('key')).rejects.toMatchObject({ code: 'RINGHOOK_STORE_UNREACHABLE' })
     await expect(store.migrate()).rejects.toMatchObject({ code: 'RINGHOOK_STORE_UNREACHABLE' })
     await expect((async () => store.complete(claim, { retentionMs }))()).rejects.toMatchObject({
       code: 'RINGHOOK_STORE_UNREACHABLE',
@@ -137,9 +141,19 @@ describe('sqliteStore, when something is wrong', () => {
     await store.claim('key', byOwner('a'))
     database.exec('UPDATE ringhook_events SET state = 7')
 
-    await expect(store.claim('key', byOwner('b'))).rejects.toMatchObject({
-      code: 'RINGHOOK_STORE_FAILED',
-    })
+    for (const ask of [() => store.claim('key', byOwner('b')), () => store.status('key')]) {
+      await expect(ask()).rejects.toMatchObject({ code: 'RINGHOOK_STORE_FAILED' })
+    }
+  })
+
+  it('says how a key stands while somebody else writes, as it was before', async () => {
+    const { file, store } = await newStore()
+    await store.claim('key', byOwner('a'))
+    const other = open(file)
+    other.exec('BEGIN IMMEDIATE; UPDATE ringhook_events SET state = 1')
+    expect(await store.status('key')).toBe('in_flight')
+    other.exec('COMMIT')
+    expect(await store.status('key')).toBe('completed')
   })
 
   it('waits for a lock of somebody else, and the event loop goes on', async () => {
@@ -188,10 +202,11 @@ describe('sqliteStore, when something is wrong', () => {
 
     const claiming = failureOf(store.claim('key', byOwner('a')))
     const migrating = failureOf(store.migrate())
+    const asking = failureOf(store.status('key'))
     await turns(5)
     await vi.advanceTimersByTimeAsync(6_000)
 
-    for (const failure of [await claiming, await migrating]) {
+    for (const failure of [await claiming, await migrating, await asking]) {
       expect(failure.code).toBe('RINGHOOK_STORE_BUSY')
       expect(String(failure.cause)).toContain('Give it a connection of its own.')
     }

@@ -114,6 +114,11 @@ export class Statements {
     return `UPDATE ${this.#unlockedRows([key], isFinished)} SET event.state = ${released}, event.ends_at = ${now} + ${keptMs}`
   }
 
+  /** Does nothing: the server answers it as a change, with the session's status. */
+  nothing(): string {
+    return 'DO 0'
+  }
+
   /** Finds keys past their retention, the oldest first, without a lock. */
   stale(limit: number): string {
     return `SELECT CONCAT(event_key) AS event FROM ${this.#table} WHERE ends_at <= ${now} AND ${this.#isStale()} ORDER BY ends_at LIMIT ${limit}`
