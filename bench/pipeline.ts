@@ -50,11 +50,12 @@ const receiver = createReceiver(krosai, {
   },
 })
 let ran = 0
+const handledBody = '{"outcome":"handled"}'
 
 async function ringhook(): Promise<void> {
   for (const delivery of deliveries) {
-    const { status, outcome } = await receiver.receive(delivery)
-    if (status === 200 && outcome.outcome === 'handled') done++
+    const { status, body } = await receiver.receive(delivery)
+    if (status === 200 && body === handledBody) done++
   }
 }
 

@@ -1,6 +1,5 @@
 import type { AttemptCode, DeliveryCode } from './errors.ts'
-import type { Reply } from './http.ts'
-import type { DeliveryOutcome, Outcome, OutcomeName } from './outcome.ts'
+import type { Outcome, OutcomeName } from './outcome.ts'
 
 /** What the pipeline decided about a delivery: the outcome without what every outcome has. */
 export interface Answer
@@ -91,28 +90,4 @@ export function answerFor(code: DeliveryCode | AttemptCode, details?: Partial<An
     ...(status === 503 && { retryAfterMs: pauseMs }),
     ...details,
   }
-}
-
-const plainReplies = new Map(
-  [handled, accepted, duplicate, ignored].map((answer) => [answer.outcome, write(answer)] as const),
-)
-
-/** Writes the reply to an answer. Those to a delivery that went well were written beforehand. */
-export function replyTo(answer: Answer, outcome: DeliveryOutcome): Reply {
-  const { headers, body } =
-    (answer.code === undefined ? plainReplies.get(answer.outcome) : undefined) ?? write(answer)
-  return { status: answer.status, headers, body, outcome }
-}
-
-function write({ outcome, status, code, retryAfterMs }: Answer): Pick<Reply, 'headers' | 'body'> {
-  const body = JSON.stringify({ outcome, code })
-  const headers: Record<string, string> = {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': String(Buffer.byteLength(body)),
-  }
-  if (status === 405) headers['allow'] = 'POST'
-  if (retryAfterMs !== undefined) {
-    headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1_000)))
-  }
-  return { headers: Object.freeze(headers), body }
 }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { Claim, HeldClaim, IdempotencyStore } from '../stores/store.ts'
+import type { Claim, ClaimOptions, HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import { answerFor } from './answers.ts'
 import { type Clock, inTime } from './clock.ts'
 import type { Delivery } from './delivery.ts'
 import type { Running } from './running.ts'
 import { checkClaim } from './store-answers.ts'
+import { isThenable } from './thenable.ts'
 
 /** What {@link Claims} need. */
 export interface ClaimSettings {
@@ -37,12 +38,29 @@ export class Claims {
     this.#running = running
   }
 
-  /** Claims, and again until a run under way has ended: it may fail, and then it is this one's turn. */
-  async claim(delivery: Delivery, key: string, fingerprint: string): Promise<TimedClaim> {
-    const { clock } = this.#settings
+  /**
+   * Claims, and again until a run under way has ended: it may fail, and then it is this one's turn.
+   * Gives no promise where the store has answered at once.
+   */
+  claim(delivery: Delivery, key: string, fingerprint: string): TimedClaim | Promise<TimedClaim> {
     const owner = `${this.#ownerPrefix}${this.#owners++}`
     const endedBefore = this.#running.ended
-    let timed = await this.#claimUnlessHere(delivery, key, owner, fingerprint)
+    const first = this.#claimUnlessHere(delivery, key, owner, fingerprint)
+    // Nothing is made for what most claims do not need: a closure would be, in each of them.
+    if (!isThenable(first) && first.claim.state !== 'in_flight') return first
+    return this.#takeTurns(delivery, key, owner, fingerprint, first, endedBefore)
+  }
+
+  async #takeTurns(
+    delivery: Delivery,
+    key: string,
+    owner: string,
+    fingerprint: string,
+    first: TimedClaim | Promise<TimedClaim>,
+    endedBefore: number,
+  ): Promise<TimedClaim> {
+    const { clock } = this.#settings
+    let timed = await first
     if (timed.claim.state !== 'in_flight') return timed
     delivery.phase = 'turn'
     // The delivery that won may have come to this process too: now its handler runs, or has ended.
@@ -79,12 +97,12 @@ export class Claims {
    * Leaves the store alone while the event runs in this process, whatever the store knows of it: a
    * claim won from a run that lost its lease would make that run's own end count for nothing.
    */
-  async #claimUnlessHere(
+  #claimUnlessHere(
     delivery: Delivery,
     key: string,
     owner: string,
     fingerprint: string,
-  ): Promise<TimedClaim> {
+  ): TimedClaim | Promise<TimedClaim> {
     const { clock, leaseMs } = this.#settings
     const askedAtMs = clock.now()
     const here = this.#running.get(key)
@@ -93,27 +111,37 @@ export class Claims {
       const retryAfterMs = leftMs > 0 ? leftMs : leaseMs
       return { claim: { state: 'in_flight', retryAfterMs }, askedAtMs }
     }
-    const claiming = this.#claimTwice(delivery, key, owner, fingerprint)
+    const claiming = this.#claimTwice(delivery, key, { owner, leaseMs, fingerprint })
+    if (!isThenable(claiming)) return { claim: claiming, askedAtMs }
     const canRunWithout = this.#settings.onStoreError === 'process' && delivery.phase === 'claim'
-    const claim = await (canRunWithout ? this.#inTime(claiming, delivery) : claiming)
-    return { claim, askedAtMs }
+    const inItsTime = canRunWithout ? this.#inTime(claiming, delivery) : claiming
+    return inItsTime.then((claim) => ({ claim, askedAtMs }))
   }
 
   /** Claims, and once more if that fails: the claim may stand although its reply was lost. */
-  async #claimTwice(
+  #claimTwice(delivery: Delivery, key: string, options: ClaimOptions): Claim | Promise<Claim> {
+    let claiming: Claim | Promise<Claim>
+    try {
+      claiming = this.#settings.store.claim(key, options)
+      if (!isThenable(claiming)) return checkClaim(claiming, key, options.owner)
+    } catch (error) {
+      claiming = Promise.reject(error)
+    }
+    return this.#orAgain(delivery, key, options, claiming)
+  }
+
+  async #orAgain(
     delivery: Delivery,
     key: string,
-    owner: string,
-    fingerprint: string,
+    options: ClaimOptions,
+    claiming: Promise<Claim>,
   ): Promise<Claim> {
-    const { store, leaseMs } = this.#settings
-    const options = { owner, leaseMs, fingerprint }
     try {
-      return checkClaim(await store.claim(key, options), key, owner)
+      return checkClaim(await claiming, key, options.owner)
     } catch (error) {
       // The sender has gone: the store is down, and needs no more questions.
       if (delivery.answered) throw error
-      return checkClaim(await store.claim(key, options), key, owner)
+      return checkClaim(await this.#settings.store.claim(key, options), key, options.owner)
     }
   }
 

@@ -1,19 +1,14 @@
-import type { Attempt } from '../inboxes/inbox.ts'
-import type { CompleteOptions, HeldClaim, IdempotencyStore } from '../stores/store.ts'
+import type { HeldClaim, IdempotencyStore } from '../stores/store.ts'
+import type { Delivery } from './delivery.ts'
 import { RinghookError } from './errors.ts'
 import type { HandlerContext } from './event.ts'
 import type { RequestHeaders } from './http.ts'
 import { checkFlag } from './store-answers.ts'
 
-/** What a run of a handler is about. */
-export interface RunFacts {
-  readonly claim: HeldClaim
-  readonly rawBody: Uint8Array
-  readonly headers: RequestHeaders
-  readonly receivedAtMs: number
-  readonly deadlineMs: number
-  /** The attempt of the inbox's worker, where the delivery came out of an inbox. */
-  readonly job: Attempt | undefined
+/** The settings of a receiver that a run's context needs. */
+export interface ContextSettings {
+  readonly store: IdempotencyStore
+  readonly retentionMs: number
 }
 
 /**
@@ -22,46 +17,53 @@ export interface RunFacts {
  * neither the body nor the headers.
  */
 export class RunContext implements HandlerContext {
-  readonly #facts: RunFacts
-  readonly #store: IdempotencyStore
-  readonly #retentionMs: number
+  readonly #settings: ContextSettings
+  readonly #delivery: Delivery
+  readonly #claim: HeldClaim
+  readonly #rawBody: Uint8Array
   #controller: AbortController | undefined
   #abortReason: RinghookError | undefined
   #completed = false
   #completing = 0
 
-  constructor(facts: RunFacts, store: IdempotencyStore, retentionMs: number) {
-    this.#facts = facts
-    this.#store = store
-    this.#retentionMs = retentionMs
+  constructor(
+    settings: ContextSettings,
+    delivery: Delivery,
+    claim: HeldClaim,
+    rawBody: Uint8Array,
+  ) {
+    this.#settings = settings
+    this.#delivery = delivery
+    this.#claim = claim
+    this.#rawBody = rawBody
   }
 
   get idempotencyKey(): string {
-    return this.#facts.claim.key
+    return this.#claim.key
   }
 
   get attempt(): number {
-    return this.#facts.job?.number ?? this.#facts.claim.attempt
+    return this.#delivery.job?.number ?? this.#claim.attempt
   }
 
   get fence(): number {
-    return this.#facts.claim.fence
+    return this.#claim.fence
   }
 
   get rawBody(): Uint8Array {
-    return this.#facts.rawBody
+    return this.#rawBody
   }
 
   get headers(): RequestHeaders {
-    return this.#facts.headers
+    return this.#delivery.request.headers
   }
 
   get receivedAt(): Date {
-    return new Date(this.#facts.receivedAtMs)
+    return new Date(this.#delivery.receivedAtMs)
   }
 
   get deadline(): Date | undefined {
-    const { job, deadlineMs } = this.#facts
+    const { job, deadlineMs } = this.#delivery
     return job === undefined ? new Date(deadlineMs) : undefined
   }
 
@@ -107,9 +109,9 @@ export class RunContext implements HandlerContext {
     }
     // Until the store has said so again: an earlier call's transaction may have been rolled back.
     this.#completed = false
-    const options: CompleteOptions = { retentionMs: this.#retentionMs, transaction }
-    const { claim, job } = this.#facts
-    const marking = this.#store.complete(claim, options)
+    const { store, retentionMs } = this.#settings
+    const { job } = this.#delivery
+    const marking = store.complete(this.#claim, { retentionMs, transaction })
     if (typeof marking === 'object') {
       return this.#completeLater(async () => {
         this.#expectMark(await marking)

@@ -37,14 +37,30 @@ export class Endings {
   }
 
   /** Marks the event as finished. If the store cannot be told, the answer stands all the same. */
-  async mark(delivery: Delivery, run: Run, answer: Answer): Promise<Answer> {
+  mark(delivery: Delivery, run: Run, answer: Answer): Answer | Promise<Answer> {
     const { store, retentionMs } = this.#settings
     delivery.phase = 'mark'
     delivery.result = answer
     run.stopAt = this.#stopAt(delivery, run)
+    let marking: Promise<boolean> | boolean
+    try {
+      marking = store.complete(run.claim, { retentionMs })
+    } catch (error) {
+      marking = Promise.reject(error)
+    }
+    return marking === true ? answer : this.#markInTheEnd(delivery, run, answer, marking)
+  }
+
+  async #markInTheEnd(
+    delivery: Delivery,
+    run: Run,
+    answer: Answer,
+    marking: Promise<boolean> | boolean,
+  ): Promise<Answer> {
+    const { store, retentionMs } = this.#settings
     let marked: Insisted<boolean>
     try {
-      marked = { value: checkFlag(await store.complete(run.claim, { retentionMs }), 'complete') }
+      marked = { value: checkFlag(await marking, 'complete') }
     } catch (error) {
       marked = await this.#insist(delivery, run, error, async () =>
         checkFlag(await store.complete(run.claim, { retentionMs }), 'complete'),

@@ -25,10 +25,15 @@ export function parseTimestamp(timestamp: unknown): Date | undefined {
   return Number.isNaN(date.getTime()) || !isInItsMonth(timestamp) ? undefined : date
 }
 
+const digitTwo = 0x32
+const digitNine = 0x39
+
 /** `Date` takes the 31st of November for the 1st of December. */
 function isInItsMonth(timestamp: string): boolean {
+  // Most days are in every month: a look at two digits, and no text is cut out.
+  const tens = timestamp.charCodeAt(8)
+  if (tens < digitTwo || (tens === digitTwo && timestamp.charCodeAt(9) < digitNine)) return true
   const day = Number(timestamp.slice(8, 10))
-  if (day <= 28) return true
   const [year, month] = [Number(timestamp.slice(0, 4)), Number(timestamp.slice(5, 7))]
   return day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
 }

@@ -37,8 +37,7 @@ export class LeaseKeeper<Held extends Lease> {
   }
 
   /** Renews a lease three times in its length, until it is dropped, lost or to stop. */
-  keep(lease: Held, askedAtMs: number): void {
-    const now = this.#settings.clock.now()
+  keep(lease: Held, askedAtMs: number, now: number): void {
     // The store took its time to answer the claim: the first renewal is due already.
     if (now - askedAtMs >= this.#settings.leaseMs / 3) this.#renew(lease)
     else this.#renewLater(lease, now)

@@ -1,13 +1,14 @@
+import type { KeyObject } from 'node:crypto'
 import { types } from 'node:util'
 import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
-import { type Answer, answerFor, replyTo } from './answers.ts'
+import { type Answer, answerFor } from './answers.ts'
 import { reasonToDoubt } from './authentication.ts'
 import { abandonBody, isStream, refuseBody } from './body.ts'
 import { checkArguments, optionInvalid, type UncheckedOptions, wholeNumber } from './checks.ts'
 import { DelayQueue, inTime, longestTimer } from './clock.ts'
 import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
-import { RinghookError } from './errors.ts'
+import { type DeliveryCode, RinghookError } from './errors.ts'
 import { checkFreshness } from './freshness.ts'
 import type { DeliveryRequest, Reply } from './http.ts'
 import { ignorer } from './ignored.ts'
@@ -18,8 +19,10 @@ import { Intake } from './intake.ts'
 import type { DeliveryOutcome } from './outcome.ts'
 import { keyOfBody, type ReadEvent, readEvent, routeEvent } from './reading.ts'
 import type { CloseOptions, CloseReport, EventStatus, Receiver, StartOptions } from './receiver.ts'
+import { DeliveryReply } from './reply.ts'
 import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
+import { isThenable } from './thenable.ts'
 import { UnderWay } from './under-way.ts'
 
 /** How long closing waits for the inbox to take back what is not done, in ms. */
@@ -84,24 +87,25 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     }
     this.#underWay.enter()
     return new Promise((resolve) => {
-      const answer = (given: Answer) => {
+      const answer = (decided: Answer) => {
         if (delivery.answered) return
         delivery.answered = true
         delivery.deadline?.cancel()
-        resolve(this.#reply(delivery, given))
+        resolve(this.#reply(delivery, decided))
       }
+      // Before anything else: what comes at the very moment of the deadline comes too late.
       delivery.deadline = this.#deadlines.add(receivedAtMs, () => {
         delivery.isLate = delivery.phase === 'handler' || delivery.phase === 'claim'
         answer(answerAtDeadline(delivery, this.#settings.leaseMs))
       })
-      const finish = (given: Answer) => {
-        answer(given)
-        if (delivery.isLate) this.#settings.report.late(this.#outcome(delivery, given))
+      const finish = (decided: Answer) => {
+        answer(decided)
+        if (delivery.isLate) this.#settings.report.late(this.#outcome(delivery, decided))
         this.#underWay.leave()
       }
-      void this.#receive(delivery).then(finish, (error: unknown) => {
-        finish(answerFor('RINGHOOK_INTERNAL_ERROR', { error }))
-      })
+      const given = this.#begin(delivery)
+      if (isThenable(given)) given.then(finish, (error: unknown) => finish(internalError(error)))
+      else finish(given)
     })
   }
 
@@ -148,8 +152,16 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return await this.#closing
   }
 
+  #begin(delivery: Delivery): Answer | Promise<Answer> {
+    try {
+      return this.#receive(delivery)
+    } catch (error) {
+      return internalError(error)
+    }
+  }
+
   /** From the socket to an authentic body: the steps that run before anything is believed. */
-  async #receive(delivery: Delivery): Promise<Answer> {
+  #receive(delivery: Delivery): Answer | Promise<Answer> {
     const { request } = delivery
     if (this.#closing !== undefined) return answerFor('RINGHOOK_SHUTTING_DOWN')
     if (request.method !== 'POST') return answerFor('RINGHOOK_METHOD_NOT_ALLOWED')
@@ -159,24 +171,36 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     if (unfit !== undefined) return answerFor(unfit)
 
     const reading = this.#settings.readBody(request, delivery.receivedAtMs)
-    const body = reading instanceof Promise ? await reading : reading
+    if (reading instanceof Promise) return reading.then((body) => this.#find(delivery, body))
+    return this.#find(delivery, reading)
+  }
+
+  /** From the body's bytes to the secrets that it may be signed with. */
+  #find(delivery: Delivery, body: Uint8Array | DeliveryCode): Answer | Promise<Answer> {
     if (typeof body === 'string') return answerFor(body)
     if (delivery.answered) return answerFor('RINGHOOK_BODY_TIMEOUT')
 
     delivery.phase = 'secret'
-    let keys = this.#settings.keysFor(request)
-    if (!Array.isArray(keys)) {
-      try {
-        keys = await keys
-      } catch (error) {
-        return answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error })
-      }
-      // The sender was told to come again: nothing may begin for it now.
-      if (delivery.answered) return answerFor('RINGHOOK_SECRET_UNAVAILABLE')
-    }
-    const reason = reasonToDoubt(this.#settings, request, body, keys)
+    const keys = this.#settings.keysFor(delivery.request)
+    if (!isThenable(keys)) return this.#verify(delivery, body, keys)
+    return keys.then(
+      (late) => {
+        // The sender was told to come again: nothing may begin for it now.
+        if (delivery.answered) return answerFor('RINGHOOK_SECRET_UNAVAILABLE')
+        return this.#verify(delivery, body, late)
+      },
+      (error: unknown) => answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error }),
+    )
+  }
+
+  #verify(
+    delivery: Delivery,
+    body: Uint8Array,
+    keys: readonly KeyObject[],
+  ): Answer | Promise<Answer> {
+    const reason = reasonToDoubt(this.#settings, delivery.request, body, keys)
     if (reason !== undefined) return answerFor('RINGHOOK_NOT_AUTHENTIC', { reason })
-    return await this.#take(delivery, body)
+    return this.#take(delivery, body)
   }
 
   /** From an authentic body to the answer: by way of the inbox, where there is one. */
@@ -232,9 +256,10 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   }
 
   #reply(delivery: Delivery, answer: Answer): Reply | Promise<Reply> {
-    const outcome = this.#outcome(delivery, answer)
-    this.#settings.report(outcome)
-    const reply = replyTo(answer, outcome)
+    const { report, clock } = this.#settings
+    const reply = new DeliveryReply(this.provider.name, delivery, answer, clock.now())
+    // Before anything more becomes of the delivery: what came late is not what was answered.
+    if (report.concerns(answer)) report(reply.outcome)
     const { body, headers } = delivery.request
     if (!isStream(body)) return reply
     const drained = abandonBody(body, headers)
@@ -273,4 +298,8 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     if (stopped !== undefined) await inTime(clock, stopped, giveBackMs).catch(() => {})
     return { drained: running === 0, running }
   }
+}
+
+function internalError(error: unknown): Answer {
+  return answerFor('RINGHOOK_INTERNAL_ERROR', { error })
 }

@@ -1,3 +1,4 @@
+import type { Answer } from './answers.ts'
 import type { Clock } from './clock.ts'
 import { type AttemptCode, type DeliveryCode, RinghookError } from './errors.ts'
 import {
@@ -9,10 +10,13 @@ import {
   whereThrown,
 } from './log.ts'
 import type { Outcome } from './outcome.ts'
+import { isThenable } from './thenable.ts'
 
 /** Tells what became of deliveries: to `onOutcome` all, to the logger what somebody should look at. */
 export interface Reporter {
   (outcome: Outcome): void
+  /** Whether somebody would be told of it: an outcome that nobody sees is not put together. */
+  concerns(answer: Answer): boolean
   /** Logs the failure of a handler, or of a claim, that came after the deadline: the delivery is answered already. */
   late(outcome: Outcome): void
   /** Logs that the worker of an inbox could not do its work. It goes on by itself. */
@@ -76,6 +80,11 @@ export function outcomeReporter(
     write(outcome, whatBecame(outcome))
   }
 
+  function concerns({ code, bodyChanged, unmarked }: Answer): boolean {
+    const isTold = onOutcome !== undefined
+    return isTold || code !== undefined || bodyChanged === true || unmarked === true
+  }
+
   /** Throttled too: `onOutcome` is told of deliveries that anybody can send. */
   function complain(provider: string, error: unknown): void {
     const suffix = throttle.admit('onOutcome')
@@ -115,7 +124,7 @@ export function outcomeReporter(
     const suffix = isNews ? '' : throttle.admit(`${topicPrefix}${line.topic}`)
     if (suffix !== undefined) log[line.level](`${line.text}${suffix}`)
   }
-  return Object.assign(report, { late, renewalFailed, inboxFailed, logger: log })
+  return Object.assign(report, { concerns, late, renewalFailed, inboxFailed, logger: log })
 }
 
 /** What was answered, or what becomes of it in the inbox. */
@@ -138,10 +147,6 @@ function tell(
   } catch (error) {
     complain(outcome.provider, error)
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function'
 }
 
 /** Never left out of the log: a handler's failure, and what nobody will send again. */

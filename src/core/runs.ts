@@ -13,6 +13,7 @@ import { LeaseKeeper, type LeaseSettings } from './lease.ts'
 import type { EventStatus } from './receiver.ts'
 import { type Run, Running } from './running.ts'
 import { checkForgotten, checkStatus } from './store-answers.ts'
+import { isThenable } from './thenable.ts'
 
 /** What the runs of a receiver have in common. */
 export interface RunSettings extends EndingSettings, LeaseSettings {}
@@ -38,30 +39,19 @@ export class Runs {
     this.#endings = new Endings(settings, this.#claims, this.#leases)
   }
 
-  /** Runs the event's handler, unless it has finished before. Never rejects. */
-  async run(delivery: Delivery, routed: RoutedEvent): Promise<Answer> {
+  /**
+   * Runs the event's handler, unless it has finished before. Never rejects, and gives no promise
+   * where neither the store nor the handler has anything to wait for.
+   */
+  run(delivery: Delivery, routed: RoutedEvent): Answer | Promise<Answer> {
     delivery.phase = 'claim'
     const fingerprint = fingerprintOf(routed.rawBody)
-    let timed: TimedClaim
-    try {
-      timed = await this.#claims.claim(delivery, routed.key, fingerprint)
-    } catch (error) {
-      // Not once the store has said that the event runs: the handler would run beside itself.
-      const isFree = delivery.phase === 'claim' && this.#running.get(routed.key) === undefined
-      if (this.#settings.onStoreError === 'process' && isFree && !delivery.answered) {
-        return await this.#runUnclaimed(delivery, routed)
-      }
-      return answerFor('RINGHOOK_STORE_UNAVAILABLE', { error })
-    }
-    const { claim } = timed
-    switch (claim.state) {
-      case 'completed':
-        return claim.fingerprint === fingerprint ? duplicate : { ...duplicate, bodyChanged: true }
-      case 'in_flight':
-        return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
-      case 'claimed':
-        return await this.#runClaimed(delivery, routed, claim, { ...timed, fingerprint })
-    }
+    const timed = this.#claims.claim(delivery, routed.key, fingerprint)
+    if (!isThenable(timed)) return this.#runIfWon(delivery, routed, timed, fingerprint)
+    return timed.then(
+      (late) => this.#runIfWon(delivery, routed, late, fingerprint),
+      (error: unknown) => this.#runWithout(delivery, routed, error),
+    )
   }
 
   /**
@@ -125,54 +115,99 @@ export class Runs {
     this.#running.abortAll(reason)
   }
 
-  async #runClaimed(
+  #runIfWon(
+    delivery: Delivery,
+    routed: RoutedEvent,
+    { claim, askedAtMs }: TimedClaim,
+    fingerprint: string,
+  ): Answer | Promise<Answer> {
+    switch (claim.state) {
+      case 'completed':
+        return claim.fingerprint === fingerprint ? duplicate : { ...duplicate, bodyChanged: true }
+      case 'in_flight':
+        return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
+      case 'claimed':
+        return this.#runClaimed(delivery, routed, claim, askedAtMs, fingerprint)
+    }
+  }
+
+  #runWithout(delivery: Delivery, routed: RoutedEvent, error: unknown): Answer | Promise<Answer> {
+    // Not once the store has said that the event runs: the handler would run beside itself.
+    const isFree = delivery.phase === 'claim' && this.#running.get(routed.key) === undefined
+    if (this.#settings.onStoreError === 'process' && isFree && !delivery.answered) {
+      return this.#runUnclaimed(delivery, routed)
+    }
+    return answerFor('RINGHOOK_STORE_UNAVAILABLE', { error })
+  }
+
+  #runClaimed(
     delivery: Delivery,
     routed: RoutedEvent,
     claim: HeldClaim,
-    { askedAtMs, fingerprint }: { readonly askedAtMs: number; readonly fingerprint: string },
-  ): Promise<Answer> {
-    const reason = this.#reasonNotToRun(delivery, claim, askedAtMs)
-    if (reason !== undefined) {
-      await this.#claims.release(claim)
-      return reason
-    }
+    askedAtMs: number,
+    fingerprint: string,
+  ): Answer | Promise<Answer> {
+    const now = this.#settings.clock.now()
+    const reason = this.#reasonNotToRun(delivery, claim, askedAtMs, now)
+    if (reason !== undefined) return this.#claims.release(claim).then(() => reason)
     delivery.attempt = delivery.job?.number ?? claim.attempt
     delivery.fence = claim.fence
     const run = this.#begin(delivery, routed, claim, askedAtMs)
-    this.#leases.keep(run, askedAtMs)
-    let answer: Answer
+    this.#leases.keep(run, askedAtMs, now)
     try {
-      await routed.handler(routed.event, run.context)
-      answer = run.context.completes
-        ? await this.#endings.confirm(delivery, run, fingerprint)
-        : await this.#endings.mark(delivery, run, handled)
+      const handling = routed.handler(routed.event, run.context)
+      if (isThenable(handling)) {
+        return Promise.resolve(handling).then(
+          () => this.#endOfDone(delivery, run, fingerprint),
+          (error: unknown) => this.#endOfFailed(delivery, run, error),
+        )
+      }
     } catch (error) {
-      answer = await this.#endOfFailed(delivery, run, error)
+      return this.#endOfFailed(delivery, run, error)
     }
-    this.#leases.drop(run)
-    this.#running.end(run)
-    return answer
+    return this.#endOfDone(delivery, run, fingerprint)
+  }
+
+  #endOfDone(delivery: Delivery, run: Run, fingerprint: string): Answer | Promise<Answer> {
+    const ending = run.context.completes
+      ? this.#endings.confirm(delivery, run, fingerprint)
+      : this.#endings.mark(delivery, run, handled)
+    return this.#end(run, ending)
   }
 
   /**
    * Gives a failed event back. One that failed for good counts as finished, unless it is kept as a
    * dead letter: that can be replayed.
    */
-  async #endOfFailed(delivery: Delivery, run: Run, error: unknown): Promise<Answer> {
+  #endOfFailed(delivery: Delivery, run: Run, error: unknown): Answer | Promise<Answer> {
     const code = failureCodeOf(error)
     const isOver = code === 'RINGHOOK_PERMANENT_FAILURE' && delivery.job === undefined
     const answer = answerFor(code, { error })
-    if (isOver) return await this.#endings.mark(delivery, run, answer)
-    return await this.#endings.giveBack(delivery, run, answer)
+    const ending = isOver
+      ? this.#endings.mark(delivery, run, answer)
+      : this.#endings.giveBack(delivery, run, answer)
+    return this.#end(run, ending)
+  }
+
+  #end(run: Run, ending: Answer | Promise<Answer>): Answer | Promise<Answer> {
+    if (isThenable(ending)) return ending.then((answer) => this.#end(run, answer))
+    this.#leases.drop(run)
+    this.#running.end(run)
+    return ending
   }
 
   /** A claim that came too late, or at the wrong moment, is given back. */
-  #reasonNotToRun(delivery: Delivery, claim: HeldClaim, askedAtMs: number): Answer | undefined {
-    const { clock, leaseMs } = this.#settings
+  #reasonNotToRun(
+    delivery: Delivery,
+    claim: HeldClaim,
+    askedAtMs: number,
+    now: number,
+  ): Answer | undefined {
+    const { leaseMs } = this.#settings
     if (this.#isClosing) return answerFor('RINGHOOK_SHUTTING_DOWN')
     // The store was slower than the deadline: the sender was told to come again. Or slower than the
     // lease: another delivery may have taken over by now.
-    if (delivery.answered || clock.now() >= askedAtMs + leaseMs) {
+    if (delivery.answered || now >= askedAtMs + leaseMs) {
       return answerFor('RINGHOOK_STORE_UNAVAILABLE')
     }
     // It began here while the store was asked.
@@ -198,13 +233,10 @@ export class Runs {
   }
 
   #begin(delivery: Delivery, { rawBody }: RoutedEvent, claim: HeldClaim, askedAtMs: number): Run {
-    const { store, retentionMs, leaseMs } = this.#settings
-    const { request, receivedAtMs, deadlineMs, job } = delivery
-    const facts = { claim, rawBody, headers: request.headers, receivedAtMs, deadlineMs, job }
     const run: Run = {
       claim,
-      context: new RunContext(facts, store, retentionMs),
-      endsAt: askedAtMs + leaseMs,
+      context: new RunContext(this.#settings, delivery, claim, rawBody),
+      endsAt: askedAtMs + this.#settings.leaseMs,
       renewal: undefined,
       isRenewing: false,
       stopAt: undefined,

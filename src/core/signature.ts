@@ -22,51 +22,55 @@ export interface SignatureVerifier {
 export function signatureVerifier(scheme: SignatureScheme): SignatureVerifier {
   const { header, prefix = '', separator, signedPrefix, encoding } = scheme
   const digestLength = encoding === 'hex' ? 64 : 44
+  const signatureLength = prefix.length + digestLength
   const isDigit = digitTable(encoding)
-  // Reused for every delivery: the verification runs to its end without giving way to another.
-  const presentedBytes = Buffer.alloc(digestLength)
-  const expectedBytes = Buffer.alloc(digestLength)
+  // Reused for every delivery: the verification runs to its end without giving way to another. Both
+  // hold the prefix too, so that a signature is written as it is and not cut first.
+  const presentedBytes = Buffer.alloc(signatureLength)
+  const expectedBytes = Buffer.alloc(signatureLength)
+  expectedBytes.write(prefix, 'latin1')
 
-  /** Whether a digest of exactly the right form starts at `from` and fills the text up to `to`. */
-  function isDigest(text: string, from: number, to: number): boolean {
-    if (to - from !== digestLength) return false
-    for (let index = from; index < to; index++) {
-      // A table look-up by code unit: anything beyond ASCII is outside the table.
+  /** Whether a text is a signature of exactly the right form. Characters beyond ASCII are in no table. */
+  function isSignature(text: string): boolean {
+    if (text.length !== signatureLength || !text.startsWith(prefix)) return false
+    for (let index = prefix.length; index < signatureLength; index++) {
       if (isDigit[text.charCodeAt(index)] !== 1) return false
     }
     return true
   }
 
-  /** The presented digests, without their prefixes. Anything of another form is left out. */
-  function presentedDigests(value: string): readonly string[] {
-    const parts = separator === undefined ? [value] : value.split(separator, maxSignatures)
-    return parts
-      .filter((part) => part.startsWith(prefix) && isDigest(part, prefix.length, part.length))
-      .map((part) => part.slice(prefix.length))
+  /** The signatures that are presented. Anything of another form is left out. */
+  function presentedIn(value: string): readonly string[] {
+    if (separator === undefined) return isSignature(value) ? [value] : []
+    return value.split(separator, maxSignatures).filter(isSignature)
+  }
+
+  function matches(candidate: string): boolean {
+    presentedBytes.write(candidate, 'latin1')
+    return timingSafeEqual(presentedBytes, expectedBytes)
   }
 
   return {
     verify(headers, body, keys) {
       const value = headers[header]
       if (typeof value !== 'string') return false
-      const presented = presentedDigests(value)
-      if (presented.length === 0) return false
-      const before = signedPrefix === undefined ? undefined : textBefore(signedPrefix, headers)
-      if (signedPrefix !== undefined && before === undefined) return false
+      const isOne = isSignature(value)
+      const several = isOne ? [] : presentedIn(value)
+      if (!isOne && several.length === 0) return false
+      const before = signedPrefix === undefined ? '' : textBefore(signedPrefix, headers)
+      if (before === undefined) return false
       // Stops at the first match: that tells a sender which of its own secrets it used, and an
       // attacker, who can match none, nothing.
-      return keys.some((key) => {
-        expectedBytes.write(digest(key, before, body, encoding), 'latin1')
-        return presented.some((candidate) => {
-          presentedBytes.write(candidate, 'latin1')
-          return timingSafeEqual(presentedBytes, expectedBytes)
-        })
-      })
+      for (const key of keys) {
+        expectedBytes.write(digest(key, before, body, encoding), prefix.length, 'latin1')
+        if (isOne ? matches(value) : several.some(matches)) return true
+      }
+      return false
     },
     explain(headers) {
       const value = headers[header]
       if (value === undefined) return `it has no ${header} header`
-      if (typeof value !== 'string' || presentedDigests(value).length === 0) {
+      if (typeof value !== 'string' || presentedIn(value).length === 0) {
         const form = encoding === 'hex' ? '64 lower-case hex digits' : '44 characters of base64'
         return `its ${header} header is not of the form ${prefix}<${form}>`
       }
@@ -97,7 +101,7 @@ export function signatureOf(
   headers: RequestHeaders,
   body: Uint8Array,
 ): string {
-  const before = scheme.signedPrefix?.(headers)
+  const before = scheme.signedPrefix?.(headers) ?? ''
   return `${scheme.prefix ?? ''}${digest(key, before, body, scheme.encoding)}`
 }
 
@@ -111,12 +115,12 @@ export function signingKey(scheme: SignatureScheme, secret: string): KeyObject {
 
 function digest(
   key: KeyObject,
-  before: string | undefined,
+  before: string,
   body: Uint8Array,
   encoding: 'hex' | 'base64',
 ): string {
   const hmac = createHmac('sha256', key)
-  if (before !== undefined) hmac.update(before, 'utf8')
+  if (before !== '') hmac.update(before, 'utf8')
   return hmac.update(body).digest(encoding)
 }
 

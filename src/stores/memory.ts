@@ -90,7 +90,15 @@ class MemoryStore implements IdempotencyStore {
     }
   }
 
-  async claim(key: string, { owner, leaseMs, fingerprint }: ClaimOptions): Promise<Claim> {
+  claim(key: string, options: ClaimOptions): Promise<Claim> | Claim {
+    try {
+      return this.#claim(key, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #claim(key: string, { owner, leaseMs, fingerprint }: ClaimOptions): Claim {
     checkText(key)
     checkText(owner)
     checkFingerprint(fingerprint)
@@ -132,10 +140,15 @@ class MemoryStore implements IdempotencyStore {
     return true
   }
 
-  async complete(
-    claim: HeldClaim,
-    { retentionMs, transaction }: CompleteOptions,
-  ): Promise<boolean> {
+  complete(claim: HeldClaim, options: CompleteOptions): Promise<boolean> | boolean {
+    try {
+      return this.#complete(claim, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #complete(claim: HeldClaim, { retentionMs, transaction }: CompleteOptions): boolean {
     if (transaction !== undefined) {
       throw new RinghookError(
         'RINGHOOK_STORE_NOT_TRANSACTIONAL',

@@ -58,7 +58,7 @@ describe.each(Object.entries(factories).filter(([name]) => name.endsWith('Store'
     const store = make() as IdempotencyStore
     const asked = { owner: 'a', leaseMs: 1_000, fingerprint: 'f' }
     const held = { state: 'claimed', key: 'a', owner: 'a', fence: 1, attempt: 1 } as const
-    const refused = (told: Promise<unknown>) => expect(told).rejects.toMatchObject(invalid)
+    const refused = (told: unknown) => expect(Promise.resolve(told)).rejects.toMatchObject(invalid)
 
     it.each([Number.NaN, Number.POSITIVE_INFINITY, -5, 1e14, 'x', '1', undefined, null])(
       'refuses a time that is none: %s',

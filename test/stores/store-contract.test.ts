@@ -291,7 +291,7 @@ describe('storeContract', () => {
       return {
         claim: async (key, options) => {
           const its = batch
-          const mine = its.push(store.claim(key, options)) - 1
+          const mine = its.push(Promise.resolve(store.claim(key, options))) - 1
           await new Promise<void>((resolve) => setImmediate(resolve))
           batch = []
           const claims = await Promise.all(its)
@@ -330,7 +330,7 @@ describe('storeContract', () => {
         claim: (key, options) => {
           const first = waiting.get(key)
           if (first !== undefined) return first
-          const claim = store.claim(key, options)
+          const claim = Promise.resolve(store.claim(key, options))
           waiting.set(key, claim)
           setImmediate(() => waiting.delete(key))
           return claim

@@ -40,7 +40,7 @@ export function benchFor(
   clock: ManualClock,
   pass: (ms: number) => Promise<void>,
 ): Bench {
-  const claim: Bench['claim'] = (key, owner, fingerprint = 'f') =>
+  const claim: Bench['claim'] = async (key, owner, fingerprint = 'f') =>
     store.claim(key, { owner, leaseMs: lease, fingerprint })
   const hold: Bench['hold'] = async (key, owner) => held(await claim(key, owner))
   const finish: Bench['finish'] = async (key, owner) => {
@@ -77,7 +77,7 @@ export function assertBetween(value: number, least: number, most: number): void 
 /** Calls with 0, 1, 2 and so on, all at once, and gives the results in that order. */
 export function times<Result>(
   count: number,
-  call: (index: number) => Promise<Result>,
+  call: (index: number) => Promise<Result> | Result,
 ): Promise<Result[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => call(index)))
 }
