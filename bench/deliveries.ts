@@ -15,11 +15,15 @@ export interface SignedBody {
 }
 
 /** Makes deliveries that are all different events. `series` keeps those of different calls apart. */
-export function signedBodies(count: number, series: string): readonly SignedBody[] {
-  return Array.from({ length: count }, (_, index) => signedBody(`evt_${series}_${index}`))
+export function signedBodies(
+  count: number,
+  series: string,
+  bytes = bodyBytes,
+): readonly SignedBody[] {
+  return Array.from({ length: count }, (_, index) => signedBody(`evt_${series}_${index}`, bytes))
 }
 
-function signedBody(id: string): SignedBody {
+function signedBody(id: string, bytes: number): SignedBody {
   const sample = {
     event: 'call.completed',
     id,
@@ -37,23 +41,29 @@ function signedBody(id: string): SignedBody {
       metadata: { customer_id: 'cust_123' },
     },
   }
-  const missing = bodyBytes - JSON.stringify(sample).length
-  if (missing < 0) throw new Error(`a body with the id ${id} is longer than ${bodyBytes} bytes`)
-  sample.data.transcript = 'Hello, how can I help you today? '.repeat(4).slice(0, missing)
+  const missing = bytes - JSON.stringify(sample).length
+  if (missing < 0) throw new Error(`a body with the id ${id} is longer than ${bytes} bytes`)
+  const words = 'Hello, how can I help you today? '
+  sample.data.transcript = words.repeat(Math.ceil(missing / words.length)).slice(0, missing)
   const body = Buffer.from(JSON.stringify(sample))
-  if (body.length !== bodyBytes) throw new Error(`a body is ${body.length} bytes long`)
+  if (body.length !== bytes) throw new Error(`a body is ${body.length} bytes long`)
   return { body, signature: `sha256=${createHmac('sha256', secret).update(body).digest('hex')}` }
 }
 
 /** A delivery as an adapter gives it, with its bytes. */
 export interface HeldDelivery extends DeliveryRequest {
-  readonly headers: { readonly 'x-webhook-signature': string }
+  readonly headers: { readonly 'x-webhook-signature': string; readonly [name: string]: string }
   readonly body: Buffer
 }
 
 /** Gives deliveries with as many headers as a sender writes, in the form in which Node gives them. */
 export function heldDeliveries(count: number, series: string): readonly HeldDelivery[] {
-  return signedBodies(count, series).map(({ body, signature }) => ({
+  return signedBodies(count, series).map(heldDelivery)
+}
+
+/** Gives one as an adapter would. */
+export function heldDelivery({ body, signature }: SignedBody): HeldDelivery {
+  return {
     method: 'POST',
     url: '/hooks',
     headers: {
@@ -62,9 +72,9 @@ export function heldDeliveries(count: number, series: string): readonly HeldDeli
       accept: '*/*',
       'accept-encoding': 'gzip, deflate',
       'content-type': 'application/json',
-      'content-length': String(bodyBytes),
+      'content-length': String(body.length),
       'x-webhook-signature': signature,
     },
     body,
-  }))
+  }
 }

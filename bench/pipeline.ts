@@ -1,112 +1,158 @@
 /**
- * The pipeline in memory against its floor: what nobody can leave out who receives a signed
- * delivery. Both walk over the same deliveries, in turns. Started by run.ts, which prints what this
- * sends; started by hand it prints its figures as JSON.
+ * The pipeline in memory, beside its floor and its peers: from the bytes of a signed delivery to its
+ * answer. All walk over the same bodies, in turns. Started by peer-rows.ts, which prints what this
+ * sends.
  */
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
-import { Bench } from 'tinybench'
-import { createReceiver, krosai } from '../src/index.ts'
-import { type HeldDelivery, heldDeliveries, secret } from './deliveries.ts'
+import { createReceiver, type DeliveryRequest, krosai, type Receiver } from '../src/index.ts'
+import { heldDelivery, type SignedBody, secret, signedBodies } from './deliveries.ts'
+import { loadPeers, type Subject } from './peers.ts'
+import { handleByHand } from './subjects/by-hand.ts'
 
-/** What one pass over all deliveries cost, per delivery. */
-export interface PipelineFigures {
-  readonly deliveries: number
-  readonly floorUs: readonly number[]
-  readonly ringhookUs: readonly number[]
+export interface PipelineTask {
+  /** The root of the repository, where the peers are. */
+  readonly root: string
+  readonly sizes: readonly { readonly bytes: number; readonly deliveries: number }[]
+  readonly passes: number
+  /** Plants a subject that answers wrongly, to see that it is found out. */
+  readonly isWrong?: boolean
+}
+
+/** What a subject took, per delivery, pass by pass. */
+export interface PipelineRow {
+  readonly name: string
+  readonly does: string
+  readonly us: number[]
   /** Processor time, that of the garbage collector's threads included. */
-  readonly floorCpuUs: readonly number[]
-  readonly ringhookCpuUs: readonly number[]
+  readonly cpuUs: number[]
 }
 
-type Subject = 'floor' | 'ringhook'
-
-const count = 10_000
-const passes = Number(process.argv[2] ?? 31)
-
-const key = createSecretKey(Buffer.from(secret))
-const expected = Buffer.alloc(64)
-const presented = Buffer.alloc(64)
-let deliveries: readonly HeldDelivery[] = []
-let done = 0
-
-function floor(): void {
-  for (const { body, headers } of deliveries) {
-    expected.write(createHmac('sha256', key).update(body).digest('hex'), 'latin1')
-    presented.write(headers['x-webhook-signature'].slice(7), 'latin1')
-    const isAuthentic = timingSafeEqual(expected, presented)
-    const { event } = JSON.parse(body.toString()) as { readonly event: string }
-    if (isAuthentic && event === 'call.completed') done++
-  }
+export interface PipelineFigures {
+  readonly sizes: readonly { readonly bytes: number; readonly rows: readonly PipelineRow[] }[]
 }
 
-// One for all passes, as in a server: it fills up and forgets the oldest events.
-const receiver = createReceiver(krosai, {
-  secret,
-  logger: false,
-  on: {
-    'call.completed': async () => {
-      ran++
-    },
-  },
-})
-let ran = 0
-const handledBody = '{"outcome":"handled"}'
+/** The first passes are for the compiler, and fill the stores. */
+const warmup = 4
 
-async function ringhook(): Promise<void> {
-  for (const delivery of deliveries) {
-    const { status, body } = await receiver.receive(delivery)
-    if (status === 200 && body === handledBody) done++
-  }
-}
+const { root, sizes, passes, isWrong } = JSON.parse(process.argv[2] ?? '{}') as PipelineTask
+const peers = loadPeers(root)
+const figures: PipelineFigures = { sizes: await measureAll() }
+process.send?.(figures)
 
-const bench = new Bench({ iterations: 1, time: 0, warmup: false, throws: true })
-const wall: Record<Subject, number[]> = { floor: [], ringhook: [] }
-const cpu: Record<Subject, number[]> = { floor: [], ringhook: [] }
-let before: NodeJS.CpuUsage
-
-function beforeEach(): void {
-  done = 0
-  ran = 0
-  before = process.cpuUsage()
-}
-
-function afterEach(subject: Subject): () => void {
-  return () => {
-    const { user, system } = process.cpuUsage(before)
-    cpu[subject].push((user + system) / count)
-    const expectedRuns = subject === 'ringhook' ? count : 0
-    if (done !== count || ran !== expectedRuns) {
-      throw new Error(`${subject}: ${done} of ${count} went well, ${ran} handlers ran`)
+async function measureAll(): Promise<PipelineFigures['sizes']> {
+  const measured: PipelineFigures['sizes'][number][] = []
+  for (const { bytes, deliveries } of sizes) {
+    const subjects = await subjectsFor(bytes)
+    const rows = subjects.map(
+      ({ name, does }) => ({ name, does, us: [], cpuUs: [] }) as PipelineRow,
+    )
+    for (let pass = -warmup; pass < passes; pass++) {
+      // Events that no pass before has seen: to ringhook a repeat would be a duplicate.
+      const bodies = signedBodies(deliveries, `${bytes}_${pass + warmup}`, bytes)
+      for (const index of inTurn(subjects.length, pass)) {
+        const [subject, row] = [subjects[index], rows[index]]
+        if (subject === undefined || row === undefined) continue
+        const { us, cpuUs } = await measure(subject, bodies)
+        if (pass < 0) continue
+        row.us.push(us)
+        row.cpuUs.push(cpuUs)
+      }
     }
+    measured.push({ bytes, rows })
+  }
+  return measured
+}
+
+/** Every other pass backwards: whoever comes after somebody else pays for what that one left behind. */
+function inTurn(count: number, pass: number): readonly number[] {
+  const forwards = Array.from({ length: count }, (_, index) => index)
+  return pass % 2 === 0 ? forwards : forwards.reverse()
+}
+
+async function measure(subject: Subject, bodies: readonly SignedBody[]) {
+  const prepared = bodies.map((body) => subject.prepare(body))
+  const before = process.cpuUsage()
+  const startedAt = performance.now()
+  let right = 0
+  for (const one of prepared) {
+    const taken = subject.take(one)
+    // Who answers at once is not made to wait.
+    const isRight: boolean = typeof taken === 'boolean' ? taken : await taken
+    if (isRight) right++
+  }
+  const wallMs = performance.now() - startedAt
+  const { user, system } = process.cpuUsage(before)
+  if (right !== bodies.length) {
+    throw new Error(`${subject.name}: ${right} of ${bodies.length} were taken as they should be`)
+  }
+  return { us: (wallMs * 1_000) / bodies.length, cpuUs: (user + system) / bodies.length }
+}
+
+/** The floor first: the others are compared with it. */
+async function subjectsFor(bytes: number): Promise<readonly Subject[]> {
+  const handling = () =>
+    createReceiver(krosai, { secret, logger: false, on: { 'call.completed': async () => {} } })
+  const receiver = handling()
+  // Of its own: among the events of the others it would be forgotten as the oldest.
+  const repeated = handling()
+  const deaf = createReceiver(krosai, { secret, logger: false, on: { 'call.failed': () => {} } })
+  const repeat = signedBodies(1, `${bytes}_again`, bytes).map(heldDelivery)[0]
+  if (repeat === undefined) throw new Error('there is no body')
+  await repeated.receive(repeat)
+  const take = (expected: string, to: Receiver, prepare: Subject['prepare']): Subject => ({
+    name: `ringhook, ${expected}`,
+    does: expected === 'handled' ? 'the whole job' : '',
+    prepare,
+    take: async (request) => {
+      const { body } = await to.receive(request as DeliveryRequest)
+      return body.startsWith(`{"outcome":"${expected}"`) !== isWrong
+    },
+  })
+  const forged = { signature: `sha256=${'0'.repeat(64)}` }
+  return [
+    floor(),
+    byHand(),
+    take('handled', receiver as Receiver, heldDelivery),
+    take('rejected', receiver as Receiver, (body) => heldDelivery({ ...body, ...forged })),
+    take('duplicate', repeated as Receiver, () => repeat),
+    take('ignored', deaf as Receiver, heldDelivery),
+    ...peers,
+  ]
+}
+
+/** What nobody can leave out who receives a signed delivery. */
+function floor(): Subject {
+  const key = createSecretKey(Buffer.from(secret))
+  const expected = Buffer.alloc(64)
+  const presented = Buffer.alloc(64)
+  return {
+    name: 'floor',
+    does: 'createHmac, timingSafeEqual, JSON.parse',
+    prepare: (body) => body,
+    take: (prepared) => {
+      const { body, signature } = prepared as SignedBody
+      expected.write(createHmac('sha256', key).update(body).digest('hex'), 'latin1')
+      presented.write(signature.slice(7), 'latin1')
+      const isAuthentic = timingSafeEqual(expected, presented)
+      const { event } = JSON.parse(body.toString()) as { readonly event: string }
+      return isAuthentic && event === 'call.completed'
+    },
   }
 }
 
-bench.add('floor', floor, { async: false, beforeEach, afterEach: afterEach('floor') })
-bench.add('ringhook', ringhook, { async: true, beforeEach, afterEach: afterEach('ringhook') })
-
-async function runPass(subject: Subject): Promise<void> {
-  const task = bench.getTask(subject)
-  task?.reset()
-  const result = (await task?.run())?.result
-  if (result?.state !== 'completed') throw new Error(`${subject} did not complete`)
-  wall[subject].push((result.latency.mean * 1_000) / count)
+function byHand(): Subject {
+  let calls = 0
+  const handle = handleByHand(async () => {
+    calls++
+  })
+  return {
+    name: 'by hand',
+    does: 'the floor, zod, a Set, a handler',
+    prepare: (body) => body,
+    take: async (prepared) => {
+      const { body, signature } = prepared as SignedBody
+      const before = calls
+      return (await handle(body, signature)) === 200 && calls === before + 1
+    },
+  }
 }
-
-/** The first passes are for the compiler, and fill the store. */
-const warmup = 12
-for (let index = 0; index < warmup + passes; index++) {
-  // Events that no pass before has seen: to ringhook a repeat would be a duplicate.
-  deliveries = heldDeliveries(count, String(index))
-  const order: readonly Subject[] = index % 2 === 0 ? ['floor', 'ringhook'] : ['ringhook', 'floor']
-  for (const subject of order) await runPass(subject)
-}
-
-const figures: PipelineFigures = {
-  deliveries: count,
-  floorUs: wall.floor.slice(warmup),
-  ringhookUs: wall.ringhook.slice(warmup),
-  floorCpuUs: cpu.floor.slice(warmup),
-  ringhookCpuUs: cpu.ringhook.slice(warmup),
-}
-if (process.send === undefined) console.log(JSON.stringify(figures))
-else process.send(figures)

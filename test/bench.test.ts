@@ -2,6 +2,33 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 
+describe('npm run bench -- pipeline', () => {
+  const program = ['--import', 'tsx', 'bench/run.ts', 'pipeline', '--quick']
+
+  // It installs what it measures ringhook beside.
+  it('measures ringhook beside its floor and its peers, body by body', async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [...program, '--json'])
+
+    const { peers, sizes, machine } = JSON.parse(stdout.split('\n').at(-2) ?? '')
+    expect(machine.node).toBe(process.version)
+    expect(sizes.map(({ bytes }: { readonly bytes: number }) => bytes)).toEqual([430, 65_536])
+    for (const { rows } of sizes) {
+      const names = rows.map(({ name }: { readonly name: string }) => name)
+      expect(names.slice(0, 3)).toEqual(['floor', 'by hand', 'ringhook, handled'])
+      expect(names).toEqual(expect.arrayContaining(Object.keys(peers)))
+      for (const { us, cpuUs } of rows) {
+        expect([us.length, cpuUs.length]).toEqual([3, 3])
+        expect(Math.min(...us)).toBeGreaterThan(0)
+      }
+    }
+  }, 180_000)
+
+  it('ends where an answer is wrong', async () => {
+    const wrong = promisify(execFile)(process.execPath, [...program, '--wrong'])
+    await expect(wrong).rejects.toThrow(/0 of 200 were taken as they should be/)
+  }, 180_000)
+})
+
 describe('npm run bench -- stores', () => {
   it('measures a store to the end, and says how it compares with the same by hand', async () => {
     const program = ['--import', 'tsx', 'bench/run.ts', 'stores', 'memory', '--quick']
