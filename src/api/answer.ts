@@ -8,6 +8,43 @@ interface ApiAnswer {
   readonly details?: unknown
 }
 
+/** More than this is no answer of a management API. */
+export const maxAnswerBytes = 8 * 1024 * 1024
+
+/** Gives an answer with its text, or with `undefined` if that is too long. */
+export async function answerTo(fetched: Promise<Response>) {
+  const response = await fetched
+  return { response, text: await textOf(response) }
+}
+
+/** Gives the text of an answer, or `undefined` if it is too long. */
+async function textOf(response: Response): Promise<string | undefined> {
+  if (response.body === null) return ''
+  const decoder = new TextDecoder()
+  let text = ''
+  let length = 0
+  const reader = response.body.getReader()
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+    length += chunk.value.byteLength
+    if (length > maxAnswerBytes) {
+      await reader.cancel()
+      return undefined
+    }
+    text += decoder.decode(chunk.value, { stream: true })
+  }
+  return text + decoder.decode()
+}
+
+/** Not by the message of `JSON.parse`: it quotes what it could not read. */
+export function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Whether a status may be another one soon. */
 export function isPassing(status: number): boolean {
   return status === 408 || status === 429 || (status >= 500 && status !== 501)

@@ -2,7 +2,14 @@ import type { z } from 'zod'
 import { inTime } from '../core/clock.ts'
 import { printable } from '../core/log.ts'
 import { delayAfter } from '../core/retry.ts'
-import { failureOfAnswer, isPassing, retryAfterOf } from './answer.ts'
+import {
+  answerTo,
+  failureOfAnswer,
+  isJson,
+  isPassing,
+  maxAnswerBytes,
+  retryAfterOf,
+} from './answer.ts'
 import { ApiError, type ApiFailure, Redaction } from './api-error.ts'
 import type { CallOptions, ClientSettings } from './client-options.ts'
 import { orAborted, pause } from './pause.ts'
@@ -24,9 +31,6 @@ export interface Operation<Result> {
 export type Send = (fetch: (request: Request) => Promise<Response>) => Promise<{
   readonly data?: unknown
 }>
-
-/** More than this is no answer of a management API. */
-const maxAnswerBytes = 8 * 1024 * 1024
 
 /** No connection was made, so that no request was sent. */
 const neverSent = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']
@@ -194,39 +198,6 @@ function mayRepeat({ isRepeatable }: Operation<unknown>, failed: Failed): boolea
     return failed.status === 429 || (isRepeatable && isPassing(failed.status))
   }
   return isRepeatable || failed.outcomeUnknown !== true
-}
-
-async function answerTo(fetched: Promise<Response>) {
-  const response = await fetched
-  return { response, text: await textOf(response) }
-}
-
-/** Gives the text of an answer, or `undefined` if it is too long. */
-async function textOf(response: Response): Promise<string | undefined> {
-  if (response.body === null) return ''
-  const decoder = new TextDecoder()
-  let text = ''
-  let length = 0
-  const reader = response.body.getReader()
-  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
-    length += chunk.value.byteLength
-    if (length > maxAnswerBytes) {
-      await reader.cancel()
-      return undefined
-    }
-    text += decoder.decode(chunk.value, { stream: true })
-  }
-  return text + decoder.decode()
-}
-
-/** Not by the message of `JSON.parse`: it quotes what it could not read. */
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
 }
 
 function timedOut({ name }: Operation<unknown>, timeoutMs: number): Failed {

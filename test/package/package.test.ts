@@ -185,6 +185,7 @@ function wholeReport(version: unknown) {
     delivered: { status: 200, outcome: 'handled' },
     handled: ['call_of_the_server', 'call_of_the_kit'],
     refusal: { known: true, code: 'RINGHOOK_SECRET_MISSING' },
+    listed: ['wh_1'],
     entries: entries.map((entry) => ({ entry, same: true })),
   }
 }

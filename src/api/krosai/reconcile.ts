@@ -90,7 +90,7 @@ const optionNames = [
  * is asked for without knowing.
  *
  * Use a store that outlives the process: `memoryStore()` knows nothing of what finished before.
- * Source: KrosAI, Webhook deliveries; decisions/036 has what is assumed.
+ * Source: KrosAI, Webhook deliveries; docs/subscribe.md has what is assumed beyond it.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID; RINGHOOK_RECEIVER_INVALID for a receiver of
  * another provider; RINGHOOK_STORE_UNAVAILABLE; what the list of deliveries failed with, and

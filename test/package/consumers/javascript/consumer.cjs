@@ -2,6 +2,7 @@ const { once } = require('node:events')
 const express = require('express')
 const { createReceiver, krosai, RinghookError } = require('ringhook')
 const { krosaiWebhooks } = require('ringhook/express')
+const { createKrosaiApi } = require('ringhook/krosai-api')
 const manifest = require('ringhook/package.json')
 const { deliver, fixture, signedRequest } = require('ringhook/testing')
 
@@ -21,6 +22,7 @@ async function consume() {
     delivered: { status, outcome },
     handled,
     refusal: refusal(),
+    listed: await listed(),
     entries: await Promise.all(entryNames().map(compare)),
   }
 }
@@ -41,6 +43,13 @@ async function receive() {
 
 function completed(callId) {
   return fixture(krosai, 'call.completed', { data: { call_id: callId } })
+}
+
+/** Takes the package along that the client of the API needs. */
+async function listed() {
+  const fetch = async () => Response.json([{ id: 'wh_1', url: 'https://example.com' }])
+  const webhooks = await createKrosaiApi({ apiKey: 'kros_test_x', fetch }).webhooks.list()
+  return webhooks.map(({ id }) => id)
 }
 
 /** The class comes from one entry, the error from another. */

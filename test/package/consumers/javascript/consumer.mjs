@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import express from 'express'
 import { createReceiver, krosai, RinghookError } from 'ringhook'
 import { krosaiWebhooks } from 'ringhook/express'
+import { createKrosaiApi } from 'ringhook/krosai-api'
 import manifest from 'ringhook/package.json' with { type: 'json' }
 import { deliver, fixture, signedRequest } from 'ringhook/testing'
 
@@ -31,12 +32,20 @@ console.log(
     delivered: { status, outcome },
     handled,
     refusal: refusal(),
+    listed: await listed(),
     entries: await Promise.all(entryNames().map(compare)),
   }),
 )
 
 function completed(callId) {
   return fixture(krosai, 'call.completed', { data: { call_id: callId } })
+}
+
+/** Takes the package along that the client of the API needs. */
+async function listed() {
+  const fetch = async () => Response.json([{ id: 'wh_1', url: 'https://example.com' }])
+  const webhooks = await createKrosaiApi({ apiKey: 'kros_test_x', fetch }).webhooks.list()
+  return webhooks.map(({ id }) => id)
 }
 
 /** The class comes from one entry, the error from another. */
