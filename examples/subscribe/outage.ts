@@ -28,8 +28,8 @@ export interface Aftermath {
 }
 
 /**
- * An outage of an hour: the endpoint is gone, and half an hour later KrosAI too, which gives up
- * what falls due. Then both come back, and the endpoint heals what was left behind.
+ * An outage: the endpoint is gone, and half an hour later KrosAI too, for an hour in which it gives
+ * up what falls due. Then both come back, and the endpoint heals what was left behind.
  */
 export async function playOutage(say: (line: string) => void): Promise<Aftermath> {
   const krosai = new SimulatedKrosai()
@@ -67,8 +67,8 @@ async function outage(
   say(`${calls} calls were handled. The answer to the last one got lost.`)
 
   await endpoint.stop()
-  say('The endpoint is gone.')
-  for (let minute = 0; minute < 60; minute++) {
+  say('The endpoint is gone, and half an hour later KrosAI too.')
+  for (let minute = 0; minute < 90; minute++) {
     krosai.isDown = minute >= 30
     await call()
     await krosai.advance(minuteMs)
@@ -76,7 +76,9 @@ async function outage(
   krosai.isDown = false
   await call()
   const open = krosai.deliveries.filter(({ status }) => status !== 'delivered')
-  say(`An hour later, ${open.length} of ${calls} calls are not delivered, as far as KrosAI knows.`)
+  say(
+    `An hour after that, ${open.length} of ${calls} calls are not delivered, as far as KrosAI knows.`,
+  )
 }
 
 /** Heals as a program would that is started again and again. */

@@ -81,8 +81,8 @@ describe('the outage', () => {
     const lines: string[] = []
     const { sent, handled, reports } = await playOutage((line) => lines.push(line))
 
-    expect(sent).toHaveLength(65)
-    expect(new Set(sent).size).toBe(65)
+    expect(sent).toHaveLength(95)
+    expect(new Set(sent).size).toBe(95)
     expect([...handled].sort()).toEqual([...sent].sort())
     expect(reports.map(({ retried, isComplete }) => ({ retried, isComplete }))).toEqual([
       { retried: 20, isComplete: false },
