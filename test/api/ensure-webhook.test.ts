@@ -168,6 +168,34 @@ describe('ensureWebhook', () => {
     expect(calls.filter((call) => call === 'POST /webhooks')).toHaveLength(1)
   })
 
+  it('takes over what another instance made when the answer was lost, and deletes nothing', async () => {
+    let posts = 0
+    const { api, calls } = client(async (response, call) => {
+      if (call !== 'POST /webhooks' || posts++ > 0) return response
+      // That of the other instance is older than the one whose answer is lost.
+      const [mine] = krosai.webhooks.values()
+      krosai.webhooks.clear()
+      krosai.subscribe({ url, events: ['call.started'], active: true })
+      if (mine !== undefined) {
+        const later = new Date(Date.parse(mine.created_at) + 60_000).toISOString()
+        krosai.webhooks.set(mine.id, { ...mine, created_at: later })
+      }
+      throw new TypeError('the connection broke')
+    })
+    const report = await api.ensureWebhook({ url, events: ['call.completed'] })
+    const [other, mine] = krosai.webhooks.values()
+
+    expect(report).toMatchObject({
+      id: other?.id,
+      action: 'updated',
+      changes: { events: { from: ['call.started'], to: ['call.completed'] } },
+      secret: other?.secret,
+      duplicates: [mine?.id],
+    })
+    expect(other?.events).toEqual(['call.completed'])
+    expect(calls.filter((call) => call.startsWith('DELETE'))).toEqual([])
+  })
+
   it('creates again when it was not created, and gives up in the end', async () => {
     const { api, calls } = client(async (response, call) => {
       if (call !== 'POST /webhooks') return response

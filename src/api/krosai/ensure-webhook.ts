@@ -76,6 +76,8 @@ export function ensurer(webhooks: KrosaiWebhooks, settings: ClientSettings) {
     if (found !== undefined) return await adjust(found, others)
 
     const created = await create(webhooks, settings, wanted, call)
+    // Its answer was lost, and it may be that of another instance: it is not ours to delete.
+    if (Array.isArray(created)) return await adjust(created[0], created.slice(1), 'created')
     // Another instance may have created one at the same moment. All of them keep the same one.
     const [kept, ...rest] = await pointingAt(webhooks, wanted.url, call)
     if (kept !== undefined && kept.id !== created.id) {
@@ -84,10 +86,14 @@ export function ensurer(webhooks: KrosaiWebhooks, settings: ClientSettings) {
     }
     return await report(created, 'created', {}, without(rest, created))
 
-    async function adjust(webhook: KrosaiWebhook, duplicates: readonly KrosaiWebhook[]) {
+    async function adjust(
+      webhook: KrosaiWebhook,
+      duplicates: readonly KrosaiWebhook[],
+      otherwise: EnsuredWebhook['action'] = 'unchanged',
+    ) {
       const changes = changesTo(webhook, wanted)
       const isAsAsked = changes.events === undefined && changes.active === undefined
-      if (isAsAsked) return await report(webhook, 'unchanged', changes, duplicates)
+      if (isAsAsked) return await report(webhook, otherwise, changes, duplicates)
       const update = {
         ...(changes.events !== undefined && { events: wanted.events }),
         ...(changes.active !== undefined && { active: changes.active.to }),
@@ -155,24 +161,27 @@ function byAge(one: KrosaiWebhook, other: KrosaiWebhook): number {
   return (first ?? '') < (second ?? '') ? -1 : 1
 }
 
+/** What points at the URL, the oldest first. */
+type Found = [KrosaiWebhook, ...KrosaiWebhook[]]
+
 /**
  * Creates a webhook. One that may have been created although its answer was lost is looked for
- * before it is created again.
+ * before it is created again: then it gives all that point there.
  */
 async function create(
   webhooks: KrosaiWebhooks,
   { retry, clock }: ClientSettings,
   wanted: Wanted,
   call: CallOptions,
-): Promise<KrosaiWebhook> {
+): Promise<KrosaiWebhook | Found> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await webhooks.create(wanted, call)
     } catch (error) {
       if (!(error instanceof ApiError && error.outcomeUnknown)) throw error
       await pause(clock, delayAfter(retry, attempt), call.signal)
-      const [found] = await pointingAt(webhooks, wanted.url, call)
-      if (found !== undefined) return found
+      const [found, ...others] = await pointingAt(webhooks, wanted.url, call)
+      if (found !== undefined) return [found, ...others]
       if (attempt >= retry.attempts) throw error
     }
   }
