@@ -25,19 +25,20 @@ export function parseTimestamp(timestamp: unknown): Date | undefined {
   return Number.isNaN(date.getTime()) || !isInItsMonth(timestamp) ? undefined : date
 }
 
-const digitTwo = 0x32
-const digitNine = 0x39
-
 /** `Date` takes the 31st of November for the 1st of December. */
 function isInItsMonth(timestamp: string): boolean {
-  // Most days are in every month: a look at two digits, and no text is cut out.
-  const tens = timestamp.charCodeAt(8)
-  if (tens < digitTwo || (tens === digitTwo && timestamp.charCodeAt(9) < digitNine)) return true
-  const day = Number(timestamp.slice(8, 10))
-  const [year, month] = [Number(timestamp.slice(0, 4)), Number(timestamp.slice(5, 7))]
+  // Most days are in every month: a look at four digits, and no text is cut out.
+  const day = twoDigits(timestamp, 8)
+  if (day <= 28 || (day <= 30 && twoDigits(timestamp, 5) !== 2)) return true
+  const [year, month] = [Number(timestamp.slice(0, 4)), twoDigits(timestamp, 5)]
   return day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
 }
 
+function twoDigits(text: string, at: number): number {
+  return 10 * (text.charCodeAt(at) - digitZero) + text.charCodeAt(at + 1) - digitZero
+}
+
+const digitZero = 0x30
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/
 
 /**
