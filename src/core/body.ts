@@ -49,23 +49,75 @@ export function bodyReader(
     if (!isStream(body)) return 'RINGHOOK_BODY_ALREADY_READ'
     // A stream that was destroyed says nothing any more: waiting for it would end at the deadline.
     if (body.destroyed === true) return 'RINGHOOK_BODY_ABORTED'
-    const length = headers['content-length']
-    const options = { limit: maxBodyBytes, length: typeof length === 'string' ? length : null }
     return new Promise((resolve) => {
+      const finish = (read: Uint8Array | DeliveryCode) => {
+        deadline.cancel()
+        resolve(read)
+      }
       const deadline = deadlines.add(receivedAtMs, () => resolve('RINGHOOK_BODY_TIMEOUT'))
+      const length = announcedLength(headers)
+      if (length !== undefined) collect(body, length, finish)
       // By its promise: with a callback it makes an AsyncResource for every request.
-      getRawBody(body as IncomingMessage, options).then(
-        (bytes) => {
-          deadline.cancel()
-          resolve(bytes)
-        },
-        (error: unknown) => {
-          deadline.cancel()
-          resolve(codeOf(error))
-        },
-      )
+      else {
+        getRawBody(body as IncomingMessage, { limit: maxBodyBytes }).then(
+          finish,
+          (error: unknown) => finish(codeOf(error)),
+        )
+      }
     })
   }
+}
+
+/** How many bytes the sender has announced. `undefined`: they come in chunks until they end. */
+function announcedLength({ 'content-length': length }: RequestHeaders): number | undefined {
+  return typeof length === 'string' && /^\d{1,15}$/.test(length) ? Number(length) : undefined
+}
+
+/**
+ * Collects a body of announced length, which is within the bound. What raw-body does for any body,
+ * at less than half of its cost: with the length known there is nothing to measure and, as a rule,
+ * one chunk, which is kept and not copied.
+ */
+function collect(
+  stream: ByteStream,
+  length: number,
+  finish: (read: Uint8Array | DeliveryCode) => void,
+): void {
+  if (stream.readable === false) {
+    finish('RINGHOOK_BODY_ALREADY_READ')
+    return
+  }
+  let isOver = false
+  let missing = length
+  let first: Uint8Array | undefined
+  let chunks: Uint8Array[] | undefined
+  // The listeners stay: they go with the request, and to take them off would cost as much again.
+  const end = (read: Uint8Array | DeliveryCode) => {
+    if (isOver) return
+    isOver = true
+    finish(read)
+  }
+  const cutOff = () => end('RINGHOOK_BODY_ABORTED')
+  stream.on('error', cutOff)
+  stream.on('close', cutOff)
+  stream.on('end', () => {
+    if (missing !== 0) cutOff()
+    else end(chunks === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(chunks, length))
+  })
+  stream.on('data', (chunk) => {
+    // What goes on after the end is thrown away, and not kept.
+    if (isOver) return
+    // Something before us has it decoded.
+    if (!types.isUint8Array(chunk)) {
+      end('RINGHOOK_BODY_ALREADY_READ')
+      return
+    }
+    missing -= chunk.length
+    if (missing < 0) cutOff()
+    else if (first === undefined) first = chunk
+    else if (chunks === undefined) chunks = [first, chunk]
+    else chunks.push(chunk)
+  })
 }
 
 /** Whether a body is still to be read. What is neither bytes nor a stream was made by a parser. */

@@ -7,6 +7,7 @@ export type RequestHeaders = Readonly<Record<string, string | readonly string[] 
 /** A readable stream of bytes, as Node's `IncomingMessage` is one. */
 export interface ByteStream {
   readonly destroyed?: boolean
+  readonly readable?: boolean
   readonly complete?: boolean
   readonly readableEnded?: boolean
   on(event: string, listener: (...values: unknown[]) => void): unknown

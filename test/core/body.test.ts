@@ -98,6 +98,30 @@ describe('the body reader', () => {
     )
   })
 
+  it.each([true, false])(
+    'refuses what was decoded or read before, with its length declared: %s',
+    async (isDeclared) => {
+      const bytes = Buffer.from('{"a":"ü"}')
+      const headers = isDeclared ? { 'content-length': String(bytes.length) } : {}
+      const decoded = stream([bytes]).setEncoding('utf8')
+      const read = stream([bytes]).resume()
+      await new Promise((resolve) => read.once('end', resolve))
+      for (const body of [decoded, read]) {
+        const code = await readBody(200)({ method: 'POST', url: '', headers, body }, start)
+        expect(code).toMatch(/^RINGHOOK_BODY_(ALREADY_READ|ABORTED)$/)
+      }
+    },
+  )
+
+  it('leaves nothing that fails when the connection breaks behind a body that was read', async () => {
+    const bytes = Buffer.from('{}')
+    const body = stream([bytes])
+    const headers = { 'content-length': '2' }
+    const read = await readBody(200)({ method: 'POST', url: '', headers, body }, start)
+    expect(read).toEqual(bytes)
+    expect(() => body.emit('error', new Error('ECONNRESET'))).not.toThrow()
+  })
+
   it('refuses by the declared length before it reads a byte', () => {
     for (const length of ['101', '1e9', '0x65', 'Infinity', ' 101 ']) {
       expect(refuseBody({ 'content-length': length }, 100)).toBe('RINGHOOK_BODY_TOO_LARGE')
