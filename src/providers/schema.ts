@@ -11,11 +11,14 @@ export type FreeForm = Readonly<Record<string, unknown>>
  * It checks and never changes, so shapes must not transform, coerce or fill in defaults. The data
  * that was given comes back, and not zod's copy, because `z.looseObject` types every misspelt field
  * as `unknown`, and its copy takes a prototype from a `__proto__` key in zod 4.0.
+ *
+ * It is built when the first event of its kind comes: those of all providers together would take a
+ * third of the time of an import.
  */
 export function open<Shape extends z.ZodRawShape>(
-  shape: Shape,
+  shape: () => Shape,
 ): EventSchema<z.output<z.ZodObject<Shape>>> {
-  return unchanged(z.object(shape))
+  return unchanged(() => z.object(shape()))
 }
 
 /** One field that holds an object of any keys. Not `z.record`, which visits and copies each. */
@@ -24,7 +27,7 @@ export function freeForm(): z.ZodType<FreeForm> {
 }
 
 /** The schema of an event that is documented by name only: the data is some object. */
-export const undocumented: EventSchema<FreeForm> = unchanged(freeForm())
+export const undocumented: EventSchema<FreeForm> = unchanged(freeForm)
 
 /** The documented bodies of one event, each under the name that it is sent as. */
 export function sent(
@@ -38,9 +41,11 @@ export function isObject(value: unknown): value is FreeForm {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function unchanged<Data>(schema: z.ZodType<Data>): EventSchema<Data> {
+function unchanged<Data>(build: () => z.ZodType<Data>): EventSchema<Data> {
+  let schema: z.ZodType<Data> | undefined
   return {
     safeParse(value) {
+      schema ??= build()
       const result = schema.safeParse(value)
       if (!result.success) return result
       return { success: true, data: withoutPrototypeKey(value as Data) }

@@ -14,7 +14,7 @@ import { callkaroSamples } from './samples.ts'
 export const callkaroEvents = {
   /** Any call completed. */
   call_ended: {
-    schema: open({
+    schema: open(() => ({
       /** The unique id of the call session. */
       callSid: z.string(),
       /** The call's type, as in `outbound`. */
@@ -60,7 +60,7 @@ export const callkaroEvents = {
       conversion_status: z.boolean().nullish(),
       next_call_scheduled: z.boolean().nullish(),
       call_link: z.string().nullish(),
-    }),
+    })),
     samples: callkaroSamples.call_ended,
   },
 } as const satisfies EventDefinitions

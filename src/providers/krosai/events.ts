@@ -20,7 +20,7 @@ export type KrosaiChanges = Readonly<
 export const krosaiEvents = {
   /** A call is initiated, inbound or outbound. */
   'call.initiated': {
-    schema: open({
+    schema: open(() => ({
       call_id: z.string(),
       direction: z.string(),
       /** As in `+14155551234`. */
@@ -29,28 +29,28 @@ export const krosaiEvents = {
       to_number: z.string(),
       phone_number_id: z.string(),
       endpoint_id: z.string(),
-    }),
+    })),
     samples: krosaiSamples['call.initiated'],
   },
   /** The destination is ringing. */
   'call.ringing': {
-    schema: open({ call_id: z.string() }),
+    schema: open(() => ({ call_id: z.string() })),
     samples: krosaiSamples['call.ringing'],
   },
   /** "Call connected" (Overview). No page says that it is `call.answered`, or what data it has. */
   'call.started': { schema: undocumented },
   /** The call is answered. */
   'call.answered': {
-    schema: open({
+    schema: open(() => ({
       call_id: z.string(),
       /** As in `2025-01-10T12:00:05Z`. */
       answered_at: z.string(),
-    }),
+    })),
     samples: krosaiSamples['call.answered'],
   },
   /** A call ended normally. Optional are the fields that only one of the two samples has. */
   'call.completed': {
-    schema: open({
+    schema: open(() => ({
       call_id: z.string(),
       direction: z.string(),
       /** As in `+14155551234`. */
@@ -67,13 +67,13 @@ export const krosaiEvents = {
       metadata: freeForm().nullish(),
       /** Only in the sample of `call.ended`. */
       status: z.string().nullish(),
-    }),
+    })),
     spellings: ['call.ended'],
     samples: krosaiSamples['call.completed'],
   },
   /** A call failed to connect. */
   'call.failed': {
-    schema: open({
+    schema: open(() => ({
       call_id: z.string(),
       direction: z.string(),
       /** As in `+14155551234`. */
@@ -82,12 +82,12 @@ export const krosaiEvents = {
       to_number: z.string(),
       error_code: z.string(),
       error_message: z.string(),
-    }),
+    })),
     samples: krosaiSamples['call.failed'],
   },
   /** A phone number is purchased. */
   'phone_number.purchased': {
-    schema: open({
+    schema: open(() => ({
       phone_number_id: z.string(),
       /** As in `+14155551234`. */
       number: z.string(),
@@ -96,120 +96,120 @@ export const krosaiEvents = {
       type: z.string(),
       /** Cents; the currency is not documented. */
       monthly_cost_cents: z.number(),
-    }),
+    })),
     samples: krosaiSamples['phone_number.purchased'],
   },
   /** A phone number is released. */
   'phone_number.released': {
-    schema: open({
+    schema: open(() => ({
       phone_number_id: z.string(),
       /** As in `+14155551234`. */
       number: z.string(),
-    }),
+    })),
     spellings: ['number.released'],
     samples: krosaiSamples['phone_number.released'],
   },
   /** The configuration of a phone number changed. */
   'phone_number.updated': {
-    schema: open({ phone_number_id: z.string(), changes: changes() }),
+    schema: open(() => ({ phone_number_id: z.string(), changes: changes() })),
     samples: krosaiSamples['phone_number.updated'],
   },
   /** No page says that it is `phone_number.purchased`, or what data it has (Webhooks API). */
   'number.provisioned': { schema: undocumented },
   /** An endpoint is created. */
   'endpoint.created': {
-    schema: open({
+    schema: open(() => ({
       endpoint_id: z.string(),
       name: z.string(),
       type: z.string(),
       provider: z.string(),
-    }),
+    })),
     samples: krosaiSamples['endpoint.created'],
   },
   /** An endpoint changed. */
   'endpoint.updated': {
-    schema: open({ endpoint_id: z.string(), changes: changes() }),
+    schema: open(() => ({ endpoint_id: z.string(), changes: changes() })),
     samples: krosaiSamples['endpoint.updated'],
   },
   /** An endpoint is deleted. */
   'endpoint.deleted': {
-    schema: open({ endpoint_id: z.string() }),
+    schema: open(() => ({ endpoint_id: z.string() })),
     samples: krosaiSamples['endpoint.deleted'],
   },
   /** The recording of a call is processed and available. */
   'recording.ready': {
-    schema: open({
+    schema: open(() => ({
       call_id: z.string(),
       recording_url: z.string(),
       duration_seconds: z.number(),
       size_bytes: z.number(),
-    }),
+    })),
     // The pages that have these two names show no sample of them.
     spellings: ['call.recording.ready', 'call.recording.completed'],
     samples: krosaiSamples['recording.ready'],
   },
   /** The transcript of a call is processed and available. */
   'transcript.ready': {
-    schema: open({
+    schema: open(() => ({
       call_id: z.string(),
       transcript: z.string(),
       word_count: z.number(),
       /** Two letters, as in `en`. */
       language: z.string(),
-    }),
+    })),
     // The pages that have this name show no sample of it.
     spellings: ['transcription.completed'],
     samples: krosaiSamples['transcript.ready'],
   },
   /** A request to port a number is submitted. */
   'port_request.submitted': {
-    schema: open({
+    schema: open(() => ({
       port_request_id: z.string(),
       /** As in `+14155551234`. */
       phone_number: z.string(),
       current_carrier: z.string(),
-    }),
+    })),
     samples: krosaiSamples['port_request.submitted'],
   },
   /** A request to port a number is completed. */
   'port_request.completed': {
-    schema: open({
+    schema: open(() => ({
       port_request_id: z.string(),
       phone_number_id: z.string(),
       /** As in `+14155551234`. */
       phone_number: z.string(),
-    }),
+    })),
     samples: krosaiSamples['port_request.completed'],
   },
   /** A request to port a number failed. */
   'port_request.failed': {
-    schema: open({
+    schema: open(() => ({
       port_request_id: z.string(),
       reason: z.string(),
       /** As in `+14155551234`. */
       phone_number: z.string(),
-    }),
+    })),
     samples: krosaiSamples['port_request.failed'],
   },
   /** The balance of the account fell below the threshold. */
   'balance.low': {
-    schema: open({
+    schema: open(() => ({
       /** Cents; the currency is not documented. */
       current_balance_cents: z.number(),
       /** Cents; the currency is not documented. */
       threshold_cents: z.number(),
-    }),
+    })),
     samples: krosaiSamples['balance.low'],
   },
   /** A payment is received. */
   'payment.received': {
-    schema: open({
+    schema: open(() => ({
       /** Cents; the currency is not documented. */
       amount_cents: z.number(),
       payment_method: z.string(),
       /** Cents; the currency is not documented. */
       new_balance_cents: z.number(),
-    }),
+    })),
     samples: krosaiSamples['payment.received'],
   },
 } as const satisfies EventDefinitions

@@ -12,7 +12,7 @@ import { odisSamples } from './samples.ts'
 export const odisEvents = {
   /** A call begins. */
   'call.started': {
-    schema: open({
+    schema: open(() => ({
       call_id: z.string(),
       direction: z.string(),
       /** As in `+15551234567`. */
@@ -20,7 +20,7 @@ export const odisEvents = {
       /** As in `+15551234567`. */
       to: z.string(),
       agent_id: z.string(),
-    }),
+    })),
     samples: odisSamples['call.started'],
   },
   /**
@@ -28,7 +28,7 @@ export const odisEvents = {
    * invalid event is acknowledged and lost here, and a call that nobody answered has no transcript.
    */
   'call.ended': {
-    schema: open({
+    schema: open(() => ({
       call_id: z.string(),
       duration_seconds: z.number(),
       status: z.string(),
@@ -45,12 +45,12 @@ export const odisEvents = {
           }),
         )
         .nullish(),
-    }),
+    })),
     samples: odisSamples['call.ended'],
   },
   /** An appointment is scheduled. */
   'appointment.created': {
-    schema: open({
+    schema: open(() => ({
       appointment_id: z.string(),
       call_id: z.string(),
       client_name: z.string(),
@@ -60,7 +60,7 @@ export const odisEvents = {
       /** As in `14:00`; no zone is documented. */
       time: z.string(),
       type: z.string(),
-    }),
+    })),
     samples: odisSamples['appointment.created'],
   },
 } as const satisfies EventDefinitions
