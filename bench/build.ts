@@ -1,34 +1,42 @@
 import { fileURLToPath } from 'node:url'
 import { build } from 'tsup'
 
-/** Builds the library together with the pipeline and the servers that are measured. */
-export function buildSubjects(): Promise<string> {
-  return buildInto('bench', ['bench/pipeline.ts', 'bench/subjects/server.ts'])
-}
+/** The root of the repository, with a slash at its end. */
+export const root = fileURLToPath(new URL('../', import.meta.url))
 
-/** Builds the stores together with what they are measured against. */
-export function buildStores(): Promise<string> {
-  return buildInto('bench-stores', ['bench/store-process.ts'])
-}
+/** The programs that are measured, and those that measure in a process of their own. */
+const programs = [
+  'bench/http/server.ts',
+  'bench/inboxes/process.ts',
+  'bench/pipeline/process.ts',
+  'bench/scale/process.ts',
+  'bench/soak/client.ts',
+  'bench/soak/server.ts',
+  'bench/stores/process.ts',
+]
 
-/** Builds the inboxes together with the engines that they are measured against. */
-export function buildInboxes(): Promise<string> {
-  return buildInto('bench-inboxes', ['bench/inbox-process.ts'])
-}
+let built: Promise<string> | undefined
 
 /**
- * Builds with the settings that the library ships with, and gives the folder. Not run from the
- * source: tsx keeps the names of functions, which costs a call for every closure.
+ * Builds the library together with the programs, with the settings that it ships with, and gives
+ * the folder, with the same tree in it. Not run from the source: tsx keeps the names of functions,
+ * which costs a call for every closure.
  */
-async function buildInto(name: string, entry: string[]): Promise<string> {
-  const target = fileURLToPath(new URL(`../.tmp/${name}`, import.meta.url))
+export function buildPrograms(): Promise<string> {
+  built ??= buildInto(`${root}.tmp/bench`)
+  return built
+}
+
+async function buildInto(outDir: string): Promise<string> {
   await build({
-    entry,
-    outDir: target,
+    entry: Object.fromEntries(
+      programs.map((file) => [file.replace(/^bench\/|\.ts$/g, ''), file] as const),
+    ),
+    outDir,
     format: ['esm'],
     dts: false,
     silent: true,
     external: [/^[^./]/],
   })
-  return target
+  return outDir
 }

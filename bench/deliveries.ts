@@ -5,7 +5,7 @@ import type { DeliveryRequest } from '../src/index.ts'
 export const secret = 'whsec_f3a91c6e5b7d4820'
 
 /** How long each body is, in bytes: as long as the documented `call.completed`. */
-export const bodyBytes = 430
+const bodyBytes = 430
 
 /** One delivery of a `call.completed`, signed. */
 export interface SignedBody {

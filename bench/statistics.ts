@@ -20,24 +20,13 @@ export function percentile(figures: readonly number[], share: number): number {
   )
 }
 
-/** Writes the median with two digits. */
-export function decimal(figures: readonly number[]): string {
-  return spreadOf(figures).median.toFixed(2)
-}
-
-/** Writes how far figures scatter. */
-export function range(figures: readonly number[]): string {
-  const { low, high } = spreadOf(figures)
-  return `${low.toFixed(2)}–${high.toFixed(2)}`
-}
-
 /** Divides figure by figure: those of one round were taken one after the other. */
 export function ratios(figures: readonly number[], base: readonly number[]): readonly number[] {
   return figures.map((figure, index) => figure / (base[index] ?? Number.NaN))
 }
 
 /** Writes rows under their heads in columns: the first to the left, figures to the right. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, ...rows]
   const widths = head.map((_, column) =>
     Math.max(...lines.map((line) => line[column]?.length ?? 0)),

@@ -24,11 +24,12 @@ class MemoryPlace implements Place {
     this.store = newStore()
   }
 
-  /** What the heap holds: for a process that has one place and nothing else. */
+  /** What the heap and its typed arrays hold: for a process that has one place and nothing else. */
   async bytes(): Promise<number> {
     if (globalThis.gc === undefined) throw new Error('start the process with --expose-gc')
     globalThis.gc()
-    return process.memoryUsage().heapUsed
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    return heapUsed + arrayBuffers
   }
 }
 

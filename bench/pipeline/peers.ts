@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
-import type { SignedBody } from './deliveries.ts'
+import type { SignedBody } from '../deliveries.ts'
+import { peerVersions } from '../machine.ts'
 
 /** What is measured on the same bodies, each with the signature of its own scheme. */
 export interface Subject {
@@ -19,17 +19,13 @@ export interface Subject {
 
 const secret = 'MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 
-/** Installs the peers in their own folder, unless they are there, and gives their versions. */
-export async function installPeers(root: string): Promise<Readonly<Record<string, string>>> {
+/** Installs the peers in their own folder, unless they are there. */
+export async function installPeers(root: string): Promise<void> {
   const folder = `${root}bench/peers/`
-  const { dependencies } = JSON.parse(await readFile(`${folder}package.json`, 'utf8')) as {
-    readonly dependencies: Readonly<Record<string, string>>
-  }
-  if (!Object.keys(dependencies).every((name) => existsSync(`${folder}node_modules/${name}`))) {
-    const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-save']
-    await promisify(execFile)('npm', ['install', ...quiet], { cwd: folder })
-  }
-  return dependencies
+  const names = Object.keys(peerVersions(root))
+  if (names.every((name) => existsSync(`${folder}node_modules/${name}`))) return
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-save']
+  await promisify(execFile)('npm', ['install', ...quiet], { cwd: folder })
 }
 
 /** Loads the peers from their folder. Each is used as its own page shows it. */

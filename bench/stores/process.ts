@@ -1,14 +1,14 @@
 /**
  * One store against its floor, in a process of its own: what a compiler made of another store's code
- * does not count here. Started by stores.ts, which prints what this sends. Started by hand, for a
+ * does not count here. Started by report.ts, which makes the report of what this sends. Started by hand, for a
  * profile, it prints its figures as JSON:
  *
- *   node --cpu-prof .tmp/bench-stores/store-process.js '{"subject":"postgres","rounds":5}'
+ *   node --cpu-prof .tmp/bench/stores/process.js '{"subject":"postgres","rounds":5}'
  *
  * with where the server is in RINGHOOK_BENCH_URL.
  */
-import { type Measures, measure } from './stores/measure.ts'
-import { type SubjectName, subjectOf } from './stores/subjects.ts'
+import { type Measures, measure } from './measure.ts'
+import { type SubjectName, subjectOf } from './subjects.ts'
 
 export interface StoreTask extends Measures {
   readonly subject: SubjectName

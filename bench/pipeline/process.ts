@@ -1,13 +1,13 @@
 /**
  * The pipeline in memory, beside its floor and its peers: from the bytes of a signed delivery to its
- * answer. All walk over the same bodies, in turns. Started by peer-rows.ts, which prints what this
- * sends.
+ * answer. All walk over the same bodies, in turns. Started by report.ts, which makes the
+ * report of what this sends.
  */
-import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
-import { createReceiver, type DeliveryRequest, krosai, type Receiver } from '../src/index.ts'
-import { heldDelivery, type SignedBody, secret, signedBodies } from './deliveries.ts'
+import { createReceiver, type DeliveryRequest, krosai, type Receiver } from '../../src/index.ts'
+import { heldDelivery, type SignedBody, secret, signedBodies } from '../deliveries.ts'
+import { newFloor } from '../floor.ts'
+import { handleByHand } from '../http/by-hand.ts'
 import { loadPeers, type Subject } from './peers.ts'
-import { handleByHand } from './subjects/by-hand.ts'
 
 export interface PipelineTask {
   /** The root of the repository, where the peers are. */
@@ -108,9 +108,15 @@ async function subjectsFor(bytes: number): Promise<readonly Subject[]> {
       return body.startsWith(`{"outcome":"${expected}"`) !== isWrong
     },
   })
+  const takeByFloor = newFloor()
   const forged = { signature: `sha256=${'0'.repeat(64)}` }
   return [
-    floor(),
+    {
+      name: 'floor',
+      does: 'createHmac, timingSafeEqual, JSON.parse',
+      prepare: (body) => body,
+      take: (body) => takeByFloor(body as SignedBody),
+    },
     byHand(),
     take('handled', receiver as Receiver, heldDelivery),
     take('rejected', receiver as Receiver, (body) => heldDelivery({ ...body, ...forged })),
@@ -118,26 +124,6 @@ async function subjectsFor(bytes: number): Promise<readonly Subject[]> {
     take('ignored', deaf as Receiver, heldDelivery),
     ...peers,
   ]
-}
-
-/** What nobody can leave out who receives a signed delivery. */
-function floor(): Subject {
-  const key = createSecretKey(Buffer.from(secret))
-  const expected = Buffer.alloc(64)
-  const presented = Buffer.alloc(64)
-  return {
-    name: 'floor',
-    does: 'createHmac, timingSafeEqual, JSON.parse',
-    prepare: (body) => body,
-    take: (prepared) => {
-      const { body, signature } = prepared as SignedBody
-      expected.write(createHmac('sha256', key).update(body).digest('hex'), 'latin1')
-      presented.write(signature.slice(7), 'latin1')
-      const isAuthentic = timingSafeEqual(expected, presented)
-      const { event } = JSON.parse(body.toString()) as { readonly event: string }
-      return isAuthentic && event === 'call.completed'
-    },
-  }
 }
 
 function byHand(): Subject {

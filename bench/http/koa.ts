@@ -3,6 +3,7 @@ import getRawBody from 'raw-body'
 import { krosaiWebhooks } from '../../src/koa.ts'
 import { secret } from '../deliveries.ts'
 import { handleByHand, type OnCall } from './by-hand.ts'
+import { octokitMiddleware } from './octokit.ts'
 
 export function bare(): Koa {
   return new Koa().use(async (context) => {
@@ -16,6 +17,15 @@ export function byHand(onCall: OnCall): Koa {
   return new Koa().use(async (context) => {
     const body = await readBody(context)
     context.status = await handle(body, context.headers['x-webhook-signature'])
+  })
+}
+
+/** Koa has no place for a handler of Node's server but beside itself. */
+export function octokit(onCall: OnCall): Koa {
+  const handle = octokitMiddleware(onCall)
+  return new Koa().use(async (context) => {
+    context.respond = false
+    await handle(context.req, context.res)
   })
 }
 

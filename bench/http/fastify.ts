@@ -2,6 +2,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { krosaiWebhooks } from '../../src/fastify.ts'
 import { secret } from '../deliveries.ts'
 import { handleByHand, type OnCall } from './by-hand.ts'
+import { octokitMiddleware } from './octokit.ts'
 
 export function bare(): FastifyInstance {
   const app = bufferingFastify()
@@ -16,6 +17,18 @@ export function byHand(onCall: OnCall): FastifyInstance {
     reply.code(await handle(request.body, request.headers['x-webhook-signature']))
     return 'OK'
   })
+  return app
+}
+
+/** Before Fastify reads the body, because the middleware reads it itself. */
+export function octokit(onCall: OnCall): FastifyInstance {
+  const handle = octokitMiddleware(onCall)
+  const app = Fastify()
+  app.addHook('onRequest', async (request, reply) => {
+    reply.hijack()
+    await handle(request.raw, reply.raw)
+  })
+  app.post('/hooks', async () => {})
   return app
 }
 

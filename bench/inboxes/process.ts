@@ -1,13 +1,13 @@
 /**
- * One inbox against its engine, in a process of its own. Started by inboxes.ts, which prints what
- * this sends. Started by hand, for a profile, it prints its figures as JSON:
+ * One inbox against its engine, in a process of its own. Started by report.ts, which makes the
+ * report of what this sends. Started by hand, for a profile, it prints its figures as JSON:
  *
- *   node --cpu-prof .tmp/bench-inboxes/inbox-process.js '{"subject":"sqlite"}'
+ *   node --cpu-prof .tmp/bench/inboxes/process.js '{"subject":"sqlite"}'
  *
  * with where the server is in RINGHOOK_BENCH_URL.
  */
-import { type Measures, measure } from './inboxes/measure.ts'
-import { type SubjectName, subjectOf } from './inboxes/subjects.ts'
+import { type Measures, measure } from './measure.ts'
+import { type SubjectName, subjectOf } from './subjects.ts'
 
 export interface InboxTask extends Measures {
   readonly subject: SubjectName

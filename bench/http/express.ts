@@ -2,6 +2,7 @@ import express, { type Express } from 'express'
 import { krosaiWebhooks } from '../../src/express.ts'
 import { secret } from '../deliveries.ts'
 import { handleByHand, type OnCall } from './by-hand.ts'
+import { octokitMiddleware } from './octokit.ts'
 
 const raw = express.raw({ type: '*/*', limit: '1mb' })
 
@@ -17,6 +18,10 @@ export function byHand(onCall: OnCall): Express {
     const body = request.body as Buffer
     response.sendStatus(await handle(body, request.headers['x-webhook-signature']))
   })
+}
+
+export function octokit(onCall: OnCall): Express {
+  return express().use(octokitMiddleware(onCall))
 }
 
 export function ringhook(onCall: OnCall): Express {
