@@ -16,7 +16,8 @@ export interface HttpOptions {
   readonly program: string
   /** How often every server is started anew: what the compiler made of one is luck. */
   readonly generations: number
-  /** How many rounds each generation is measured in. */
+  /** How many rounds are for the compiler, and how many each generation is measured in. */
+  readonly warmup: number
   readonly rounds: number
   /** How many requests each subject gets in a round. */
   readonly requests: number
@@ -37,7 +38,6 @@ export interface HttpFigures {
 }
 
 export const connections = 64
-const warmup = 3
 /** What each answers: for ringhook proof that no delivery was taken for a repeat. */
 const answers: Readonly<Record<Subject, string>> = {
   bare: 'OK',
@@ -67,13 +67,12 @@ export async function measureFramework(
       subjects.map((subject) => startServer(options.program, framework, subject)),
     )
     try {
-      // The first rounds are for the compiler.
-      for (let round = -warmup; round < options.rounds; round++) {
+      for (let round = -options.warmup; round < options.rounds; round++) {
         for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
           const series = `${generation}_${round}`
           const one = await measureRound(server, framework, series, options.requests)
           const of = figures[server.subject]
-          if (round === -warmup) of.rss.push(await residentOf(server))
+          if (round === -options.warmup) of.rss.push(await residentOf(server))
           if (round < 0) continue
           of.perSecond.push(one.perSecond)
           of.p50.push(one.p50)

@@ -60,8 +60,8 @@ export async function measureHttp({ parts, isQuick }: BenchOptions): Promise<Rep
   await installPeers(root)
   const program = `${await buildPrograms()}/http/server.js`
   const options = isQuick
-    ? { program, generations: 1, rounds: 2, requests: 640 }
-    : { program, generations: 3, rounds: 5, requests: 6_400 }
+    ? { program, generations: 1, warmup: 1, rounds: 1, requests: 320 }
+    : { program, generations: 5, warmup: 3, rounds: 3, requests: 6_400 }
   // Away from the servers, which have the first.
   const isApart = tie(process.pid, 1)
   const sections: Section[] = []

@@ -7,6 +7,7 @@ import { createReceiver, type DeliveryRequest, krosai, type Receiver } from '../
 import { heldDelivery, type SignedBody, secret, signedBodies } from '../deliveries.ts'
 import { newFloor } from '../floor.ts'
 import { handleByHand } from '../http/by-hand.ts'
+import { promisedParts } from './parts.ts'
 import { loadPeers, type Subject } from './peers.ts'
 
 export interface PipelineTask {
@@ -123,6 +124,7 @@ async function subjectsFor(bytes: number): Promise<readonly Subject[]> {
     take('duplicate', repeated as Receiver, () => repeat),
     take('ignored', deaf as Receiver, heldDelivery),
     ...peers,
+    ...promisedParts(),
   ]
 }
 

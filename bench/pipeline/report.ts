@@ -10,6 +10,7 @@ import {
   type Section,
 } from '../report.ts'
 import { ratios } from '../statistics.ts'
+import { partPrefix } from './parts.ts'
 import { installPeers } from './peers.ts'
 import type { PipelineFigures, PipelineRow, PipelineTask } from './process.ts'
 
@@ -49,7 +50,10 @@ export async function measurePipeline({ isQuick, isWrong }: BenchOptions): Promi
   return {
     name: 'pipeline',
     title: `A delivery in memory, from its bytes to its answer, ${task.passes} passes in turns`,
-    sections: sizes.flatMap(({ bytes, rows }) => [rowsOf(bytes, rows), comparisonOf(bytes, rows)]),
+    sections: sizes.flatMap(({ bytes, rows }) => {
+      const whole = rows.filter(({ name }) => !name.startsWith(partPrefix))
+      return [rowsOf(bytes, whole), comparisonOf(bytes, whole), partsOf(bytes, rows)]
+    }),
   }
 }
 
@@ -96,6 +100,33 @@ function comparisonOf(bytes: number, rows: readonly PipelineRow[]): Section {
       row('forged ÷ genuine', rejected, handled, bytes === 430 ? forgedAim : undefined),
       row('ringhook ÷ by hand', handled, named(rows, 'by hand')),
       ...peers.map((peer) => row(`ringhook ÷ ${peer.name}`, handled, peer, peerAim)),
+    ],
+  }
+}
+
+/** What the promise takes beyond the floor, part by part, and all of it. */
+function partsOf(bytes: number, rows: readonly PipelineRow[]): Section {
+  const floor = named(rows, 'floor')
+  const parts = rows.filter(({ name }) => name.startsWith(partPrefix))
+  const sums = floor.cpuUs.map((us, pass) =>
+    parts.reduce((sum, part) => sum + (part.cpuUs[pass] ?? Number.NaN), us),
+  )
+  const row = (name: string, cpuUs: readonly number[]): Row => ({
+    name,
+    figures: {
+      'CPU µs': figureOf(cpuUs),
+      '× floor, CPU': figureOf(ratios(cpuUs, floor.cpuUs)),
+    },
+  })
+  return {
+    title: `${bytes} bytes, the parts of the promise`,
+    columns: [{ name: 'CPU µs' }, { name: '× floor, CPU', better: 'less' }],
+    rows: [
+      ...parts.map(({ name, cpuUs }) => row(name.slice(partPrefix.length), cpuUs)),
+      row('the floor and all of them', sums),
+    ],
+    notes: [
+      'Each part alone, with nothing between them: no bounds, no routing, no deadline, no answer.',
     ],
   }
 }
