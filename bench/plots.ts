@@ -73,7 +73,14 @@ function drawLine(section: Section, bars: readonly Bar[]): string {
   })
 }
 
-function titleOf({ title, plot }: Section) {
+interface Title {
+  readonly text: string
+  readonly left: number
+  readonly top: number
+  readonly textStyle: { readonly fontSize: number }
+}
+
+function titleOf({ title, plot }: Section): Title {
   return { text: `${title}: ${plot?.column}`, left: 10, top: 8, textStyle: { fontSize: 14 } }
 }
 
@@ -87,11 +94,13 @@ function boundOf(aim: Aim): number {
 
 type Options = Parameters<ReturnType<typeof init>['setOption']>[0]
 
-function draw(height: number, options: Options): string {
+function draw(height: number, options: Options & { readonly title: Title }): string {
   const chart = init(null, null, { renderer: 'svg', ssr: true, width, height })
   chart.setOption({ animation: false, backgroundColor: '#ffffff', ...options })
   const svg = chart.renderToSVGString()
   // Else its clock keeps the process alive.
   chart.dispose()
-  return `${svg}\n`
+  // For those who cannot see it.
+  const title = options.title.text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+  return `${svg.replace('>', `>\n<title>${title}</title>`)}\n`
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { noiseOf, regressionsOf } from '../bench/guard.ts'
@@ -186,7 +187,9 @@ describe('a report', () => {
       '| ringhook | 2.00 | 1.96–2.04 |  |  | the whole job |',
     )
     const [svg = ''] = plotsOf(missed)
-    expect(svg).toMatch(/^<svg .*>ringhook<.*>2\.00<.*<\/svg>\n$/s)
+    expect(svg).toMatch(
+      /^<svg [^>]*>\n<title>430 bytes: × floor<\/title>.*>ringhook<.*>2\.00<.*<\/svg>\n$/s,
+    )
   })
 
   it.each([
@@ -208,5 +211,56 @@ describe('a report', () => {
     expect(regressionsOf(report({ [less.name]: figure(2.5) }), wide)).toEqual([
       { figure: '430 bytes, ringhook, × floor', was: 2, is: 2.5, noise: expect.closeTo(0.2) },
     ])
+  })
+})
+
+describe('docs/performance', () => {
+  const published = (node: number, name: string) =>
+    new URL(`../docs/performance/node-${node}/${name}`, import.meta.url)
+  const names = ['pipeline', 'http', 'start', 'scale']
+
+  it.each([
+    [20, [...names, 'soak', 'stores', 'inbox']],
+    [24, names],
+  ] as const)('has the reports of Node %i, whose pages say what their JSON says', (node, all) => {
+    for (const name of all) {
+      const report = JSON.parse(
+        readFileSync(published(node, `${name}.json`), 'utf8'),
+      ) as PlacedReport
+      const page = readFileSync(published(node, `${name}.md`), 'utf8')
+      const plots = [...page.matchAll(/\]\((.+\.svg)\)/g)].map(([, file = '']) => file)
+      expect(plots.length, name).toBe(plotsOf(report).length)
+      for (const file of plots) expect(existsSync(published(node, file)), file).toBe(true)
+      expect(pageOf(report, plots), name).toBe(page)
+      expect(report.machine.node).toMatch(new RegExp(`^v${node}\\.`))
+    }
+  })
+
+  it('is quoted as it is by the README', () => {
+    const quoted = [
+      ['http', 'Express 5, ringhook and the others', 'ringhook ÷ by hand'],
+      ['pipeline', '430 bytes, ringhook and the others', 'ringhook ÷ standardwebhooks'],
+      ['pipeline', '430 bytes, ringhook and the others', 'forged ÷ genuine'],
+    ] as const
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+    const [, table = ''] = /\| Node 20 \| Node 24 \|\n.*\n((?:\|.*\n)+)/.exec(readme) ?? []
+    const figures = table
+      .trim()
+      .split('\n')
+      .map((line) =>
+        line
+          .split('|')
+          .slice(2, 4)
+          .map((cell) => cell.trim()),
+      )
+    const expected = quoted.map(([name, title, row]) =>
+      [20, 24].map((node) => {
+        const text = readFileSync(published(node, `${name}.json`), 'utf8')
+        const { sections } = JSON.parse(text) as PlacedReport
+        const section = sections.find((one) => one.title === title)
+        return section?.rows.find((one) => one.name === row)?.figures['CPU']?.median.toFixed(2)
+      }),
+    )
+    expect(figures).toEqual(expected)
   })
 })

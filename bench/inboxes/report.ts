@@ -34,7 +34,7 @@ export async function measureInboxes({ parts, isQuick }: BenchOptions): Promise<
   const chosen = subjectNames.filter((name) => parts.length === 0 || parts.includes(name))
   const measures = isQuick
     ? { workers: [1, 64], rounds: 2, deliveries: 200, backlog: 1_000 }
-    : { workers: [1, 64], rounds: 15, deliveries: 2_000, backlog: 100_000 }
+    : { workers: [1, 64], rounds: 9, deliveries: 2_000, backlog: 100_000 }
   const found = await findServers()
   const sections: Section[] = []
   try {

@@ -10,6 +10,8 @@ export interface SoakTask {
   readonly port: number
   readonly windows: number
   readonly windowMs: number
+  /** How late an answer may be before the run fails. */
+  readonly longestLagMs: number
   /** Requests per second. 0: as many as are answered, with `connections` at a time. */
   readonly perSecond: number
 }
@@ -38,7 +40,9 @@ const answers: Readonly<Record<Exclude<Kind, 'aborted'>, string>> = {
   forged: '401 {"outcome":"rejected","code":"RINGHOOK_NOT_AUTHENTIC"}',
 }
 
-const { port, windows, windowMs, perSecond } = JSON.parse(process.argv[2] ?? '{}') as SoakTask
+const { port, windows, windowMs, longestLagMs, perSecond } = JSON.parse(
+  process.argv[2] ?? '{}',
+) as SoakTask
 const agent = new Agent({ keepAlive: true, maxSockets: connections })
 /** What was handled not long ago, and what has to come again. */
 const finished: SignedBody[] = []
@@ -120,7 +124,10 @@ async function send({ kind, delivery }: Due, dueAt: number): Promise<void> {
   const answer = await answerTo(kind, delivery)
   sent[kind]++
   if (kind === 'aborted') return
-  times.push(performance.now() - dueAt)
+  const ms = performance.now() - dueAt
+  times.push(ms)
+  // Else a copy would come when its event has long been put out of the store.
+  if (ms > longestLagMs) throw new Error('server and client cannot keep the pace')
   if (answer !== answers[kind]) throw new Error(`a ${kind} delivery was answered ${answer}`)
   if (kind === 'failing') toRepeat.push(delivery)
   if (kind === 'new' && finished.push(delivery) > 1_000) finished.shift()

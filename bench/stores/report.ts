@@ -42,7 +42,7 @@ export async function measureStores({ parts, isQuick }: BenchOptions): Promise<R
   const workers = [1, 64, 256]
   const measures = isQuick
     ? { workers, rounds: 3, forMs: 60, events: 0 }
-    : { workers, rounds: 15, forMs: 100, events: 1_000_000 }
+    : { workers, rounds: 9, forMs: 100, events: 1_000_000 }
   const found = await findServers()
   const sections: Section[] = []
   try {

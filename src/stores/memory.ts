@@ -17,7 +17,7 @@ import type {
 
 /** Options of {@link memoryStore}. */
 export interface MemoryStoreOptions {
-  /** How many events are remembered. Default: 100 000, about 22 MB. From 1. */
+  /** How many events are remembered. Default: 100 000, about 23 MB. From 1. */
   readonly maxEntries?: number
   /** Default: the machine's clock. */
   readonly clock?: Clock
