@@ -12,6 +12,8 @@ export interface Regression {
 
 /** What a ratio may scatter by from one run to the next, whatever one run says. */
 const leastNoise = 0.07
+/** A twentieth of what it is compared with is not looked at: the small parts scatter by all they are. */
+const leastDifference = 0.05
 
 /** Holds the ratios of a run against those of the committed one. Gives those that are worse. */
 export function regressionsOf(report: Report, reference: Report): readonly Regression[] {
@@ -21,7 +23,10 @@ export function regressionsOf(report: Report, reference: Report): readonly Regre
     const noise = noiseOf(before)
     const change = figure.median / before.median
     const isWorse = column.better === 'less' ? change > 1 + noise : change < 1 / (1 + noise)
-    return isWorse ? [{ figure: name, was: before.median, is: figure.median, noise }] : []
+    const matters = Math.abs(figure.median - before.median) > leastDifference
+    return isWorse && matters
+      ? [{ figure: name, was: before.median, is: figure.median, noise }]
+      : []
   })
 }
 

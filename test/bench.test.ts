@@ -204,6 +204,12 @@ describe('a report', () => {
     expect(regressionsOf(report(figures), before)).toHaveLength(count)
   })
 
+  it('is not guarded where it is next to nothing', () => {
+    const small = (median: number) => report({ [less.name]: figure(median) })
+    expect(regressionsOf(small(0.06), small(0.02))).toEqual([])
+    expect(regressionsOf(small(0.08), small(0.02))).toHaveLength(1)
+  })
+
   it('is guarded with the noise that the reference has', () => {
     const wide = report({ [less.name]: figure(2, 0.2) })
     expect(noiseOf(figure(2, 0.2))).toBeCloseTo(0.2)
