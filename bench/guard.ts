@@ -12,28 +12,32 @@ export interface Regression {
 
 /** What a ratio may scatter by from one run to the next, whatever one run says. */
 const leastNoise = 0.07
-/** A twentieth of what it is compared with is not looked at: the small parts scatter by all they are. */
+/** What a ratio has to differ by at least: small parts of a whole scatter by all that they are. */
 const leastDifference = 0.05
 
-/** Holds the ratios of a run against those of the committed one. Gives those that are worse. */
-export function regressionsOf(report: Report, reference: Report): readonly Regression[] {
-  return ratiosOf(report).flatMap(([name, column, figure]) => {
-    const before = ratiosOf(reference).find(([known]) => known === name)?.[2]
-    if (before === undefined) return []
-    const noise = noiseOf(before)
-    const change = figure.median / before.median
-    const isWorse = column.better === 'less' ? change > 1 + noise : change < 1 / (1 + noise)
-    const matters = Math.abs(figure.median - before.median) > leastDifference
-    return isWorse && matters
-      ? [{ figure: name, was: before.median, is: figure.median, noise }]
-      : []
-  })
+export interface Comparison {
+  /** How many ratios of the run the committed one has too. */
+  readonly compared: number
+  readonly regressions: readonly Regression[]
 }
 
-/** How many ratios of a run have one to be held against. */
-export function comparedWith(report: Report, reference: Report): number {
-  const known = new Set(ratiosOf(reference).map(([name]) => name))
-  return ratiosOf(report).filter(([name]) => known.has(name)).length
+/** Holds the ratios of a run against those of the committed one. */
+export function compare(report: Report, reference: Report): Comparison {
+  const known = new Map(ratiosOf(reference).map(([name, , figure]) => [name, figure]))
+  const regressions: Regression[] = []
+  let compared = 0
+  for (const [name, column, { median: is }] of ratiosOf(report)) {
+    const before = known.get(name)
+    if (before === undefined) continue
+    compared++
+    const { median: was } = before
+    const noise = noiseOf(before)
+    const isWorse = column.better === 'less' ? is > was * (1 + noise) : is < was / (1 + noise)
+    if (isWorse && Math.abs(is - was) > leastDifference) {
+      regressions.push({ figure: name, was, is, noise })
+    }
+  }
+  return { compared, regressions }
 }
 
 /** Half of the way from its 10th to its 90th percentile, and not less than a run differs by anyway. */

@@ -31,6 +31,20 @@ export async function messageOf<Message>(child: ChildProcess, name: string): Pro
   }
 }
 
+/** How a server is asked: for its figures when its garbage is gone, or as they are. */
+export type Question = 'collected' | 'as it is'
+
+/** Asks a server for its figures. */
+export function ask<Figures>(
+  server: ChildProcess,
+  name: string,
+  question: Question = 'as it is',
+): Promise<Figures> {
+  const answer = messageOf<Figures>(server, name)
+  server.send(question)
+  return answer
+}
+
 /** Starts what measures a subject in a process of its own, and gives its figures. */
 export function figuresOf<Figures>(
   program: string,

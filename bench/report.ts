@@ -83,12 +83,6 @@ export function figureOf(values: readonly number[], aim?: Aim): Figure {
   return aim === undefined ? spread : { ...spread, aim }
 }
 
-/** Whether a figure reaches its aim. `undefined`: it has none. */
-function reaches({ median, aim }: Figure): boolean | undefined {
-  if (aim === undefined) return undefined
-  return 'atMost' in aim ? median <= aim.atMost : median >= aim.atLeast
-}
-
 /** Every figure of a report that has an aim, in words. */
 function aimsOf({ sections }: Report): readonly string[] {
   return sections.flatMap(({ title, rows, columns }) =>
@@ -96,11 +90,13 @@ function aimsOf({ sections }: Report): readonly string[] {
       columns.flatMap((column) => {
         const figure = row.figures[column.name]
         if (figure?.aim === undefined) return []
-        const bound =
-          'atMost' in figure.aim ? `at most ${figure.aim.atMost}` : `at least ${figure.aim.atLeast}`
-        const state = reaches(figure) ? 'met' : 'missed'
+        const { median, aim } = figure
+        const [isMet, bound] =
+          'atMost' in aim
+            ? [median <= aim.atMost, `at most ${aim.atMost}`]
+            : [median >= aim.atLeast, `at least ${aim.atLeast}`]
         return [
-          `${state}: ${title}, ${row.name}, ${column.name}: ${written(figure.median, column)}, aim ${bound}`,
+          `${isMet ? 'met' : 'missed'}: ${title}, ${row.name}, ${column.name}: ${written(median, column)}, aim ${bound}`,
         ]
       }),
     ),
@@ -115,9 +111,9 @@ export function textOf(report: PlacedReport): string {
       `${section.title}\n\n${tableOrLines(
         headsOf(section),
         section.rows.map((row) => cellsOf(section, row)),
-      )}${notesOf(section, '\n')}`,
+      )}${notesOf(section)}`,
   )
-  return [`${title}. ${machineOf(machine)}`, ...parts, aimsOf(report).join('\n')].join('\n\n')
+  return [`${title}. ${placeOf(machine)}`, ...parts, aimsOf(report).join('\n')].join('\n\n')
 }
 
 /** The report as a page, with its plots. */
@@ -128,20 +124,20 @@ export function pageOf(report: PlacedReport, plots: readonly string[]): string {
     const rows = section.rows.map((row) => cellsOf(section, row))
     const rule = heads.map((_, index) => (index === 0 ? '---' : '---:'))
     const lines = [heads, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`)
-    return `## ${section.title}\n\n${lines.join('\n')}${notesOf(section, '\n')}`
+    return `## ${section.title}\n\n${lines.join('\n')}${notesOf(section)}`
   })
   const aims = aimsOf(report).map((line) => `- ${line}`)
   return `${[
-    `# ${title}, on Node ${majorOf(machine)}`,
-    `Written by \`npm run bench -- ${name}\`. ${machineOf(machine)} ${versionsOf(machine)}`,
+    `# ${title}, on Node ${majorOf(machine.node)}`,
+    `Written by \`npm run bench -- ${name}\`. ${placeOf(machine)} ${versionsOf(machine)}`,
     ...plots.map((file) => `![${title}](${file})`),
     ...parts,
     ...(aims.length === 0 ? [] : [`## Aims\n\n${aims.join('\n')}`]),
   ].join('\n\n')}\n`
 }
 
-/** The major version of the Node that a report was made with. */
-export function majorOf({ node }: Machine): number {
+/** The major version of a Node, as in `v20.20.2`. */
+export function majorOf(node: string): number {
   return Number(/^v(\d+)/.exec(node)?.[1])
 }
 
@@ -176,11 +172,11 @@ function written(value: number, { digits = 2 }: Column): string {
   return value.toFixed(digits)
 }
 
-function notesOf({ notes = [] }: Section, separator: string): string {
-  return notes.map((note) => `\n${separator}${note}`).join('')
+function notesOf({ notes = [] }: Section): string {
+  return notes.map((note) => `\n\n${note}`).join('')
 }
 
-function machineOf({ node, processor, cores, system }: Machine): string {
+function placeOf({ node, processor, cores, system }: Machine): string {
   return `Node ${node}, ${processor}, ${cores} cores, ${system}.`
 }
 

@@ -8,8 +8,9 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { root } from './build.ts'
-import { comparedWith, regressionsOf } from './guard.ts'
+import { compare } from './guard.ts'
 import { measureHttp } from './http/report.ts'
+import { frameworks } from './http/subjects.ts'
 import { inboxNames, measureInboxes } from './inboxes/report.ts'
 import { machineOf } from './machine.ts'
 import { measurePipeline } from './pipeline/report.ts'
@@ -41,7 +42,7 @@ const benches: Readonly<Record<string, Bench>> = {
 const partsOf: Readonly<Record<string, readonly string[]>> = {
   stores: storeNames,
   inbox: inboxNames,
-  http: ['express', 'koa', 'fastify', 'node'],
+  http: frameworks,
 }
 const usage = `npm run bench -- [${Object.keys(benches).join(' | ')}]… [--quick] [--json] [--guard]`
 
@@ -119,13 +120,12 @@ async function guard(report: PlacedReport): Promise<void> {
     process.exitCode = 1
     return
   }
-  const regressions = regressionsOf(report, reference)
+  const { compared, regressions } = compare(report, reference)
   for (const { figure, was, is, noise } of regressions) {
     console.error(
       `guard: worse: ${figure}: ${is.toFixed(2)}, and was ${was.toFixed(2)} (noise ${(100 * noise).toFixed(0)} %)`,
     )
   }
-  const compared = comparedWith(report, reference)
   console.error(
     `guard: ${compared} ratios of ${report.name} compared, ${regressions.length} worse.`,
   )
@@ -142,5 +142,5 @@ async function referenceIn(file: string): Promise<Report | undefined> {
 }
 
 function folderOf({ machine }: PlacedReport): string {
-  return `${root}docs/performance/node-${majorOf(machine)}/`
+  return `${root}docs/performance/node-${majorOf(machine.node)}/`
 }

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { noiseOf, regressionsOf } from '../bench/guard.ts'
+import { compare, noiseOf } from '../bench/guard.ts'
 import { plotsOf } from '../bench/plots.ts'
 import {
   type Column,
@@ -201,20 +201,20 @@ describe('a report', () => {
     ['took longer, which is not a ratio', { [raw.name]: figure(99) }, 0],
   ])('is guarded: %s', (_, figures, count) => {
     const before = report({ [less.name]: figure(2), [more.name]: figure(1), [raw.name]: figure(1) })
-    expect(regressionsOf(report(figures), before)).toHaveLength(count)
+    expect(compare(report(figures), before).regressions).toHaveLength(count)
   })
 
   it('is not guarded where it is next to nothing', () => {
     const small = (median: number) => report({ [less.name]: figure(median) })
-    expect(regressionsOf(small(0.06), small(0.02))).toEqual([])
-    expect(regressionsOf(small(0.08), small(0.02))).toHaveLength(1)
+    expect(compare(small(0.06), small(0.02)).regressions).toEqual([])
+    expect(compare(small(0.08), small(0.02)).regressions).toHaveLength(1)
   })
 
   it('is guarded with the noise that the reference has', () => {
     const wide = report({ [less.name]: figure(2, 0.2) })
     expect(noiseOf(figure(2, 0.2))).toBeCloseTo(0.2)
-    expect(regressionsOf(report({ [less.name]: figure(2.3) }), wide)).toEqual([])
-    expect(regressionsOf(report({ [less.name]: figure(2.5) }), wide)).toEqual([
+    expect(compare(report({ [less.name]: figure(2.3) }), wide).regressions).toEqual([])
+    expect(compare(report({ [less.name]: figure(2.5) }), wide).regressions).toEqual([
       { figure: '430 bytes, ringhook, × floor', was: 2, is: 2.5, noise: expect.closeTo(0.2) },
     ])
   })

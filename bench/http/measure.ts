@@ -2,14 +2,8 @@ import type { ChildProcess } from 'node:child_process'
 import autocannon from 'autocannon'
 import { type SignedBody, signedBodies } from '../deliveries.ts'
 import { tie } from '../machine.ts'
-import { messageOf, start } from '../processes.ts'
-import {
-  type Framework,
-  type Question,
-  type ServerReport,
-  type Subject,
-  subjects,
-} from './subjects.ts'
+import { ask, messageOf, start } from '../processes.ts'
+import { type Framework, type ServerReport, type Subject, subjects } from './subjects.ts'
 
 export interface HttpOptions {
   /** The program of a server. */
@@ -95,9 +89,9 @@ async function measureRound(
   requests: number,
 ) {
   const bodies = signedBodies(requests, series)
-  const before = await reportOf(child, subject)
+  const before = await ask<ServerReport>(child, subject)
   const { seconds, times } = await deliver(bodies, before.port, subject)
-  const after = await reportOf(child, subject)
+  const after = await ask<ServerReport>(child, subject)
   const calls = after.calls - before.calls
   if (calls !== (subject === 'bare' ? 0 : requests)) {
     throw new Error(`${framework}, ${subject}: ${calls} handlers ran`)
@@ -115,7 +109,7 @@ async function measureRound(
 
 /** What a server takes of the memory when its garbage is gone, in MiB. */
 async function residentOf({ child, subject }: Server): Promise<number> {
-  return (await reportOf(child, subject, 'collected')).rss / 1_048_576
+  return (await ask<ServerReport>(child, subject, 'collected')).rss / 1_048_576
 }
 
 async function startServer(
@@ -127,16 +121,6 @@ async function startServer(
   await messageOf(child, `${framework}, ${subject}`)
   if (child.pid !== undefined) tie(child.pid, 0)
   return { subject, child }
-}
-
-async function reportOf(
-  child: ChildProcess,
-  name: string,
-  question: Question = 'as it is',
-): Promise<ServerReport> {
-  const report = messageOf<ServerReport>(child, name)
-  child.send(question)
-  return report
 }
 
 /** Sends every body once, and gives the seconds until the last answer and how long each took. */

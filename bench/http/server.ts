@@ -1,8 +1,9 @@
 /** One subject on a port of its own. Started by measure.ts with the framework and the subject. */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Question } from '../processes.ts'
 import type { OnCall } from './by-hand.ts'
-import type { Framework, Question, ServerReport, Subject } from './subjects.ts'
+import type { Framework, ServerReport, Subject } from './subjects.ts'
 
 let calls = 0
 

@@ -5,9 +5,6 @@ export type Framework = (typeof frameworks)[number]
 export const subjects = ['bare', 'byHand', 'octokit', 'ringhook'] as const
 export type Subject = (typeof subjects)[number]
 
-/** How a server is asked: for its figures when its garbage is gone, or as they are. */
-export type Question = 'collected' | 'as it is'
-
 /** What a server tells when it has started, and whenever it is asked. */
 export interface ServerReport {
   readonly port: number

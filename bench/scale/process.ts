@@ -99,7 +99,7 @@ async function measure(subjects: readonly Subject[]): Promise<readonly SizeFigur
       const [subject, figure] = [subjects[index], figures[index]]
       if (subject === undefined || figure === undefined) continue
       const { size, bytes } = subject
-      // Few of the large ones. All that are to come at once, and then one for each.
+      // Few of the large ones, and of those that come together as many as come together.
       const share = task.grows === 'body' ? presetBytes / bytes : 1
       const count = Math.max(
         Math.ceil(task.deliveries * share),
@@ -140,7 +140,7 @@ async function ofRemembered(events: number): Promise<Subject> {
   const before = bytesInUse()
   const store = memoryStore({ maxEntries: events, logger: false })
   for (let index = 0; index < events; index++) {
-    // A key as the core makes them, and an owner.
+    // A key as long as the core's, and an owner.
     const key = index.toString(16).padStart(64, '0')
     const owner = `3f0c8a52-95a5-4b0e-a0b6-0d8a3d1f7f10.${index}`
     const held = await store.claim(key, { owner, leaseMs, fingerprint })
@@ -185,8 +185,7 @@ async function ofSimultaneous(deliveries: number): Promise<Subject> {
   const take: Take = async (bodies) => {
     for (let first = 0; first < bodies.length; first += deliveries) {
       const some = bodies.slice(first, first + deliveries)
-      // What is left over would wait for those that do not come.
-      if (some.length < deliveries) return
+      if (some.length < deliveries) throw new Error('what is left over would wait for ever')
       running = 0
       gate = new Promise((resolve) => {
         open = resolve

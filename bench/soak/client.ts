@@ -104,7 +104,7 @@ function dueOf(index: number): Due {
   if (place % 20 === 7 && finished.length > 0) {
     return { kind: 'duplicate', delivery: finished[index % finished.length] as SignedBody }
   }
-  if (place % 50 === 13) return { ...fresh('forged') }
+  if (place % 50 === 13) return fresh('forged')
   if (place === 33) return fresh('aborted')
   if (place % 50 === 3) return fresh('failing')
   const again = place % 50 === 43 ? toRepeat.shift() : undefined

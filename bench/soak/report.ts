@@ -1,8 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { buildPrograms } from '../build.ts'
-import type { Question } from '../http/subjects.ts'
 import { tie } from '../machine.ts'
-import { messageOf, start } from '../processes.ts'
+import { ask, messageOf, start } from '../processes.ts'
 import { type BenchOptions, figureOf, type Report, type Row, type Section } from '../report.ts'
 import { spreadOf } from '../statistics.ts'
 import type { SoakTask, SoakWindow } from './client.ts'
@@ -16,6 +15,7 @@ interface Window extends SoakWindow {
   readonly heap: number
 }
 
+const endpoint = 'the soaked server'
 const full = { windows: 20, windowMs: 30_000, learnMs: 10_000, share: 0.8, longestLagMs: 2_000 }
 /** Far from what a busy machine can do, and with no bound on how late an answer is. */
 const quick = { windows: 4, windowMs: 500, learnMs: 500, share: 0.3, longestLagMs: 60_000 }
@@ -26,7 +26,7 @@ export async function measureSoak({ isQuick }: BenchOptions): Promise<Report> {
   const { windows, windowMs, learnMs, share, longestLagMs } = isQuick ? quick : full
   const server = start(`${programs}/soak/server.js`, [])
   try {
-    const { port } = await messageOf<SoakReport>(server, 'the soaked server')
+    const { port } = await messageOf<SoakReport>(server, endpoint)
     if (server.pid !== undefined) tie(server.pid, 0)
     const client = (task: Omit<SoakTask, 'port'>) => {
       const child = start(`${programs}/soak/client.js`, [JSON.stringify({ port, ...task })])
@@ -37,13 +37,13 @@ export async function measureSoak({ isQuick }: BenchOptions): Promise<Report> {
     let capacity = 0
     for (const _ of [1, 2]) capacity = await capacityOf(client, learnMs)
     const perSecond = Math.floor(capacity * share)
-    const before = await ask(server, 'collected')
+    const before = await ask<SoakReport>(server, endpoint, 'collected')
     const soaking = client({ windows, windowMs, longestLagMs, perSecond })
     const seen: Window[] = []
     let last = before
     for (let index = 0; index < windows; index++) {
       const window = await messageOf<SoakWindow>(soaking, 'the soak')
-      const now = await ask(server, 'as it is')
+      const now = await ask<SoakReport>(server, endpoint)
       const { rss, heap, cpuUs } = now
       const answered = Object.values(window.sent).reduce((sum, count) => sum + count, 0)
       seen.push({
@@ -55,7 +55,7 @@ export async function measureSoak({ isQuick }: BenchOptions): Promise<Report> {
       })
       last = now
     }
-    const after = await ask(server, 'collected')
+    const after = await ask<SoakReport>(server, endpoint, 'collected')
     return {
       name: 'soak',
       title: `Soak: Express, ${(windows * windowMs) / 60_000} minutes at ${100 * share} % of ${Math.floor(capacity)} requests per second`,
@@ -74,12 +74,6 @@ async function capacityOf(
   const child = client({ windows: 1, windowMs, longestLagMs: 60_000, perSecond: 0 })
   const { sent } = await messageOf<SoakWindow>(child, 'the capacity')
   return (sent.new * 1_000) / windowMs
-}
-
-async function ask(server: ChildProcess, question: Question): Promise<SoakReport> {
-  const report = messageOf<SoakReport>(server, 'the soaked server')
-  server.send(question)
-  return report
 }
 
 function windowsOf(windows: readonly Window[]): Section {

@@ -8,7 +8,7 @@ import express from 'express'
 import { krosaiWebhooks } from '../../src/express.ts'
 import { memoryStore } from '../../src/index.ts'
 import { secret } from '../deliveries.ts'
-import type { Question } from '../http/subjects.ts'
+import type { Question } from '../processes.ts'
 
 export interface SoakReport {
   readonly port: number

@@ -104,11 +104,15 @@ describe('the body reader', () => {
       const bytes = Buffer.from('{"a":"ü"}')
       const headers = isDeclared ? { 'content-length': String(bytes.length) } : {}
       const decoded = stream([bytes]).setEncoding('utf8')
-      const read = stream([bytes]).resume()
+      // As a request of Node's, which is not destroyed when it ends.
+      const read = new Readable({ autoDestroy: false, read() {} })
+      read.push(bytes)
+      read.push(null)
+      read.resume()
       await new Promise((resolve) => read.once('end', resolve))
       for (const body of [decoded, read]) {
         const code = await readBody(200)({ method: 'POST', url: '', headers, body }, start)
-        expect(code).toMatch(/^RINGHOOK_BODY_(ALREADY_READ|ABORTED)$/)
+        expect(code).toBe('RINGHOOK_BODY_ALREADY_READ')
       }
     },
   )

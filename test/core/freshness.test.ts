@@ -36,6 +36,8 @@ describe('a signed timestamp', () => {
     ['of the 30th of February', '2026-02-30T12:00:00Z', answers.invalid],
     ['of a 29th of February that there is', '2024-02-29T12:00:00Z', answers.old],
     ['of a 29th of February that there is not', '2026-02-29T12:00:00Z', answers.invalid],
+    ['of a 31st of November', '2025-11-31T12:00:00Z', answers.invalid],
+    ['of a 31st of December', '2025-12-31T12:00:00Z', answers.old],
     ['of a 25th hour', '2026-03-01T25:00:00Z', answers.invalid],
     ['in Arabic digits', at(0).replaceAll('0', '\u0660'), answers.invalid],
     ['a year in six digits', '+002026-03-01T12:00:00Z', answers.invalid],
