@@ -11,16 +11,38 @@ export interface ContextSettings {
   readonly retentionMs: number
 }
 
+/** What `console.log` and `util.inspect` print an object by. */
+const inspected: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never
+
+/** One for all contexts: a getter for each of them would cost ten times as much. */
+const lazySignal = {
+  enumerable: true,
+  configurable: true,
+  get(this: RunContext): AbortSignal {
+    return this.abortSignal()
+  },
+}
+
 /**
- * The handler's context. A class with getters, so that what costs something (an AbortController,
- * two Dates) is made only for handlers that ask for it, and so that printing the context shows
- * neither the body nor the headers.
+ * The handler's context. Its members are properties of its own, so that `{ ...context, db }` keeps
+ * them. All of them are cheap but the signal, which costs as much as an HMAC and is made for
+ * handlers that ask for it.
  */
 export class RunContext implements HandlerContext {
+  readonly idempotencyKey: string
+  readonly attempt: number
+  readonly fence: number
+  declare readonly signal: AbortSignal
+  readonly deadline: Date | undefined
+  readonly rawBody: Uint8Array
+  readonly headers: RequestHeaders
+  readonly receivedAt: Date
+  readonly complete: HandlerContext['complete']
+  // Enumerable too: a copy is printed without the body and the headers as well.
+  readonly [inspected] = inspectContext
   readonly #settings: ContextSettings
   readonly #delivery: Delivery
   readonly #claim: HeldClaim
-  readonly #rawBody: Uint8Array
   #controller: AbortController | undefined
   #abortReason: RinghookError | undefined
   #completed = false
@@ -32,47 +54,33 @@ export class RunContext implements HandlerContext {
     claim: HeldClaim,
     rawBody: Uint8Array,
   ) {
+    const { job, request, receivedAtMs, deadlineMs } = delivery
     this.#settings = settings
     this.#delivery = delivery
     this.#claim = claim
-    this.#rawBody = rawBody
+    this.idempotencyKey = claim.key
+    this.attempt = job?.number ?? claim.attempt
+    this.fence = claim.fence
+    Object.defineProperty(this, 'signal', lazySignal)
+    this.deadline = job === undefined ? new Date(deadlineMs) : undefined
+    this.rawBody = rawBody
+    this.headers = request.headers
+    this.receivedAt = new Date(receivedAtMs)
+    this.complete = (transaction) => this.#complete(transaction)
   }
 
-  get idempotencyKey(): string {
-    return this.#claim.key
-  }
-
-  get attempt(): number {
-    return this.#delivery.job?.number ?? this.#claim.attempt
-  }
-
-  get fence(): number {
-    return this.#claim.fence
-  }
-
-  get rawBody(): Uint8Array {
-    return this.#rawBody
-  }
-
-  get headers(): RequestHeaders {
-    return this.#delivery.request.headers
-  }
-
-  get receivedAt(): Date {
-    return new Date(this.#delivery.receivedAtMs)
-  }
-
-  get deadline(): Date | undefined {
-    const { job, deadlineMs } = this.#delivery
-    return job === undefined ? new Date(deadlineMs) : undefined
-  }
-
-  get signal(): AbortSignal {
+  /** For the getter of `signal`, which every copy made by spreading calls. */
+  abortSignal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
       if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason)
     }
     return this.#controller.signal
+  }
+
+  /** What loggers that write JSON show: everything but the body and the headers. */
+  toJSON(): object {
+    return withoutDelivery(this)
   }
 
   /** Whether the handler has marked the event itself. */
@@ -89,11 +97,6 @@ export class RunContext implements HandlerContext {
   abort(reason: RinghookError): void {
     this.#abortReason ??= reason
     this.#controller?.abort(reason)
-  }
-
-  /** A getter that binds, for handlers that take it out of the context. */
-  get complete(): HandlerContext['complete'] {
-    return (transaction) => this.#complete(transaction)
   }
 
   /**
@@ -168,4 +171,20 @@ export function notCommitted(): RinghookError {
     'RINGHOOK_TRANSACTION_NOT_COMMITTED',
     'The handler called context.complete(transaction) and returned, but the transaction is not committed. Throw where it is rolled back, and wait for its commit before you return.',
   )
+}
+
+function inspectContext(
+  this: object,
+  _depth: number,
+  options: object,
+  inspect: (value: unknown, options: object) => string,
+): string {
+  const printed = inspect(withoutDelivery(this), options)
+  return this instanceof RunContext ? `HandlerContext ${printed}` : printed
+}
+
+/** A context, or a copy of one, as it may be printed: what was delivered stays out. */
+function withoutDelivery(context: object): object {
+  const { rawBody: _body, headers: _headers, [inspected]: _, ...rest } = context as RunContext
+  return rest
 }

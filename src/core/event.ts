@@ -21,7 +21,10 @@ export interface WebhookEvent<
   readonly provider: ProviderName
 }
 
-/** What a handler gets beside the event. */
+/**
+ * What a handler gets beside the event. `{ ...context, db }` keeps every member. Printing the
+ * context, or such a copy, shows neither the body nor the headers.
+ */
 export interface HandlerContext {
   /** The key under which the store remembers the event: fit for an idempotency key of your own. */
   readonly idempotencyKey: string

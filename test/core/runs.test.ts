@@ -470,7 +470,7 @@ describe('context', () => {
     expect(Buffer.compare(context.rawBody, body)).toBe(0)
     expect(context.headers).toMatchObject({ 'x-request-id': '7' })
     expect(context.signal.aborted).toBe(false)
-    expect(JSON.stringify(context)).toBe('{}')
+    expect(JSON.parse(JSON.stringify(context))).not.toHaveProperty('headers')
   })
 
   it.each([
