@@ -21,8 +21,8 @@ export async function messageOf<Message>(child: ChildProcess, name: string): Pro
   const listening = new AbortController()
   const { signal } = listening
   try {
-    const ended = once(child, 'exit', { signal }).then(([code]) => {
-      throw new Error(`The benchmark of ${name} ended with ${code}, without figures.`)
+    const ended = once(child, 'exit', { signal }).then(([code, by]) => {
+      throw new Error(`The benchmark of ${name} ended with ${by ?? code}, without figures.`)
     })
     const [message] = (await Promise.race([once(child, 'message', { signal }), ended])) as [Message]
     return message

@@ -18,7 +18,7 @@ import {
 import { type FoundServers, findServers, type ServerName } from './helpers/find-servers.ts'
 import { silenceOf } from './helpers/ping-server.ts'
 import { freePort } from './helpers/redis-instance.ts'
-import { programsOf, serverFolders } from './helpers/start-server.ts'
+import { programsOf, serverFolders, startServer } from './helpers/start-server.ts'
 
 const names = ['redis', 'postgres', 'mysql', 'rabbitmq', 'nats'] as const
 const variables = {
@@ -172,6 +172,29 @@ describe('findServers', () => {
     },
   )
 
+  it.skipIf(process.platform === 'win32')(
+    'does not wait for a server that dies of a signal',
+    async () => {
+      const temporary = ownTemporaryFolder()
+      const crashing = scriptIn(temporary, 'kill -KILL $$')
+      await expect(startServer('nats', [crashing])).rejects.toThrow('it ended with SIGKILL')
+      expect(readdirSync(temporary)).toEqual(['server'])
+    },
+  )
+
+  it.skipIf(programsOf('nats', path) === undefined)(
+    'does not start a server again and again that dies of a signal each time',
+    async () => {
+      const temporary = ownTemporaryFolder()
+      const [nats = ''] = programsOf('nats', path) ?? []
+      const server = await startServer('nats', [scriptIn(temporary, `exec ${nats} "$@"`)])
+      onTestFinished(() => server.stop())
+      await server.kill()
+      scriptIn(temporary, 'kill -KILL $$')
+      await expect(server.restart()).rejects.toThrow('it ended with SIGKILL')
+    },
+  )
+
   const installed = names.filter((name) => programsOf(name, path) !== undefined)
 
   it.skipIf(installed.length === 0)(
@@ -198,6 +221,13 @@ describe('findServers', () => {
     },
   )
 })
+
+/** Writes a server's program, or another in its place. */
+function scriptIn(folder: string, line: string): string {
+  const file = join(folder, 'server')
+  writeFileSync(file, `#!/bin/sh\n${line}\n`, { mode: 0o755 })
+  return file
+}
 
 function allAt(port: number): Record<ServerName, number> {
   return { redis: port, postgres: port, mysql: port, rabbitmq: port, nats: port }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { TestContext } from 'vitest'
+import { endingOf } from '../helpers/endings.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -50,7 +51,7 @@ export function startChaos(
   return {
     ended,
     async printed(text) {
-      while (!stdout.includes(text) && child.exitCode === null) {
+      while (!stdout.includes(text) && endingOf(child) === undefined) {
         await Promise.race([once(child.stdout, 'data'), ended])
       }
     },

@@ -32,6 +32,15 @@ describe('npm run chaos, ended early', () => {
     await expectNoProcesses(folder)
   })
 
+  it('is not waited for when it was killed before it printed', { timeout }, async () => {
+    const chaos = startChaos({ onTestFinished }, ['--store', 'sqlite'])
+    const printed = chaos.printed('what it never prints')
+    chaos.kill('SIGKILL')
+
+    await printed
+    expect(await chaos.ended).toMatchObject({ code: null, stdout: '' })
+  })
+
   it('leaves no process behind when it is killed itself', { timeout }, async () => {
     const folder = await folderOfItsOwn({ onTestFinished })
     const chaos = startChaos({ onTestFinished }, ['--store', 'sqlite'], { TMPDIR: folder })

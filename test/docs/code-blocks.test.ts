@@ -7,6 +7,7 @@ import { krosai } from 'ringhook'
 import { signedRequest } from 'ringhook/testing'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { endingOf } from '../helpers/endings.ts'
 import {
   type Block,
   blockNamed,
@@ -210,7 +211,8 @@ async function start(program: Block, variables: Readonly<Record<string, string>>
       () => false,
     )
   while (!(await isUp())) {
-    if (child.exitCode !== null) throw new Error(`the program ended: ${output()}`)
+    const ending = endingOf(child)
+    if (ending !== undefined) throw new Error(`the program ended with ${ending}: ${output()}`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   async function stop(): Promise<void> {

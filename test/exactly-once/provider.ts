@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { krosai } from 'ringhook'
 import { signedRequest } from 'ringhook/testing'
+import { endingOf } from '../helpers/endings.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const secret = 'a secret for tests'
@@ -40,8 +41,10 @@ export async function startReceiver(file: string, database: string): Promise<Ins
   while (url === undefined) {
     await Promise.race([once(child.stdout, 'data'), ended])
     url = /Listening on (\S+)\n/.exec(output)?.[1]
-    const hasEnded = child.exitCode !== null || child.signalCode !== null
-    if (url === undefined && hasEnded) throw new Error(`it ended: ${output}`)
+    const ending = endingOf(child)
+    if (url === undefined && ending !== undefined) {
+      throw new Error(`it ended with ${ending}: ${output}`)
+    }
   }
   return {
     url,

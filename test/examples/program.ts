@@ -61,8 +61,12 @@ export class Program {
       }
       this.#onOutput.add(look)
       look()
-      void this.ended.then(({ code, stdout, stderr }) => {
-        reject(new Error(`ended with ${code} before it printed ${pattern}\n${stdout}\n${stderr}`))
+      void this.ended.then(({ code, signal, stdout, stderr }) => {
+        reject(
+          new Error(
+            `ended with ${signal ?? code} before it printed ${pattern}\n${stdout}\n${stderr}`,
+          ),
+        )
       }, reject)
     })
   }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { describe } from 'vitest'
+import { endingOf } from './endings.ts'
 
 /** A Redis of a test's own: to be broken. */
 export interface RedisInstance {
@@ -61,7 +62,7 @@ export async function startRedis(
   }
 
   async function kill(): Promise<void> {
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    if (child === undefined || endingOf(child) !== undefined) return
     const ended = once(child, 'exit')
     child.kill('SIGKILL')
     await ended

@@ -16,6 +16,7 @@ import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { createConnection } from 'mysql2/promise'
 import { Client } from 'pg'
+import { endingOf } from './endings.ts'
 import { type ServerName, silenceOf } from './ping-server.ts'
 
 /** A server that was started for the tests. */
@@ -215,7 +216,8 @@ async function serve(
         await untilItAnswers(name, url, child)
         return
       } catch (error) {
-        if (Date.now() > giveUpAt) throw error
+        // Its predecessor would not send it a signal: it crashed, or was told to end.
+        if (child.signalCode !== null || Date.now() > giveUpAt) throw error
       }
     }
   }
@@ -248,14 +250,15 @@ async function untilItAnswers(name: ServerName, url: string, child: ChildProcess
     const silence = await silenceOf(name, url)
     if (silence === undefined) return
     if (failure !== undefined) throw failure
-    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`)
+    const ending = endingOf(child)
+    if (ending !== undefined) throw new Error(`it ended with ${ending}`)
     if (Date.now() > giveUpAt) throw new Error(`it does not answer: ${silence}`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  if (child.pid === undefined || endingOf(child) !== undefined) return
   const ended = once(child, 'exit')
   child.kill(signal)
   const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)

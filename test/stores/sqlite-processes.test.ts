@@ -44,8 +44,8 @@ describe('sqliteStore in several processes on one file', () => {
   async function messageOf(child: ChildProcess): Promise<unknown> {
     const [message] = await Promise.race([
       once(child, 'message'),
-      once(child, 'exit').then(([code]) => {
-        throw new Error(`the process ended with ${code}`)
+      once(child, 'exit').then(([code, signal]) => {
+        throw new Error(`the process ended with ${signal ?? code}`)
       }),
     ])
     return message
