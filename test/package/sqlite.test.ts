@@ -5,11 +5,11 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { run } from './process.ts'
 
-/** Node comes as an npm package for this platform only. */
-const hasOtherNodes = process.platform === 'linux' && process.arch === 'x64'
-if (!hasOtherNodes) {
+/** The consumer names these packages for this platform only. */
+const hasOtherRuntimes = process.platform === 'linux' && process.arch === 'x64'
+if (!hasOtherRuntimes) {
   console.log(
-    'not run: sqliteStore and sqliteInbox under Node 22, 24 and 26, which needs linux x64',
+    'not run: sqliteStore and sqliteInbox under Node 22, 24 and 26, Bun and Deno, which need linux x64',
   )
 }
 
@@ -28,7 +28,7 @@ const withInbox = [
   'better-sqlite3 24',
 ]
 
-describe.runIf(hasOtherNodes)('sqliteStore and sqliteInbox of the packed package', () => {
+describe.runIf(hasOtherRuntimes)('sqliteStore and sqliteInbox of the packed package', () => {
   let folder: string
 
   beforeAll(async () => {
@@ -44,7 +44,7 @@ describe.runIf(hasOtherNodes)('sqliteStore and sqliteInbox of the packed package
     await install().catch(install)
   })
 
-  it.each(combinations)('keeps the contract on %s and Node %s', async (driver, name) => {
+  it.concurrent.each(combinations)('keeps the contract on %s and Node %s', async (driver, name) => {
     const node = join(folder, 'node_modules', `node-${name}`, 'bin', 'node')
     const isWithInbox = withInbox.includes(`${driver} ${name}`)
     const parts = isWithInbox ? ['inbox'] : []
@@ -52,21 +52,44 @@ describe.runIf(hasOtherNodes)('sqliteStore and sqliteInbox of the packed package
 
     expect(JSON.parse(stdout)).toEqual({
       version: expect.stringMatching(`^v${Number.parseInt(name, 10)}\\.`),
-      brokenRules: [],
-      ...(isWithInbox && { brokenInboxRules: [] }),
-      transaction: [
-        ...[true, 'in_flight'],
-        ...[true, 'in_flight'],
-        ...[true, 'completed'],
-        'RINGHOOK_TRANSACTION_INVALID',
-      ],
-      patience: ['claimed', 'claimed'],
-      failures: [
-        'RINGHOOK_STORE_READ_ONLY',
-        'RINGHOOK_STORE_NOT_MIGRATED',
-        'RINGHOOK_STORE_UNREACHABLE',
-        ...(driver === 'better-sqlite3' ? [] : ['claimed']),
-      ],
+      ...wholeReport(driver, isWithInbox),
+    })
+  })
+
+  it.concurrent.each([
+    ['bun:sqlite', 'Bun', ['@oven/bun-linux-x64', 'bin', 'bun'], []],
+    ['node:sqlite', 'Bun', ['@oven/bun-linux-x64', 'bin', 'bun'], []],
+    ['node:sqlite', 'Deno', ['@deno/linux-x64-glibc', 'deno'], ['run', '-A']],
+  ])('keeps the contracts on %s and %s', async (driver, name, path, args) => {
+    const runtime = join(folder, 'node_modules', ...path)
+    const { stdout } = await run(runtime, [...args, 'consumer.mjs', driver, 'inbox'], folder)
+
+    expect(JSON.parse(stdout)).toEqual({
+      version: expect.stringMatching(/^v\d/),
+      [name.toLowerCase()]: expect.stringMatching(/^\d/),
+      ...wholeReport(driver, true),
     })
   })
 })
+
+/** What a consumer reports when every rule holds. */
+function wholeReport(driver: string, isWithInbox: boolean): Readonly<Record<string, unknown>> {
+  return {
+    brokenRules: [],
+    ...(isWithInbox && { brokenInboxRules: [] }),
+    transaction: [
+      ...[true, 'in_flight'],
+      ...[true, 'in_flight'],
+      ...[true, 'completed'],
+      'RINGHOOK_TRANSACTION_INVALID',
+    ],
+    patience: ['claimed', 'claimed'],
+    failures: [
+      'RINGHOOK_STORE_READ_ONLY',
+      'RINGHOOK_STORE_NOT_MIGRATED',
+      'RINGHOOK_STORE_UNREACHABLE',
+      // The other drivers cannot open a database again.
+      ...(driver.startsWith('node:sqlite') ? ['claimed'] : []),
+    ],
+  }
+}

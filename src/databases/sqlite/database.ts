@@ -72,10 +72,18 @@ const meanings: readonly (readonly [number, string, StoreCode])[] = [
   [23, 'AUTH', 'RINGHOOK_STORE_ACCESS_DENIED'],
 ]
 
-/** What has no code of its own: the transaction or the query of somebody else, and a closed database. */
+/**
+ * What arrives without a result code: another transaction or query on the connection, a closed
+ * database, and whatever `exec()` of Deno's `node:sqlite` throws, which has SQLite's message alone.
+ */
 const sayings: readonly (readonly [RegExp, StoreCode])[] = [
   [/within a transaction|connection is busy/, 'RINGHOOK_STORE_BUSY'],
+  [/^database (?:table )?is locked/, 'RINGHOOK_STORE_BUSY'],
+  [/^no such (?:table|column)/, 'RINGHOOK_STORE_NOT_MIGRATED'],
+  [/^attempt to write a readonly database/, 'RINGHOOK_STORE_READ_ONLY'],
+  [/^database or disk is full/, 'RINGHOOK_STORE_FULL'],
   [/database (?:connection )?is not open|has been finalized/, 'RINGHOOK_STORE_UNREACHABLE'],
+  [/^Database has closed|^Cannot use a closed database/, 'RINGHOOK_STORE_UNREACHABLE'],
 ]
 
 /** The failure of the store or inbox that an error of better-sqlite3 or `node:sqlite` stands for. */

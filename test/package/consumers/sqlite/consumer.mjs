@@ -16,6 +16,8 @@ try {
   console.log(
     JSON.stringify({
       version: process.version,
+      ...(process.versions.bun && { bun: process.versions.bun }),
+      ...(process.versions.deno && { deno: process.versions.deno }),
       brokenRules: await brokenRules(),
       ...(parts.includes('inbox') && { brokenInboxRules: await brokenInboxRules() }),
       transaction: await inTransaction(),
@@ -31,6 +33,11 @@ async function openerOf(name) {
   if (name === 'better-sqlite3') {
     const { default: Database } = await import('better-sqlite3')
     return (path, { isReadOnly = false } = {}) => new Database(path, { readonly: isReadOnly })
+  }
+  if (name === 'bun:sqlite') {
+    const { Database } = await import('bun:sqlite')
+    return (path, { isReadOnly = false } = {}) =>
+      isReadOnly ? new Database(path, { readonly: true }) : new Database(path)
   }
   const { DatabaseSync } = await import('node:sqlite')
   const form = name === 'node:sqlite' ? {} : { readBigInts: true, returnArrays: true }
