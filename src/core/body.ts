@@ -8,6 +8,8 @@ import type { ByteStream, DeliveryRequest, RequestHeaders } from './http.ts'
 /** What is still taken from a sender whose delivery was refused, so that it can read the answer. */
 const abandonedBytes = 16 * 1024 * 1024
 const abandonedMs = 2_000
+/** After this long without a byte, in ms, there is none on its way that a closed connection would refuse. */
+const quietMs = 100
 
 /** Refuses a body by its headers, before a byte of it was read. The content type decides nothing. */
 export function refuseBody(
@@ -137,16 +139,21 @@ export function isStream(body: DeliveryRequest['body']): body is ByteStream {
  *
  * Node closes a connection itself, with the answer, if the sender asked for that, as nginx does by
  * default. Then the answer has to wait for the promise that this gives: proxies and blocking
- * clients write all of a request before they read.
+ * clients write all of a request before they read. While the receiver closes, its own answers close
+ * connections too; then the answer waits only for as long as the sender goes on sending.
+ *
+ * @param isClosing - Whether the answer has `connection: close`.
  */
 export function abandonBody(
   stream: ByteStream,
   headers: RequestHeaders,
+  isClosing = false,
 ): Promise<void> | undefined {
   if (stream.complete === true || stream.readableEnded === true || stream.destroyed === true) {
     return undefined
   }
-  const closesWithAnswer = /(?:^|,)\s*close\s*(?:,|$)/i.test(String(headers['connection'] ?? ''))
+  const closesWithAnswer =
+    isClosing || /(?:^|,)\s*close\s*(?:,|$)/i.test(String(headers['connection'] ?? ''))
   const drained = new Promise<void>((resolve) => {
     let left = abandonedBytes
     const cutOff = () => stream.destroy()
@@ -162,14 +169,17 @@ export function abandonBody(
       resolve()
     }
     let timer = setTimeout(giveUp, abandonedMs).unref()
+    const quiet = isClosing ? setTimeout(resolve, quietMs).unref() : undefined
     const finish = () => {
       clearTimeout(timer)
+      clearTimeout(quiet)
       resolve()
     }
     stream.on('error', () => {})
     stream.on('close', finish)
     stream.on('end', finish)
     stream.on('data', (chunk) => {
+      quiet?.refresh()
       left -= types.isUint8Array(chunk) ? chunk.length : 0
       if (left < 0) giveUp()
     })

@@ -58,14 +58,24 @@ export class DelayQueue {
     this.#delayMs = delayMs
   }
 
-  /** Calls `callback` when the delay, counted from `now`, is over. `now` must not run backwards by much. */
-  add(now: number, callback: () => void): DelayTicket {
+  /**
+   * Calls `callback` when the delay, counted from `now`, is over. `now` must not run backwards by
+   * much. `isDue` is false when {@link interrupt} calls it.
+   */
+  add(now: number, callback: (isDue: boolean) => void): DelayTicket {
     const ticket = new Ticket(this, now + this.#delayMs, callback, this.#tail)
     if (this.#tail === undefined) this.#head = ticket
     else this.#tail.next = ticket
     this.#tail = ticket
     if (this.#timer === undefined) this.#arm(this.#delayMs)
     return ticket
+  }
+
+  /** Calls every entry back before its time. They stay, unless they cancel themselves. */
+  interrupt(): void {
+    const waiting: Ticket[] = []
+    for (let ticket = this.#head; ticket !== undefined; ticket = ticket.next) waiting.push(ticket)
+    for (const ticket of waiting) ticket.callback(false)
   }
 
   /** Takes an entry out. For {@link Ticket.cancel}. */
@@ -99,7 +109,7 @@ export class DelayQueue {
     try {
       // The timer counts as set meanwhile: an entry that a callback adds must not set it for itself
       // while earlier ones wait.
-      for (const ticket of due) if (ticket.cancel()) ticket.callback()
+      for (const ticket of due) if (ticket.cancel()) ticket.callback(true)
     } finally {
       this.#timer = undefined
       if (this.#head !== undefined) this.#arm(Math.max(this.#head.dueAt - now, 1))
@@ -114,7 +124,7 @@ export class DelayQueue {
 
 class Ticket implements DelayTicket {
   readonly dueAt: number
-  readonly callback: () => void
+  readonly callback: (isDue: boolean) => void
   previous: Ticket | undefined
   next: Ticket | undefined
   #queue: DelayQueue | undefined
@@ -122,7 +132,7 @@ class Ticket implements DelayTicket {
   constructor(
     queue: DelayQueue,
     dueAt: number,
-    callback: () => void,
+    callback: (isDue: boolean) => void,
     previous: Ticket | undefined,
   ) {
     this.#queue = queue

@@ -5,6 +5,7 @@ import type { Handler, WebhookEvent } from './event.ts'
 import type { DeliveryRequest } from './http.ts'
 import type { DeliveryOutcome, Outcome } from './outcome.ts'
 import type { RetryPolicy } from './retry.ts'
+import type { UnderWay } from './under-way.ts'
 
 /** What a delivery waits for. It decides what is answered when its deadline comes. */
 export type Phase =
@@ -29,6 +30,8 @@ export interface Delivery {
   phase: Phase
   /** Set once the answer is out: what is still going on then goes on without a sender. */
   answered: boolean
+  /** What counts it until it is over. `undefined`: nothing waits for it. */
+  countedBy: UnderWay | undefined
   deadline: DelayTicket | undefined
   /** What to answer at the deadline in the phases from `turn` on. */
   result: Answer | undefined

@@ -25,6 +25,8 @@ export interface DeliveryRequest {
   readonly headers: RequestHeaders
   /** Where the connection comes from. Read only with the `allowedIps` option. */
   readonly socket?: { readonly remoteAddress?: string | undefined } | undefined
+  /** 1 or 2. Default: 1. While the receiver closes, an answer over HTTP/1 has `connection: close`. */
+  readonly httpVersionMajor?: number | undefined
   /** The exact bytes, or the stream of them. `undefined`: a parser read the stream and kept no bytes. */
   readonly body: Uint8Array | ByteStream | undefined
 }
@@ -46,6 +48,7 @@ export interface NodeMessage extends ByteStream {
   readonly url?: string | undefined
   readonly headers: RequestHeaders
   readonly socket?: { readonly remoteAddress?: string | undefined } | undefined
+  readonly httpVersionMajor?: number
   readonly readableDidRead?: boolean
   /** The bytes, where a platform or a parser has read the stream and kept them here. */
   readonly rawBody?: unknown
@@ -67,6 +70,7 @@ export function nodeRequest(message: NodeMessage, parsed: ParsedBody = {}): Deli
     url: message.url ?? '',
     headers: message.headers,
     socket: message.socket,
+    httpVersionMajor: message.httpVersionMajor,
     body: keptBytes(message, parsed) ?? (message.readableDidRead === true ? undefined : message),
   }
 }

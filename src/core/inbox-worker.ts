@@ -145,6 +145,7 @@ export class InboxWorker implements Colleague {
       deadlineMs: now + this.#settings.ackDeadlineMs,
       phase: 'claim',
       answered: false,
+      countedBy: this.#underWay,
       deadline: undefined,
       result: undefined,
       isLate: false,

@@ -6,7 +6,8 @@ import { type Answer, answerFor } from './answers.ts'
 import { reasonToDoubt } from './authentication.ts'
 import { abandonBody, isStream, refuseBody } from './body.ts'
 import { checkArguments, optionInvalid, type UncheckedOptions, wholeNumber } from './checks.ts'
-import { DelayQueue, inTime, longestTimer } from './clock.ts'
+import { DelayQueue, inTime, systemClock } from './clock.ts'
+import { Closing, type ClosingSteps } from './closing.ts'
 import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
 import { type DeliveryCode, RinghookError } from './errors.ts'
 import { checkFreshness } from './freshness.ts'
@@ -25,8 +26,8 @@ import { compileSettings, type Settings } from './settings.ts'
 import { isThenable } from './thenable.ts'
 import { UnderWay } from './under-way.ts'
 
-/** How long closing waits for the inbox to take back what is not done, in ms. */
-const giveBackMs = 5_000
+/** How long closing waits for a store that was asked for a claim, in ms. */
+const giveBackMs = 1_000
 
 const settings = new WeakMap<Receiver, Settings>()
 
@@ -43,10 +44,12 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   readonly #deadlines: DelayQueue
   readonly #ignore: (read: ReadEvent) => Answer
   readonly #underWay = new UnderWay()
+  /** Refused while the store was asked for a claim, which may have to be given back. */
+  readonly #givingBack = new UnderWay()
   readonly #intake: Intake | undefined
   readonly #worker: InboxWorker | undefined
   readonly #desk: ReceiverInbox | undefined
-  #closing: Promise<CloseReport> | undefined
+  readonly #closing: Closing
 
   constructor(provider: P, options: UncheckedOptions) {
     this.provider = provider
@@ -61,6 +64,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       this.#worker = worker
       this.#desk = new InboxDesk(inbox, clock)
     }
+    this.#closing = new Closing(clock, this.#closingSteps())
     settings.set(this, this.#settings)
   }
 
@@ -73,6 +77,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       deadlineMs: receivedAtMs + this.#settings.ackDeadlineMs,
       phase: 'body',
       answered: false,
+      countedBy: this.#underWay,
       // Every property from the start: an object that grows is copied several times.
       deadline: undefined,
       result: undefined,
@@ -94,14 +99,18 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         resolve(this.#reply(delivery, decided))
       }
       // Before anything else: what comes at the very moment of the deadline comes too late.
-      delivery.deadline = this.#deadlines.add(receivedAtMs, () => {
+      delivery.deadline = this.#deadlines.add(receivedAtMs, (isDue) => {
+        if (!isDue) {
+          if (this.#dropsUnclaimed(delivery)) answer(answerFor('RINGHOOK_SHUTTING_DOWN'))
+          return
+        }
         delivery.isLate = delivery.phase === 'handler' || delivery.phase === 'claim'
         answer(answerAtDeadline(delivery, this.#settings.leaseMs))
       })
       const finish = (decided: Answer) => {
         answer(decided)
         if (delivery.isLate) this.#settings.report.late(this.#outcome(delivery, decided))
-        this.#underWay.leave()
+        delivery.countedBy?.leave()
       }
       const given = this.#begin(delivery)
       if (isThenable(given)) given.then(finish, (error: unknown) => finish(internalError(error)))
@@ -126,7 +135,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   async start(options: StartOptions = {}): Promise<void> {
     checkArguments('receiver.start()', options, ['concurrency'])
     if (this.#worker === undefined) throw noInbox('receiver.start() was called')
-    if (this.#closing !== undefined) {
+    if (this.#closing.hasBegun) {
       throw new RinghookError(
         'RINGHOOK_SHUTTING_DOWN',
         'The receiver was closed, and cannot be started again. Make a new one.',
@@ -135,21 +144,13 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     await this.#worker.start(wholeNumber('concurrency', options.concurrency, 10, 1, 1_000))
   }
 
-  idle(): Promise<void> {
-    return this.#underWay.idle()
+  async idle(): Promise<void> {
+    await this.#underWay.idle()
+    await this.#givingBack.idle()
   }
 
-  async close(options: CloseOptions = {}): Promise<CloseReport> {
-    checkArguments('receiver.close()', options, ['drainMs'])
-    const { drainMs = 10_000 } = options
-    if (!(drainMs >= 0)) {
-      throw new RinghookError(
-        'RINGHOOK_OPTION_INVALID',
-        'drainMs is no number of milliseconds from 0. The default is 10000.',
-      )
-    }
-    this.#closing ??= this.#drain(drainMs)
-    return await this.#closing
+  close(options: CloseOptions = {}): Promise<CloseReport> {
+    return this.#closing.close(options)
   }
 
   #begin(delivery: Delivery): Answer | Promise<Answer> {
@@ -163,7 +164,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   /** From the socket to an authentic body: the steps that run before anything is believed. */
   #receive(delivery: Delivery): Answer | Promise<Answer> {
     const { request } = delivery
-    if (this.#closing !== undefined) return answerFor('RINGHOOK_SHUTTING_DOWN')
+    if (this.#closing.isRefusing) return answerFor('RINGHOOK_SHUTTING_DOWN')
     if (request.method !== 'POST') return answerFor('RINGHOOK_METHOD_NOT_ALLOWED')
     if (this.#settings.isAllowedSender?.(request) === false)
       return answerFor('RINGHOOK_IP_NOT_ALLOWED')
@@ -229,7 +230,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       return routed
     }
     // Between the body's first byte and here the receiver may have been closed.
-    if (this.#closing !== undefined) return answerFor('RINGHOOK_SHUTTING_DOWN')
+    if (this.#closing.isRefusing) return answerFor('RINGHOOK_SHUTTING_DOWN')
     if (this.#intake !== undefined) {
       return this.#intake.put(delivery, read, body, isRouted ? routed : undefined)
     }
@@ -257,12 +258,13 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
 
   #reply(delivery: Delivery, answer: Answer): Reply | Promise<Reply> {
     const { report, clock } = this.#settings
-    const reply = new DeliveryReply(this.provider.name, delivery, answer, clock.now())
+    const closes = this.#closing.hasBegun && canClose(delivery.request)
+    const reply = new DeliveryReply(this.provider.name, delivery, answer, clock.now(), closes)
     // Before anything more becomes of the delivery: what came late is not what was answered.
     if (report.concerns(answer)) report(reply.outcome)
     const { body, headers } = delivery.request
     if (!isStream(body)) return reply
-    const drained = abandonBody(body, headers)
+    const drained = abandonBody(body, headers, closes)
     // Not for a sender that is late as it is.
     if (drained === undefined || answer.code === 'RINGHOOK_BODY_TIMEOUT') return reply
     return drained.then(() => reply)
@@ -272,32 +274,55 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return outcomeOf(this.provider.name, delivery, answer, this.#settings.clock.now())
   }
 
-  async #drain(drainMs: number): Promise<CloseReport> {
-    this.#runs.close()
-    const { clock } = this.#settings
-    // For as long as it takes is Infinity.
-    const waitMs = Math.min(drainMs, longestTimer)
-    const stopped = this.#worker?.stop(waitMs)
-    let timer: unknown
-    const drainIsOver = new Promise<void>((resolve) => {
-      timer = clock.setTimeout(resolve, waitMs)
-    })
-    await Promise.race([this.idle(), drainIsOver])
-    clock.clearTimeout(timer)
-    const running = this.#underWay.count
-    this.#worker?.end()
-    if (running > 0) {
-      this.#runs.abortAll(
-        new RinghookError(
-          'RINGHOOK_SHUTTING_DOWN',
-          'The receiver was closed and drainMs is over. Stop; the event runs again when its lease has run out.',
-        ),
-      )
+  #closingSteps(): ClosingSteps {
+    return {
+      stopWorker: (drainMs) => this.#worker?.stop(drainMs),
+      refuse: () => {
+        this.#runs.close()
+        this.#deadlines.interrupt()
+      },
+      idle: async () => {
+        await this.#underWay.idle()
+        // Within a moment the store has answered, and a claim was given back; else its lease ends.
+        await inTime(systemClock, this.#givingBack.idle(), giveBackMs).catch(() => {})
+      },
+      running: () => this.#underWay.count,
+      abort: () => {
+        this.#worker?.end()
+        if (this.#underWay.count === 0) return
+        this.#runs.abortAll(
+          new RinghookError(
+            'RINGHOOK_SHUTTING_DOWN',
+            'The receiver was closed and drainMs is over. Stop; the event runs again when its lease has run out.',
+          ),
+        )
+      },
     }
-    // By now it only has to give back what is not done. A database that is away cannot be told.
-    if (stopped !== undefined) await inTime(clock, stopped, giveBackMs).catch(() => {})
-    return { drained: running === 0, running }
   }
+
+  /** Stops waiting for a delivery that has no claim yet. Its sender has lost nothing. */
+  #dropsUnclaimed(delivery: Delivery): boolean {
+    switch (delivery.phase) {
+      case 'body':
+      case 'secret':
+      case 'turn':
+        delivery.countedBy = undefined
+        break
+      case 'claim':
+        delivery.countedBy = this.#givingBack
+        this.#givingBack.enter()
+        break
+      default:
+        return false
+    }
+    this.#underWay.leave()
+    return true
+  }
+}
+
+/** From HTTP/2 on there is no such header. */
+function canClose({ httpVersionMajor = 1 }: DeliveryRequest): boolean {
+  return httpVersionMajor < 2
 }
 
 function internalError(error: unknown): Answer {

@@ -56,10 +56,15 @@ export interface Receiver<P extends Provider = Provider> {
   /** Resolves when no delivery is on its way and no handler runs, those past their deadline included. */
   idle(): Promise<void>
   /**
-   * Ends the receiver: new deliveries are answered 503 at once, so that the provider sends them
-   * again to the instance that follows, and handlers that run may finish. When `drainMs` is over,
-   * their `signal` aborts; their leases are still renewed for as long as the process lives. The worker
-   * of an inbox claims nothing more, and gives back what has not finished by then.
+   * Shuts the receiver down. For `acceptForMs` it goes on accepting deliveries, and its answers ask
+   * for another connection (`connection: close`). Then it answers 503 to every delivery that no
+   * handler has begun for, uploads that are half there included, and lets the handlers that run
+   * finish. After `drainMs` their `signal` aborts; their leases are still renewed for as long as the
+   * process lives. The worker of an inbox stops claiming at once, and gives back what has not
+   * finished by then.
+   *
+   * A second call returns the same report. Times that it sets can only shorten those of the first:
+   * `close({ acceptForMs: 0, drainMs: 0 })` ends the wait.
    *
    * @throws {RinghookError} RINGHOOK_OPTION_INVALID
    */
@@ -75,14 +80,19 @@ export interface StartOptions {
 }
 
 export interface CloseOptions {
-  /** How long to wait for what is under way, in ms. Default: 10 000. */
+  /**
+   * How long to go on accepting deliveries, in ms: a load balancer sends some until it has noticed
+   * that this instance is leaving. Default: 0.
+   */
+  readonly acceptForMs?: number
+  /** How long to wait for running handlers after that, in ms. Default: 10 000. */
   readonly drainMs?: number
 }
 
 export interface CloseReport {
-  /** Whether everything that was under way has finished. */
+  /** Whether every handler that had begun has finished. */
   readonly drained: boolean
-  /** How many deliveries were still under way at the end. */
+  /** How many deliveries were still under way when `drainMs` was over. Those answered 503 don't count. */
   readonly running: number
 }
 

@@ -24,11 +24,18 @@ export class DeliveryReply implements Reply {
   readonly #endedAtMs: number
   #outcome: DeliveryOutcome | undefined
 
-  constructor(provider: string, delivery: Delivery, answer: Answer, endedAtMs: number) {
+  /** @param closes - Whether the sender is to use another connection for what comes next. */
+  constructor(
+    provider: string,
+    delivery: Delivery,
+    answer: Answer,
+    endedAtMs: number,
+    closes = false,
+  ) {
     const beforehand = answer.code === undefined ? plain.get(answer.outcome) : undefined
     const { headers, body } = beforehand ?? write(answer)
     this.status = answer.status
-    this.headers = headers
+    this.headers = closes ? Object.freeze({ ...headers, connection: 'close' }) : headers
     this.body = body
     this.#provider = provider
     this.#delivery = delivery

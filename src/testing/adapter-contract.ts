@@ -3,6 +3,7 @@ import { answerRules } from './adapter-contract/answers.ts'
 import { bodyRules } from './adapter-contract/bodies.ts'
 import { crowdRules } from './adapter-contract/crowds.ts'
 import { refusalRules } from './adapter-contract/refusals.ts'
+import { shutdownRules } from './adapter-contract/shutdown.ts'
 import { onStage, type Rule, type ServedAdapter } from './adapter-contract/stage.ts'
 import { uploadRules } from './adapter-contract/uploads.ts'
 import type { TestFunction } from './store-contract.ts'
@@ -56,4 +57,5 @@ export function adapterContract({ test, serve }: AdapterContractOptions): void {
   refusalRules(rule)
   uploadRules(rule)
   crowdRules(rule)
+  shutdownRules(rule)
 }

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { assertAnswer, newEvent, newEventAround, signature, signed } from './events.ts'
 import { gate, type Rule } from './stage.ts'
-import { begin, keptConnection, sendForEver, type WireRequest, writeThenRead } from './wire.ts'
+import {
+  begin,
+  headOf,
+  keptConnection,
+  sendForEver,
+  type WireRequest,
+  writeThenRead,
+} from './wire.ts'
 
 /** More than sockets hold, so that the sender still sends when it is refused. */
 const large = 8 * 1024 * 1024
@@ -150,9 +157,4 @@ function rawRequest(url: string, connection: string, chunked: boolean, body: Buf
   const head = headOf(url, connection, 'transfer-encoding: chunked')
   const chunk = `${body.length.toString(16)}\r\n`
   return Buffer.concat([Buffer.from(head + chunk), body, Buffer.from('\r\n0\r\n\r\n')])
-}
-
-function headOf(url: string, connection: string, framing: string): string {
-  const { host, pathname } = new URL(url)
-  return `POST ${pathname} HTTP/1.1\r\nhost: ${host}\r\nconnection: ${connection}\r\n${framing}\r\n\r\n`
 }

@@ -83,6 +83,12 @@ export function keptConnection(): Agent {
   return new Agent({ keepAlive: true, maxSockets: 1 })
 }
 
+/** The head of a request, as it goes over the wire. `framing` says how long the body is. */
+export function headOf(url: string, connection: string, framing: string): string {
+  const { host, pathname } = new URL(url)
+  return `POST ${pathname} HTTP/1.1\r\nhost: ${host}\r\nconnection: ${connection}\r\n${framing}\r\n\r\n`
+}
+
 /**
  * Sends bytes as a client does that writes all of its request before it reads: proxies and blocking
  * clients work like that.

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { assertAnswer, newEvent, signature, signed } from './events.ts'
+import { gate, type Rule } from './stage.ts'
+import { begin, headOf, keptConnection, writeThenRead } from './wire.ts'
+
+/** What senders see of a receiver that is being closed. The clock stands still: nothing is waited for. */
+export function shutdownRules(rule: Rule): void {
+  rule(
+    'asks for another connection in every answer from the moment that the receiver is closed',
+    async ({ clock, open }) => {
+      const endpoint = await open()
+      const agent = keptConnection()
+      const before = await endpoint.send({ ...signed(newEvent(clock)), agent })
+      assert.equal(before.headers['connection'], 'keep-alive')
+
+      const closing = endpoint.receiver.close({ acceptForMs: 5_000 })
+      const meanwhile = await endpoint.send({ ...signed(newEvent(clock)), agent })
+      assertAnswer(meanwhile, 200, 'handled')
+      const refused = await endpoint.send({ body: newEvent(clock), agent })
+      assertAnswer(refused, 401, 'rejected', 'RINGHOOK_NOT_AUTHENTIC')
+      await clock.advance(5_000)
+      await closing
+      const after = await endpoint.send({ ...signed(newEvent(clock)), agent })
+      assertAnswer(after, 503, 'unavailable', 'RINGHOOK_SHUTTING_DOWN', { retryAfter: 30 })
+
+      for (const { headers } of [meanwhile, refused, after]) {
+        assert.equal(headers['connection'], 'close')
+      }
+      agent.destroy()
+    },
+  )
+
+  rule(
+    'asks for another connection in the answer of a handler that finished while the receiver closes',
+    async ({ clock, open }) => {
+      const { opened, open: finish } = gate()
+      const endpoint = await open({ handle: () => opened })
+      const agent = keptConnection()
+      const answer = endpoint.send({ ...signed(newEvent(clock)), agent })
+      await endpoint.until(() => endpoint.calls.length === 1)
+      const closing = endpoint.receiver.close()
+      finish()
+      assertAnswer(await answer, 200, 'handled')
+      assert.equal((await answer).headers['connection'], 'close')
+      assert.deepEqual(await closing, { drained: true, running: 0 })
+      agent.destroy()
+    },
+  )
+
+  for (const chunked of [false, true]) {
+    const length = chunked ? 'no declared length' : 'a declared length'
+
+    for (const keepsAlive of [true, false]) {
+      rule(
+        `answers 503 to an upload that is half there when the receiver is closed, and does not wait for the rest, on a connection to ${keepsAlive ? 'keep-alive' : 'close'}, with ${length}`,
+        async ({ clock, open }) => {
+          const endpoint = await open({ watchBytes: true })
+          const body = newEvent(clock)
+          const half = body.length >> 1
+          const agent = keepsAlive && keptConnection()
+          const sender = begin(endpoint.url, {
+            headers: { ...signature(body), ...(!chunked && { 'content-length': body.length }) },
+            agent,
+          })
+          await sender.write(body.subarray(0, half))
+          await endpoint.until(() => endpoint.bytes === half)
+          assert.deepEqual(await endpoint.receiver.close(), { drained: true, running: 0 })
+          const answer = await sender.answer
+          assertAnswer(answer, 503, 'unavailable', 'RINGHOOK_SHUTTING_DOWN', { retryAfter: 30 })
+          assert.equal(answer.headers['connection'], 'close')
+          assert.deepEqual([endpoint.calls, endpoint.claims], [[], []])
+          await sender.leave()
+        },
+      )
+    }
+  }
+
+  rule(
+    'answers 503 to a sender that reads only when it has written it all, when the receiver is closed meanwhile',
+    async ({ open }) => {
+      const large = 8 * 1024 * 1024
+      const endpoint = await open({ maxBodyBytes: large, watchBytes: true })
+      const head = headOf(endpoint.url, 'keep-alive', `content-length: ${large}`)
+      const request = Buffer.concat([Buffer.from(head), Buffer.alloc(large)])
+      const answer = writeThenRead(endpoint.url, request)
+      await endpoint.until(() => endpoint.bytes > 0)
+      await endpoint.receiver.close()
+      assertAnswer(await answer, 503, 'unavailable', 'RINGHOOK_SHUTTING_DOWN', { retryAfter: 30 })
+    },
+  )
+}
