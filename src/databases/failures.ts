@@ -10,6 +10,8 @@ const explanations: Readonly<Record<StoreCode, string>> = {
     'does not find its table, or the table has other columns. Call migrate() when the process starts, or run the SQL of its migration, and check the option table.',
   RINGHOOK_STORE_READ_ONLY:
     'cannot write: the server is a read-only replica, or the file is read-only. Give it a client of the primary.',
+  RINGHOOK_STORE_FILE_REPLACED:
+    'has a file open that is not at its path any more: it, or the -wal or -shm file beside it, was deleted, moved or replaced. What is written to it would be lost, so nothing is accepted. Restart the process, and stop it before you touch its files.',
   RINGHOOK_STORE_FULL:
     'has no room left to write: the disk or the memory of the server is full. Make room, and prune() more often.',
   RINGHOOK_STORE_BUSY:

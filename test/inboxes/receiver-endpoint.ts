@@ -16,7 +16,7 @@ import { post, secret } from '../helpers/deliveries.ts'
 import { serveExpress } from '../helpers/frameworks.ts'
 
 type Options = Partial<ReceiverOptions<typeof krosai>> & {
-  readonly inbox: Inbox
+  readonly inbox?: Inbox
   readonly store: PersistentStore
   /** What the handler of all events does. */
   readonly handle?: (event: WebhookEvent, context: HandlerContext) => unknown

@@ -8,6 +8,7 @@ import {
   type SqliteDatabase,
   type SqliteStatement,
 } from './database.ts'
+import { SqliteFile } from './file.ts'
 
 interface Job {
   /** Does the work. Gives what is to be done once it is committed. */
@@ -31,6 +32,7 @@ export class SqliteConnection {
   readonly #database: SqliteDatabase
   readonly #name: string
   readonly #isDurable: boolean
+  readonly #file: SqliteFile
   readonly #statements = new WeakMap<SqliteDatabase, Map<string, SqliteStatement>>()
   #waiting: Job[] = []
   #isScheduled = false
@@ -47,6 +49,7 @@ export class SqliteConnection {
     this.#database = database
     this.#name = name
     this.#isDurable = isDurable
+    this.#file = new SqliteFile(database, name)
   }
 
   /**
@@ -74,9 +77,11 @@ export class SqliteConnection {
     for (let refusals = 1; ; refusals++) {
       try {
         this.#expectNoTransaction()
-        return withoutBlocking(this.#database, work)
+        const result = withoutBlocking(this.#database, work)
+        this.#file.check()
+        return result
       } catch (error) {
-        const failure = failureOf(error, this.#name)
+        const failure = this.#file.explain(failureOf(error, this.#name))
         if (!isBusy(failure)) this.forgetStatements()
         if (!isBusy(failure) || performance.now() >= giveUpAt) throw failure
       }
@@ -121,11 +126,13 @@ export class SqliteConnection {
     try {
       this.#expectNoTransaction()
       if (this.#isDurable) requireDurability(this.#database)
+      this.#file.refresh()
       const settle = withoutBlocking(this.#database, () => this.#transactAll(batch))
+      this.#file.check()
       this.#refusals = 0
       for (const tell of settle) tell()
     } catch (error) {
-      this.#refuse(batch, failureOf(error, this.#name))
+      this.#refuse(batch, this.#file.explain(failureOf(error, this.#name)))
     }
   }
 

@@ -90,10 +90,18 @@ const sayings: readonly (readonly [RegExp, StoreCode])[] = [
 export function failureOf(error: unknown, factory: string): RinghookError {
   if (error instanceof RinghookError) return error
   const { errcode, message } = (error ?? {}) as { readonly errcode?: unknown; message?: unknown }
+  if (isMoved(errcode, codeOf(error))) {
+    return storeFailure(factory, 'RINGHOOK_STORE_FILE_REPLACED', error)
+  }
   const said = sayings.find(([pattern]) => pattern.test(String(message)))?.[1]
   const [, name] = /^SQLITE_([A-Z]+)/.exec(codeOf(error) ?? '') ?? []
   // An extended code has its primary one in its last byte.
   const number = typeof errcode === 'number' ? errcode & 0xff : undefined
   const meant = meanings.find((row) => row[0] === number || row[1] === name)?.[2]
   return storeFailure(factory, said ?? meant ?? 'RINGHOOK_STORE_FAILED', error)
+}
+
+/** SQLite's own word for a file that is not at its path, which it has with a rollback journal only. */
+function isMoved(errcode: unknown, code: string | undefined): boolean {
+  return errcode === 1032 || code === 'SQLITE_READONLY_DBMOVED'
 }
