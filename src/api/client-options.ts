@@ -2,6 +2,7 @@ import { checkArguments, optionInvalid, wholeNumber } from '../core/checks.ts'
 import { type Clock, longestTimer, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { objectAt, policyAt, type RetryOptions, type RetryPolicy } from '../core/retry.ts'
+import { slipIn } from '../core/secrets.ts'
 
 /** The options that the clients of all providers have. */
 export interface ApiClientOptions {
@@ -119,6 +120,9 @@ function checkKey({ factory, keyForm }: ClientKind, apiKey: unknown): string {
       'Copy it once more.',
     )
   }
+  // Not how strong it is: that is the API's to judge.
+  const slip = slipIn(text)
+  if (slip !== undefined) throw keyInvalid(`The API key ${slip}`, 'Copy the key alone.')
   if (keyForm !== undefined && !keyForm.pattern.test(text)) {
     throw keyInvalid('The API key is something else', `Keys have the form ${keyForm.words}.`)
   }

@@ -4,8 +4,10 @@ import { optionInvalid, type UncheckedOptions } from './checks.ts'
 import { RinghookError } from './errors.ts'
 import type { DeliveryRequest } from './http.ts'
 import type { SecretFunction } from './options.ts'
-import { ipRule, type SenderRule, urlTokenRule } from './sender.ts'
-import { type SignatureVerifier, signingKey } from './signature.ts'
+import { flawIn, secretKeyMaker, secretMissing } from './secrets.ts'
+import { ipRule, type SenderRule } from './sender.ts'
+import type { SignatureVerifier, Verification } from './signature.ts'
+import { type UrlTokenRule, urlTokenRule } from './url-token.ts'
 
 /** Gives the keys for a request: at once, or from the user's function. */
 export type KeySource = (
@@ -42,14 +44,29 @@ export function checkAllowedIps(
 }
 
 /** Compiles the rule for `urlToken`. */
-export function checkUrlToken(options: UncheckedOptions): SenderRule | undefined {
+export function checkUrlToken(options: UncheckedOptions): UrlTokenRule | undefined {
   if (!('urlToken' in options)) return undefined
   const { urlToken } = options
-  const tokens = Array.isArray(urlToken) ? urlToken : [urlToken]
-  if (tokens.length > 0 && tokens.every(isStrongToken)) return urlTokenRule(tokens)
-  throw new RinghookError(
+  const tokens: readonly unknown[] = Array.isArray(urlToken) ? urlToken : [urlToken]
+  if (tokens.length === 0) throw tokenInvalid('is an empty list')
+  for (const token of tokens) {
+    const flaw = flawInToken(token)
+    if (flaw !== undefined) throw tokenInvalid(flaw)
+  }
+  return urlTokenRule(tokens as readonly string[])
+}
+
+function flawInToken(token: unknown): string | undefined {
+  if (!token) return 'is undefined or blank: is the environment variable set?'
+  if (typeof token !== 'string') return 'is not a string'
+  if (token.length < 16) return 'is too short: it takes 16 characters or more'
+  return /\s/.test(token) ? 'has white space in it' : flawIn(token)
+}
+
+function tokenInvalid(cause: string): RinghookError {
+  return new RinghookError(
     'RINGHOOK_URL_TOKEN_INVALID',
-    `urlToken is ${tokens.every((token) => token) ? 'too weak: it takes 16 characters or more, without white space' : 'undefined or blank: is the environment variable set?'} Make one with: node -p "crypto.randomBytes(24).toString('base64url')".`,
+    `urlToken ${cause}${cause.endsWith('?') ? '' : '.'} Make one with: node -p "crypto.randomBytes(24).toString('base64url')".`,
   )
 }
 
@@ -84,16 +101,8 @@ export function checkUnsigned(provider: Provider, options: UncheckedOptions): vo
 
 /** Compiles the secrets: keys made once, or a function asked per request. */
 export function checkSecret(provider: Provider, secret: unknown): KeySource {
-  const { signature, name } = provider
-  if (signature === false) return () => []
-  const keyOf = (value: unknown) => {
-    checkSecretText(value, name)
-    try {
-      return signingKey(signature, value)
-    } catch {
-      throw secretInvalid(`The secret is not in the form that ${name} gives out.`)
-    }
-  }
+  if (provider.signature === false) return () => []
+  const keyOf = secretKeyMaker(provider)
   if (typeof secret === 'function') {
     return async function keysForRequest({ url, headers }) {
       const answer = await (secret as SecretFunction)({ url, headers })
@@ -103,58 +112,39 @@ export function checkSecret(provider: Provider, secret: unknown): KeySource {
     }
   }
   const secrets: readonly unknown[] = Array.isArray(secret) ? secret : [secret]
-  if (secrets.length === 0) throw secretMissing(name)
+  if (secrets.length === 0) throw secretMissing(provider.name)
   const keys = secrets.map(keyOf)
   return () => keys
-}
-
-/** Refuses a secret that is missing, no text, or has white space around it. */
-export function checkSecretText(value: unknown, provider: string): asserts value is string {
-  if (value === undefined || value === null) throw secretMissing(provider)
-  if (typeof value !== 'string') throw secretInvalid('The secret is no string.')
-  const text = value.trim()
-  if (text === '' || text === 'undefined' || text === 'null') throw secretMissing(provider)
-  if (text !== value) throw secretInvalid('The secret has white space around it.')
-}
-
-function isStrongToken(token: unknown): token is string {
-  return typeof token === 'string' && token.length >= 16 && !/\s/.test(token)
 }
 
 function ipRuleInvalid(message: string): RinghookError {
   return new RinghookError('RINGHOOK_IP_RULE_INVALID', message)
 }
 
-function secretMissing(provider: string): RinghookError {
-  return new RinghookError(
-    'RINGHOOK_SECRET_MISSING',
-    `There is no secret for ${provider}: it is undefined or blank. Copy the signing secret from ${provider} into an environment variable, and check that the process sees it.`,
-  )
-}
-
-function secretInvalid(cause: string): RinghookError {
-  return new RinghookError(
-    'RINGHOOK_SECRET_INVALID',
-    `${cause} Give exactly the text that the provider shows, without quotes, spaces or line ends.`,
-  )
-}
-
-/** What {@link reasonToDoubt} needs. */
+/** What {@link authenticate} needs. */
 export interface AuthenticationSettings {
   readonly verifier: SignatureVerifier | undefined
-  readonly hasUrlToken: SenderRule | undefined
+  readonly hasUrlToken: UrlTokenRule | undefined
 }
 
-/** Why a delivery is not authentic, or `undefined` if it is. */
-export function reasonToDoubt(
+/** A provider that signs nothing: no key was asked for. */
+const unsigned: Verification = { keyIndex: undefined }
+
+/**
+ * Whether a delivery is authentic, and by which key. The signature is checked even if the token is
+ * wrong already: how long it takes does not tell a sender what was wrong.
+ */
+export function authenticate(
   { hasUrlToken, verifier }: AuthenticationSettings,
   request: DeliveryRequest,
   body: Uint8Array,
   keys: readonly KeyObject[],
-): string | undefined {
-  if (hasUrlToken?.(request) === false) {
-    return 'its URL has no ?token= that is a urlToken. If the provider sent it: is the URL that it was given complete?'
+): Verification {
+  const hasToken = hasUrlToken === undefined || hasUrlToken(request.url)
+  const verified = verifier?.verify(request.headers, body, keys) ?? unsigned
+  if (hasToken) return verified
+  return {
+    reason:
+      'its URL does not have exactly one ?token= that is a urlToken. If the provider sent it: is the URL that it was given complete?',
   }
-  if (verifier === undefined || verifier.verify(request.headers, body, keys)) return undefined
-  return verifier.explain(request.headers)
 }

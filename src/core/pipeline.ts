@@ -3,7 +3,7 @@ import { types } from 'node:util'
 import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
 import { type Answer, answerFor } from './answers.ts'
-import { reasonToDoubt } from './authentication.ts'
+import { authenticate } from './authentication.ts'
 import { abandonBody, isStream, refuseBody } from './body.ts'
 import { checkArguments, optionInvalid, type UncheckedOptions, wholeNumber } from './checks.ts'
 import { DelayQueue, inTime, systemClock } from './clock.ts'
@@ -184,14 +184,11 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     delivery.phase = 'secret'
     const keys = this.#settings.keysFor(delivery.request)
     if (!isThenable(keys)) return this.#verify(delivery, body, keys)
-    return keys.then(
-      (late) => {
-        // The sender was told to come again: nothing may begin for it now.
-        if (delivery.answered) return answerFor('RINGHOOK_SECRET_UNAVAILABLE')
-        return this.#verify(delivery, body, late)
-      },
-      (error: unknown) => answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error }),
-    )
+    return keys.then((late) => {
+      // The sender was told to come again: nothing may begin for it now.
+      if (delivery.answered) return answerFor('RINGHOOK_SECRET_UNAVAILABLE')
+      return this.#verify(delivery, body, late)
+    }, secretUnavailable)
   }
 
   #verify(
@@ -199,8 +196,8 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     body: Uint8Array,
     keys: readonly KeyObject[],
   ): Answer | Promise<Answer> {
-    const reason = reasonToDoubt(this.#settings, delivery.request, body, keys)
-    if (reason !== undefined) return answerFor('RINGHOOK_NOT_AUTHENTIC', { reason })
+    const verified = authenticate(this.#settings, delivery.request, body, keys)
+    if ('reason' in verified) return answerFor('RINGHOOK_NOT_AUTHENTIC', verified)
     return this.#take(delivery, body)
   }
 
@@ -323,6 +320,14 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
 /** From HTTP/2 on there is no such header. */
 function canClose({ httpVersionMajor = 1 }: DeliveryRequest): boolean {
   return httpVersionMajor < 2
+}
+
+/** The `secret` function failed; or what it returned cannot be a secret, which is ours to explain. */
+function secretUnavailable(error: unknown): Answer {
+  const isUnfit = error instanceof RinghookError && error.code.startsWith('RINGHOOK_SECRET_')
+  if (!isUnfit) return answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error })
+  const reason = `the secret function returned something that cannot be a secret. ${error.message}`
+  return answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error, reason })
 }
 
 function internalError(error: unknown): Answer {

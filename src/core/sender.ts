@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import proxyAddr from 'proxy-addr'
 import { RinghookError } from './errors.ts'
 import type { DeliveryRequest } from './http.ts'
@@ -28,24 +27,6 @@ export function ipRule(
   }
 }
 
-/** Gives the rule for `urlToken`: exactly one `token` in the query, equal to one of `tokens`. */
-export function urlTokenRule(tokens: readonly string[]): SenderRule {
-  const expected = tokens.map(sha256)
-  return function hasUrlToken({ url }) {
-    const fragment = url.indexOf('#')
-    const target = fragment === -1 ? url : url.slice(0, fragment)
-    const query = target.indexOf('?')
-    if (query === -1) return false
-    const presented = new URLSearchParams(target.slice(query + 1)).getAll('token')
-    if (presented.length !== 1) return false
-    // A token holds no white space: a space was a "+" that its writer did not percent-encode.
-    const token = (presented[0] ?? '').replaceAll(' ', '+')
-    // Equal lengths for the comparison, whatever length was presented.
-    const digest = sha256(token)
-    return expected.some((candidate) => timingSafeEqual(candidate, digest))
-  }
-}
-
 function compile(option: string, addresses: string | readonly string[]) {
   try {
     return proxyAddr.compile(typeof addresses === 'string' ? addresses : [...addresses])
@@ -55,8 +36,4 @@ function compile(option: string, addresses: string | readonly string[]) {
       `${option} holds something that is no IP address or range. Write addresses such as "203.0.113.7", "203.0.113.0/24" or "2001:db8::/32".`,
     )
   }
-}
-
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text, 'utf8').digest()
 }

@@ -30,6 +30,7 @@ import { compileRoutes } from './routing.ts'
 import type { RunSettings } from './runs.ts'
 import type { SenderRule } from './sender.ts'
 import { type SignatureVerifier, signatureVerifier } from './signature.ts'
+import type { UrlTokenRule } from './url-token.ts'
 
 /** The options of a receiver, checked and compiled: nothing of this is done again per delivery. */
 export interface Settings extends RunSettings, ReadingSettings, IntakeSettings, Limits {
@@ -37,7 +38,7 @@ export interface Settings extends RunSettings, ReadingSettings, IntakeSettings, 
   readonly readBody: BodyReader
   readonly keysFor: KeySource
   readonly verifier: SignatureVerifier | undefined
-  readonly hasUrlToken: SenderRule | undefined
+  readonly hasUrlToken: UrlTokenRule | undefined
   readonly inbox: Inbox | undefined
   readonly retry: RetryPolicies
   /** The oldest signed timestamp that is accepted. */

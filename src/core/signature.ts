@@ -1,20 +1,37 @@
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import {
+  createHmac,
+  createSecretKey,
+  type KeyObject,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto'
+import { types } from 'node:util'
 import type { SignatureScheme } from '../providers/provider.ts'
 import type { RequestHeaders } from './http.ts'
+import { whereThrown } from './log.ts'
 
 /** More signatures than this in one header are not looked at: each costs a comparison. */
 const maxSignatures = 16
 
+/** A delivery that verified, with the position of its key; or why it did not, for the log. */
+export type Verification = { readonly keyIndex: number | undefined } | { readonly reason: string }
+
 /** Checks the signature of a delivery. Made once per receiver by {@link signatureVerifier}. */
 export interface SignatureVerifier {
-  /** Whether `body` was signed with one of `keys`. Never throws, whatever the headers hold. */
-  verify(headers: RequestHeaders, body: Uint8Array, keys: readonly KeyObject[]): boolean
-  /** Why the headers of a delivery did not verify, for the log: never what was sent. */
-  explain(headers: RequestHeaders): string
+  /**
+   * Whether `body` was signed with one of `keys`. Never throws, whatever the headers hold.
+   *
+   * Does the same work whether the signature is missing, malformed, wrong or right, and whether there
+   * is a key or none: an HMAC over the body with each key, or with one that nobody knows.
+   */
+  verify(headers: RequestHeaders, body: Uint8Array, keys: readonly KeyObject[]): Verification
 }
 
+/** What stands before the body in the signed text, or why that is not known. */
+type TextBefore = { readonly text: string } | { readonly reason: string }
+
 /**
- * Gives the verifier of a signature scheme. The HMAC is taken over the bytes as they arrived, and
+ * Returns the verifier of a signature scheme. The HMAC is taken over the bytes as they arrived, and
  * the digests are compared in constant time as text of a fixed length: decoding what was presented
  * would accept more than one spelling of a digest, and `Buffer.from(x, 'hex')` stops at the first
  * bad digit without a word.
@@ -24,6 +41,8 @@ export function signatureVerifier(scheme: SignatureScheme): SignatureVerifier {
   const digestLength = encoding === 'hex' ? 64 : 44
   const signatureLength = prefix.length + digestLength
   const isDigit = digitTable(encoding)
+  // Used where there is no key, so that an unknown tenant takes as long as a known one.
+  const standIns = [createSecretKey(randomBytes(32))]
   // Reused for every delivery: the verification runs to its end without giving way to another. Both
   // hold the prefix too, so that a signature is written as it is and not cut first.
   const presentedBytes = Buffer.alloc(signatureLength)
@@ -40,8 +59,10 @@ export function signatureVerifier(scheme: SignatureScheme): SignatureVerifier {
   }
 
   /** The signatures that are presented. Anything of another form is left out. */
-  function presentedIn(value: string): readonly string[] {
-    if (separator === undefined) return isSignature(value) ? [value] : []
+  function presentedIn(value: unknown): readonly string[] {
+    if (typeof value !== 'string') return []
+    if (isSignature(value)) return [value]
+    if (separator === undefined || isRepeated(value)) return []
     return value.split(separator, maxSignatures).filter(isSignature)
   }
 
@@ -50,48 +71,82 @@ export function signatureVerifier(scheme: SignatureScheme): SignatureVerifier {
     return timingSafeEqual(presentedBytes, expectedBytes)
   }
 
+  /** The first key with which one of `presented` was made, or -1. Goes through all of them. */
+  function indexOfKey(
+    presented: readonly string[],
+    keys: readonly KeyObject[],
+    before: string,
+    body: Uint8Array,
+  ): number {
+    let found = -1
+    for (const [index, key] of keys.entries()) {
+      expectedBytes.write(digest(key, before, body, encoding), prefix.length, 'latin1')
+      for (const candidate of presented) if (matches(candidate) && found === -1) found = index
+    }
+    return found
+  }
+
+  function formReason(value: unknown): string {
+    if (value === undefined) return `it has no ${header} header`
+    if (typeof value === 'string' && separator !== undefined && isRepeated(value)) {
+      return `its ${header} header was sent more than once, or has a comma with a space behind it`
+    }
+    const form = encoding === 'hex' ? '64 lower-case hex digits' : '44 characters of base64'
+    return `its ${header} header is not of the form ${prefix}<${form}>`
+  }
+
   return {
     verify(headers, body, keys) {
       const value = headers[header]
-      if (typeof value !== 'string') return false
-      const isOne = isSignature(value)
-      const several = isOne ? [] : presentedIn(value)
-      if (!isOne && several.length === 0) return false
-      const before = signedPrefix === undefined ? '' : textBefore(signedPrefix, headers)
-      if (before === undefined) return false
-      // Stops at the first match: that tells a sender which of its own secrets it used, and an
-      // attacker, who can match none, nothing.
-      for (const key of keys) {
-        expectedBytes.write(digest(key, before, body, encoding), prefix.length, 'latin1')
-        if (isOne ? matches(value) : several.some(matches)) return true
-      }
-      return false
-    },
-    explain(headers) {
-      const value = headers[header]
-      if (value === undefined) return `it has no ${header} header`
-      if (typeof value !== 'string' || presentedIn(value).length === 0) {
-        const form = encoding === 'hex' ? '64 lower-case hex digits' : '44 characters of base64'
-        return `its ${header} header is not of the form ${prefix}<${form}>`
-      }
-      if (signedPrefix !== undefined && textBefore(signedPrefix, headers) === undefined) {
-        return 'another header that the signature covers is missing or malformed'
-      }
-      return 'its signature matches no secret. If the provider sent it: is the secret that of this endpoint, and does anything change the body on its way?'
+      const presented = presentedIn(value)
+      const before = signedPrefix === undefined ? nothing : textBefore(signedPrefix, headers)
+      const text = 'text' in before ? before.text : ''
+      const keyIndex = indexOfKey(presented, keys.length === 0 ? standIns : keys, text, body)
+      if (presented.length === 0) return { reason: formReason(value) }
+      if ('reason' in before) return before
+      if (keys.length === 0) return noKey
+      return keyIndex === -1 ? noMatch : { keyIndex }
     },
   }
+}
+
+const nothing: TextBefore = { text: '' }
+
+const noKey = {
+  reason:
+    'the secret function returned no secret for it. If the provider sent it: does the function know the tenant of this URL?',
+}
+const noMatch = {
+  reason:
+    'its signature matches no secret. If the provider sent it: is the secret that of this endpoint, and does anything change the body on its way?',
+}
+
+/**
+ * Whether a header came more than once: Node joins the values with a comma and a space. A sender
+ * that may write several signatures writes its separator alone.
+ */
+function isRepeated(value: string): boolean {
+  return value.includes(', ')
 }
 
 /** What the provider's own function makes of headers that anybody can send. */
 function textBefore(
   signedPrefix: NonNullable<SignatureScheme['signedPrefix']>,
   headers: RequestHeaders,
-): string | undefined {
+): TextBefore {
+  let text: unknown
   try {
-    return signedPrefix(headers)
-  } catch {
-    return undefined
+    text = signedPrefix(headers)
+  } catch (error) {
+    return { reason: `the provider's signedPrefix threw: ${whereThrown(error)}` }
   }
+  if (typeof text === 'string') return { text }
+  if (text === undefined || text === null) {
+    return { reason: 'another header that the signature covers is missing or malformed' }
+  }
+  // Its rejection must not end the process.
+  if (types.isPromise(text)) text.catch(() => {})
+  return { reason: "the provider's signedPrefix returned something that is not a string" }
 }
 
 /** The header value that a sender with `key` writes. For the testing kit. */
@@ -105,12 +160,31 @@ export function signatureOf(
   return `${scheme.prefix ?? ''}${digest(key, before, body, scheme.encoding)}`
 }
 
-/** The HMAC's key for a secret, wrapped once: a Buffer as key costs seven times as much per use. */
+/**
+ * Returns the HMAC's key for a secret, wrapped once: a Buffer as key costs seven times as much per use.
+ *
+ * @throws {RangeError} for a key that can be guessed
+ */
 export function signingKey(scheme: SignatureScheme, secret: string): KeyObject {
-  const bytes = scheme.key?.(secret) ?? Buffer.from(secret, 'utf8')
-  // Node would take it, and then anybody could sign.
-  if (bytes.length === 0) throw new RangeError('the key is empty')
+  const bytes: unknown = scheme.key === undefined ? Buffer.from(secret, 'utf8') : scheme.key(secret)
+  if (types.isPromise(bytes)) bytes.catch(() => {})
+  if (!types.isUint8Array(bytes)) throw new TypeError('signature.key must return a Uint8Array')
+  // Node takes an empty key, and then anybody could sign.
+  if (bytes.length === 0) throw new RangeError('The key that the secret stands for is empty')
+  if (scheme.key !== undefined) checkKeyBytes(bytes)
   return createSecretKey(bytes)
+}
+
+/** Six bytes are what eight characters of base64 stand for. */
+const minKeyBytes = 6
+
+/** HMAC fills a key up with zeros: a key of zeros is the empty key, and zeros at its end add nothing. */
+function checkKeyBytes(bytes: Uint8Array): void {
+  const length = bytes.findLastIndex((byte) => byte !== 0) + 1
+  if (length >= minKeyBytes && new Set(bytes.subarray(0, length)).size > 2) return
+  throw new RangeError(
+    `The key that the secret stands for is too weak: it has fewer than ${minKeyBytes} bytes, or the same ones again and again`,
+  )
 }
 
 function digest(

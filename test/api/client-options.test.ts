@@ -43,6 +43,24 @@ describe('apiKey', () => {
     if (typeof apiKey === 'string' && /abc/.test(apiKey)) expect(message).not.toContain('abc')
   })
 
+  it.each([
+    ['"kros_live_abc"', 'quotes around it'],
+    ["'kros_live_abc'", 'quotes around it'],
+    ['$KROSAI_API_KEY', 'placeholder'],
+    ['kros_live_{{key}}', 'placeholder'],
+    ['<kros_live_abc>', 'placeholder'],
+    ['[object\u00a0Object]', 'beyond ASCII'],
+    ['[object,Object]', 'turned into text'],
+    ['NaN', 'turned into text'],
+  ])('refuses what was not meant: %j', (apiKey, words) => {
+    for (const create of [createKrosaiApi, createOdisApi]) {
+      const { code, message } = refusal(() => create({ apiKey }))
+      expect(code).toBe('RINGHOOK_API_KEY_INVALID')
+      expect(message).toContain(words)
+      expect(message).not.toContain('abc')
+    }
+  })
+
   it('of ODIS may have any form, as its page shows none', () => {
     expect(createOdisApi({ apiKey: 'anything' })).toHaveProperty('webhooks')
     expect(refusal(() => createOdisApi({ apiKey: undefined })).code).toBe(

@@ -17,9 +17,9 @@ function api() {
 }
 
 describe('webhooks.create', () => {
-  it('sends the request of ODIS’s page', async () => {
+  it('sends the request of ODIS’s page, with a secret of its own', async () => {
     server.answers(answer(201, { id: 'wh_1', other: true }))
-    const secret = 'your_webhook_secret'
+    const secret = 'a secret that no page shows'
     const created = await api().webhooks.create({
       url,
       events: ['call.started', 'call.ended'],
@@ -78,6 +78,12 @@ describe('webhooks.create', () => {
       { secret: 'a secret of some length\n' },
       'RINGHOOK_SECRET_INVALID',
     ],
+    [
+      'the secret that its page shows',
+      { secret: 'your_webhook_secret' },
+      'RINGHOOK_SECRET_INVALID',
+    ],
+    ['a placeholder', { secret: '<your webhook secret>' }, 'RINGHOOK_SECRET_INVALID'],
     ['a short secret', { secret: 'x'.repeat(15) }, 'RINGHOOK_SECRET_INVALID'],
   ])('refuses %s, and sends nothing', async (_what, wrong, code) => {
     server.answers(answer(201, {}))

@@ -202,8 +202,8 @@ describe('urlToken', () => {
     ['percent-encoded', `/hooks?token=${encoded}`],
     ['as it is, with its plus sign', `/hooks?token=${token}`],
     ['percent-encoded where it need not be', `/hooks?token=%61${encoded.slice(1)}`],
+    ['behind an empty parameter', `/hooks?&token=${encoded}`],
     ['between other parameters', `/hooks?a=1&token=${encoded}&b=token`],
-    ['with an encoded name', `/hooks?%74oken=${encoded}`],
     ['in an absolute URL', `https://example.com/hooks?token=${encoded}`],
   ])('lets a URL in that has it %s', async (_, url) => {
     expect(await answerAt(url)).toBe(fine)
@@ -218,6 +218,15 @@ describe('urlToken', () => {
     ['cut', `/hooks?token=${encodeURIComponent(token.slice(0, -1))}`],
     ['in upper case', `/hooks?token=${encodeURIComponent(token.toUpperCase())}`],
     ['twice', `/hooks?token=${encoded}&token=${encoded}`],
+    ['twice, once under an encoded name', `/hooks?token=${encoded}&%74oken=${encoded}`],
+    ['under an encoded name', `/hooks?%74oken=${encoded}`],
+    ['under a name that is encoded in part', `/hooks?a=1&to%6ben=${encoded}`],
+    ['behind two question marks', `/hooks??token=${encoded}`],
+    ['behind a question mark that is encoded', `/hooks?%3Ftoken=${encoded}`],
+    ['behind a semicolon', `/hooks?a=1;token=${encoded}`],
+    ['with a blank before its name', `/hooks?+token=${encoded}`],
+    ['with NUL behind its name', `/hooks?token%00=${encoded}`],
+    ['behind an empty parameter of its name', `/hooks?token&token=${encoded}`],
     ['twice, once wrong', `/hooks?token=${encoded}&token=x`],
     ['as a list', `/hooks?token[]=${encoded}`],
     ['under another name', `/hooks?Token=${encoded}`],
@@ -272,6 +281,14 @@ describe('urlToken', () => {
     ['a list with a short one', [token, 'short']],
     ['a list with undefined', [token, undefined]],
     ['null', null],
+    ['a placeholder', '<the token of CallKaro>'],
+    ['a variable of a shell', '$CALLKARO_URL_TOKEN'],
+    ['in quotes', '"abcDEF123456-_~+/=x"'],
+    ['with a zero-width space in it', `${token}\u200b`],
+    ['with NUL in it', `${token}\0`],
+    ['one character again and again', 'x'.repeat(32)],
+    ['an object as text', String(Promise.resolve())],
+    ['the text of an example', 'your-secret-token'],
   ])('that is %s is refused when the receiver is built', (_, urlToken) => {
     expect(codeOf(() => build(callkaro, { urlToken }))).toBe('RINGHOOK_URL_TOKEN_INVALID')
     expect(codeOf(() => build(krosai, { secret, urlToken }))).toBe('RINGHOOK_URL_TOKEN_INVALID')

@@ -114,10 +114,20 @@ describe('README.md', () => {
 
     it('has the least length of a urlToken', () => {
       const least = Number.parseInt(rowOf('urlToken')[2] ?? '', 10)
-      expect(refusal(callkaro, { urlToken: 'x'.repeat(least - 1) })).toContain(
+      const token = 'f3a91c6e5b7d4820'.repeat(4)
+      expect(refusal(callkaro, { urlToken: token.slice(0, least - 1) })).toContain(
         `${least} characters`,
       )
-      expect(build(callkaro, { urlToken: 'x'.repeat(least) })).toBeDefined()
+      expect(build(callkaro, { urlToken: token.slice(0, least) })).toBeDefined()
+    })
+
+    it('has the least length of a secret', () => {
+      const least = Number.parseInt(rowOf('secret')[2] ?? '', 10)
+      const secret = 'f3a91c6e5b7d4820'.repeat(4)
+      expect(refusal(krosai, { secret: secret.slice(0, least - 1) })).toContain(
+        `${least} characters`,
+      )
+      expect(build(krosai, { secret: secret.slice(0, least) })).toBeDefined()
     })
 
     it('says for how long an event stays in the store', () => {
@@ -299,7 +309,8 @@ describe('CONTRIBUTING.md', () => {
 })
 
 function build(provider: Provider, options: JsonObject) {
-  const protection = provider.signature === false ? { allowUnsigned: true } : { secret: 'secret' }
+  const protection =
+    provider.signature === false ? { allowUnsigned: true } : { secret: 'a secret for tests' }
   // Without handlers it would warn.
   const quiet = { logger: false, ...protection }
   return createReceiver<Provider>(provider, { ...quiet, ...options } as never)

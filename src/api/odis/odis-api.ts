@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { checkSecretText } from '../../core/authentication.ts'
 import { checkArguments, optionInvalid } from '../../core/checks.ts'
 import { RinghookError } from '../../core/errors.ts'
 import type { SentName } from '../../core/event.ts'
 import { nearest } from '../../core/routing.ts'
+import { checkSecretText } from '../../core/secrets.ts'
 import { odis } from '../../providers/odis/odis.ts'
 import type { JsonObject } from '../../providers/provider.ts'
 import {
