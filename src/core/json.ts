@@ -5,9 +5,12 @@ import type { DeliveryCode } from './errors.ts'
 /** Deeper nesting than this is refused: what runs after us may walk the event by recursion. */
 export const maxJsonDepth = 256
 
+const [quote, backslash, openingBracket, closingBracket, openingBrace, closingBrace] =
+  Buffer.from('"\\[]{}')
+
 /**
  * Reads an object from JSON in strict UTF-8. Gives the code of what is wrong instead of throwing.
- * `JSON.parse` itself does not recurse, so depth is judged on its result.
+ * `JSON.parse` itself does not recurse, so depth is judged when the text is known to be valid.
  *
  * Keys named `__proto__`, at any depth, are taken out: copied by assignment they would change the
  * prototype of the copy.
@@ -24,11 +27,9 @@ export function parseJsonObject(bytes: Uint8Array): JsonObject | DeliveryCode {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return 'RINGHOOK_BODY_NOT_JSON'
   }
-  // Each level takes an opening and a closing byte, so a short body cannot be too deep. And the key
-  // stands in the text as it is, or with an escape for one of its letters.
-  const mayBeUnsafe =
-    bytes.length > 2 * maxJsonDepth || text.includes('__proto__') || text.includes('\\u00')
-  if (mayBeUnsafe && !makeSafe(value, maxJsonDepth)) return 'RINGHOOK_BODY_TOO_DEEP'
+  if (isDeep(text) && depthOf(bytes) > maxJsonDepth) return 'RINGHOOK_BODY_TOO_DEEP'
+  // Such a key stands in the text as it is, or with an escape for one of its letters.
+  if (text.includes('__proto__') || text.includes('\\u00')) removePrototypeKeys(value)
   return value as JsonObject
 }
 
@@ -39,12 +40,52 @@ function textOf(bytes: Uint8Array): string {
   return buffer.toString('utf8')
 }
 
-/** Takes out the keys that are no data. `false`: there are more levels than that. */
-function makeSafe(value: object, levels: number): boolean {
-  if (levels === 0) return false
-  if (Object.hasOwn(value, '__proto__')) Reflect.deleteProperty(value, '__proto__')
-  for (const child of Object.values(value)) {
-    if (typeof child === 'object' && child !== null && !makeSafe(child, levels - 1)) return false
+/** Whether a text has more brackets than levels are allowed. Few have, and they need no closer look. */
+function isDeep(text: string): boolean {
+  let count = 0
+  for (const opening of '[{') {
+    for (let at = text.indexOf(opening); at !== -1; at = text.indexOf(opening, at + 1)) {
+      if (++count > maxJsonDepth) return true
+    }
   }
-  return true
+  return false
+}
+
+/**
+ * How many levels valid JSON has. By its bytes, at a millisecond for 1 MiB: to walk an object of
+ * 100 000 keys costs more than to parse it.
+ */
+function depthOf(bytes: Uint8Array): number {
+  let depth = 0
+  let deepest = 0
+  let isInString = false
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]
+    if (byte === quote) isInString = !isInString
+    else if (isInString) {
+      if (byte === backslash) at++
+    } else if (byte === openingBracket || byte === openingBrace) {
+      if (++depth > deepest) deepest = depth
+    } else if (byte === closingBracket || byte === closingBrace) depth--
+  }
+  return deepest
+}
+
+/** Recurses no deeper than the levels that are allowed. */
+function removePrototypeKeys(value: object): void {
+  if (Array.isArray(value)) {
+    for (const item of value) if (isObject(item)) removePrototypeKeys(item)
+    return
+  }
+  if (Object.hasOwn(value, '__proto__')) Reflect.deleteProperty(value, '__proto__')
+  const record = value as Readonly<Record<string, unknown>>
+  // Not Object.values, which takes twice as long where there are many keys.
+  for (const key in record) {
+    const child = record[key]
+    if (isObject(child)) removePrototypeKeys(child)
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }

@@ -26,6 +26,34 @@ export function freeForm(): z.ZodType<FreeForm> {
   return z.custom<FreeForm>(isObject, 'expected an object')
 }
 
+/**
+ * An array whose elements are validated up to the first that is wrong. Not `z.array`, which goes on:
+ * an issue costs a microsecond, and 1 MB has room for 500 000 wrong elements.
+ */
+export function list<Item>(item: z.ZodType<Item>): z.ZodType<Item[]> {
+  return z.custom<Item[]>().superRefine((value: unknown, context) => {
+    if (!Array.isArray(value)) {
+      context.addIssue({ code: 'invalid_type', expected: 'array' })
+      return
+    }
+    for (const [index, element] of value.entries()) {
+      const result = item.safeParse(element)
+      if (result.success) continue
+      for (const issue of result.error.issues) {
+        context.addIssue({ ...issue, path: [index, ...issue.path] })
+      }
+      return
+    }
+  })
+}
+
+/** Whether every value of an object is an object. Looks no further than the first that is not. */
+export function holdsObjects(value: FreeForm): boolean {
+  // Not Object.values, which takes twice as long where there are many keys.
+  for (const key in value) if (!isObject(value[key])) return false
+  return true
+}
+
 /** The schema of an event that is documented by name only: the data is some object. */
 export const undocumented: EventSchema<FreeForm> = unchanged(freeForm)
 

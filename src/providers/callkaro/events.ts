@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { EventDefinitions } from '../provider.ts'
-import { freeForm, open } from '../schema.ts'
+import { freeForm, list, open } from '../schema.ts'
 import { callkaroSamples } from './samples.ts'
 
 /**
@@ -46,16 +46,14 @@ export const callkaroEvents = {
       /** The same with a comment each: `{ value, comment }` in the sample. */
       post_call_detail: freeForm().nullish(),
       /** The tools that ran during the call. */
-      functions_called: z
-        .array(
-          z.object({
-            name: z.string().nullish(),
-            success: z.boolean().nullish(),
-            /** As in `2025-12-19T15:25:00.000Z`. */
-            timestamp: z.string().nullish(),
-          }),
-        )
-        .nullish(),
+      functions_called: list(
+        z.object({
+          name: z.string().nullish(),
+          success: z.boolean().nullish(),
+          /** As in `2025-12-19T15:25:00.000Z`. */
+          timestamp: z.string().nullish(),
+        }),
+      ).nullish(),
       disposition_reason: z.string().nullish(),
       conversion_status: z.boolean().nullish(),
       next_call_scheduled: z.boolean().nullish(),

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { EventDefinitions } from '../provider.ts'
-import { freeForm, isObject, open, undocumented } from '../schema.ts'
+import { freeForm, holdsObjects, isObject, open, undocumented } from '../schema.ts'
 import { krosaiSamples } from './samples.ts'
 
 /** What changed, by the name of the field. */
@@ -216,7 +216,7 @@ export const krosaiEvents = {
 
 function changes(): z.ZodType<KrosaiChanges> {
   return z.custom<KrosaiChanges>(
-    (value) => isObject(value) && Object.values(value).every(isObject),
+    (value) => isObject(value) && holdsObjects(value),
     'expected an object of { old, new } objects',
   )
 }

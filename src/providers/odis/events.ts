@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { EventDefinitions } from '../provider.ts'
-import { freeForm, open } from '../schema.ts'
+import { freeForm, list, open } from '../schema.ts'
 import { odisSamples } from './samples.ts'
 
 /**
@@ -36,15 +36,13 @@ export const odisEvents = {
       summary: z.string().nullish(),
       sentiment: z.string().nullish(),
       /** What came of the call, as in `appointment_scheduled`. */
-      actions: z
-        .array(
-          z.object({
-            type: z.string(),
-            /** Depends on the type, and one type is documented: others may have none. */
-            details: freeForm().nullish(),
-          }),
-        )
-        .nullish(),
+      actions: list(
+        z.object({
+          type: z.string(),
+          /** Depends on the type, and one type is documented: others may have none. */
+          details: freeForm().nullish(),
+        }),
+      ).nullish(),
     })),
     samples: odisSamples['call.ended'],
   },
