@@ -41,6 +41,7 @@ export type {
   Secret,
   SecretFunction,
   SecretRequest,
+  TenantSecret,
 } from './core/options.ts'
 export type { DeliveryOutcome, Outcome, OutcomeName, SchemaIssue } from './core/outcome.ts'
 export {
@@ -50,6 +51,7 @@ export {
   type EventStatus,
   type Receiver,
   type StartOptions,
+  type TenantOption,
 } from './core/receiver.ts'
 export type { RetryOptions } from './core/retry.ts'
 export type {

@@ -3,16 +3,15 @@ import type { Provider } from '../providers/provider.ts'
 import { optionInvalid, type UncheckedOptions } from './checks.ts'
 import { RinghookError } from './errors.ts'
 import type { DeliveryRequest } from './http.ts'
+import { type Keyring, keyringOf, noKeys } from './keyring.ts'
 import type { SecretFunction } from './options.ts'
 import { flawIn, secretKeyMaker, secretMissing } from './secrets.ts'
 import { ipRule, type SenderRule } from './sender.ts'
 import type { SignatureVerifier, Verification } from './signature.ts'
 import { type UrlTokenRule, urlTokenRule } from './url-token.ts'
 
-/** Gives the keys for a request: at once, or from the user's function. */
-export type KeySource = (
-  request: DeliveryRequest,
-) => readonly KeyObject[] | Promise<readonly KeyObject[]>
+/** Returns the keys for a request: at once, or from the user's function. */
+export type KeySource = (request: DeliveryRequest) => Keyring | Promise<Keyring>
 
 /** Compiles who may send: the IP rule, which goes by the connection. */
 export function checkAllowedIps(
@@ -101,20 +100,18 @@ export function checkUnsigned(provider: Provider, options: UncheckedOptions): vo
 
 /** Compiles the secrets: keys made once, or a function asked per request. */
 export function checkSecret(provider: Provider, secret: unknown): KeySource {
-  if (provider.signature === false) return () => []
+  if (provider.signature === false) return () => noKeys
   const keyOf = secretKeyMaker(provider)
   if (typeof secret === 'function') {
     return async function keysForRequest({ url, headers }) {
       const answer = await (secret as SecretFunction)({ url, headers })
-      if (answer === undefined || answer === null) return []
-      const answered: readonly unknown[] = Array.isArray(answer) ? answer : [answer]
-      return answered.map(keyOf)
+      return keyringOf(answer, keyOf)
     }
   }
   const secrets: readonly unknown[] = Array.isArray(secret) ? secret : [secret]
   if (secrets.length === 0) throw secretMissing(provider.name)
-  const keys = secrets.map(keyOf)
-  return () => keys
+  const keyring = { keys: secrets.map(keyOf) }
+  return () => keyring
 }
 
 function ipRuleInvalid(message: string): RinghookError {

@@ -30,6 +30,7 @@ const lazySignal = {
  */
 export class RunContext implements HandlerContext {
   readonly idempotencyKey: string
+  readonly tenant: string | undefined
   readonly attempt: number
   readonly fence: number
   declare readonly signal: AbortSignal
@@ -54,11 +55,12 @@ export class RunContext implements HandlerContext {
     claim: HeldClaim,
     rawBody: Uint8Array,
   ) {
-    const { job, request, receivedAtMs, deadlineMs } = delivery
+    const { job, request, receivedAtMs, deadlineMs, tenant } = delivery
     this.#settings = settings
     this.#delivery = delivery
     this.#claim = claim
     this.idempotencyKey = claim.key
+    this.tenant = tenant
     this.attempt = job?.number ?? claim.attempt
     this.fence = claim.fence
     Object.defineProperty(this, 'signal', lazySignal)

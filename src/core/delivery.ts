@@ -41,6 +41,8 @@ export interface Delivery {
   type: string | undefined
   sentAs: string | undefined
   eventId: string | undefined
+  /** The tenant whose secret verified the delivery. */
+  tenant: string | undefined
   /** Known once the event is claimed. */
   key: string | undefined
   attempt: number | undefined
@@ -88,7 +90,7 @@ export function answerAtDeadline({ phase, result }: Delivery, leaseMs: number): 
 /** Puts together what `onOutcome` is told: what was decided, and about what. */
 export function outcomeOf(
   provider: string,
-  { beganAtMs, type, sentAs, eventId, key, attempt, fence }: Delivery,
+  { beganAtMs, type, sentAs, eventId, tenant, key, attempt, fence }: Delivery,
   { retryAfterMs: _, ...decided }: Answer,
   now: number,
 ): DeliveryOutcome {
@@ -98,6 +100,7 @@ export function outcomeOf(
   if (type !== undefined) outcome.type = type
   if (sentAs !== undefined) outcome.sentAs = sentAs
   if (eventId !== undefined) outcome.eventId = eventId
+  if (tenant !== undefined) outcome.tenant = tenant
   if (key !== undefined) outcome.idempotencyKey = key
   if (attempt !== undefined) outcome.attempt = attempt
   if (fence !== undefined) outcome.fence = fence

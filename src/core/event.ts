@@ -28,6 +28,8 @@ export interface WebhookEvent<
 export interface HandlerContext {
   /** The key under which the store remembers the event: fit for an idempotency key of your own. */
   readonly idempotencyKey: string
+  /** The tenant whose secret verified the delivery, if the `secret` function named one. */
+  readonly tenant: string | undefined
   /**
    * Which claim of the event this is, from 1: a claim that was given back before it ran counts too.
    * With an inbox: which attempt of the delivery since it arrived or was replayed.

@@ -1,17 +1,20 @@
 import { hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
-/** Turns event ids into store keys. */
-export type KeyMaker = (eventId: string) => string
+/** Turns event ids into store keys. Two tenants may use one id. */
+export type KeyMaker = (eventId: string, tenant?: string) => string
 
 /**
- * Gives the store key of an event id: SHA-256, in hex, over the provider, the namespace and the id,
- * each behind its length. So any id is safe in any store, and no two of them meet.
+ * Returns the store key for an event id: SHA-256, in hex, over the provider, the namespace, the id
+ * and the tenant if there is one, each behind its length. So any id is safe in any store, and no two
+ * combinations share a key.
  */
 export function keyMaker(provider: string, namespace: string): KeyMaker {
   const head = `${provider.length}:${provider}${namespace.length}:${namespace}`
-  return function idempotencyKey(eventId) {
-    const text = `${head}${eventId.length}:${eventId}`
+  return function idempotencyKey(eventId, tenant) {
+    const id = `${head}${eventId.length}:${eventId}`
+    // Behind the id: without a tenant the text ends there, so the two forms can't collide.
+    const text = tenant === undefined ? id : `${id}${tenant.length}:${tenant}`
     // UTF-8 writes every lone surrogate as the same replacement character; UTF-16 keeps them apart.
     // The two encodings cannot meet: only UTF-16 has a zero byte behind the first digit.
     return sha256(text.isWellFormed() ? text : Buffer.from(text, 'utf16le'))

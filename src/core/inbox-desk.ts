@@ -11,6 +11,7 @@ import { checkArguments, optionInvalid, wholeNumber } from './checks.ts'
 import type { Clock } from './clock.ts'
 import type { RequestHeaders } from './http.ts'
 import { bodyOf, readStoredDelivery } from './stored-delivery.ts'
+import { checkTenant } from './tenant.ts'
 
 /**
  * What an operator does with an inbox: `receiver.inbox`. Receivers that share an inbox see all of it.
@@ -36,6 +37,8 @@ export interface ReceiverInbox {
 export interface InboxReplayFilter {
   /** The canonical name of the event. */
   readonly type?: string
+  /** The tenant whose secret verified it. */
+  readonly tenant?: string
   /** Received at this time or later. */
   readonly since?: Date
 }
@@ -61,6 +64,7 @@ export interface InboxEntry {
   readonly type?: string
   readonly sentAs?: string
   readonly eventId?: string
+  readonly tenant?: string
   readonly receivedAt?: Date
 }
 
@@ -96,13 +100,16 @@ export class InboxDesk implements ReceiverInbox {
   }
 
   async list(given: InboxListFilter = {}): Promise<InboxEntry[]> {
-    checkArguments('receiver.inbox.list()', given, ['state', 'type', 'since', 'limit'])
-    const { limit: most, ...filter } = given
+    checkArguments('receiver.inbox.list()', given, ['state', 'type', 'tenant', 'since', 'limit'])
+    const { limit: most, tenant, ...filter } = given
     const limit = wholeNumber('limit', most, 100, 1, 10_000)
     checkFilter(filter)
+    checkTenant(tenant)
     const found: InboxEntry[] = []
     for await (const entry of this.#inbox.entries(filter)) {
-      found.push(describe(entry))
+      const described = describe(entry)
+      if (tenant !== undefined && described.tenant !== tenant) continue
+      found.push(described)
       if (found.length === limit) break
     }
     return found
@@ -120,11 +127,15 @@ export class InboxDesk implements ReceiverInbox {
 
   async replay(which: string | InboxReplayFilter): Promise<number> {
     if (typeof which === 'string') return (await this.#replayOne(which)) ? 1 : 0
-    checkArguments('receiver.inbox.replay()', which, ['type', 'since'])
-    checkFilter(which)
+    checkArguments('receiver.inbox.replay()', which, ['type', 'tenant', 'since'])
+    const { tenant, ...filter } = which
+    checkFilter(filter)
+    checkTenant(tenant)
     // All of them first: what is replayed may be dead again before the last is read.
     const ids: string[] = []
-    for await (const { id } of this.#inbox.entries({ ...which, state: 'dead' })) ids.push(id)
+    for await (const entry of this.#inbox.entries({ ...filter, state: 'dead' })) {
+      if (tenant === undefined || describe(entry).tenant === tenant) ids.push(entry.id)
+    }
     let replayed = 0
     for (const id of ids) if (await this.#replayOne(id)) replayed++
     return replayed
@@ -163,8 +174,10 @@ function describeFailure({ code, reason, at }: Failure): NonNullable<InboxEntry[
   return { code, reason, at: new Date(at) }
 }
 
-function describeDelivery({ provider, type, sentAs, eventId, receivedAt }: StoredDelivery) {
-  return { provider, type, sentAs, eventId, receivedAt: new Date(receivedAt) }
+function describeDelivery(stored: StoredDelivery) {
+  const { provider, type, sentAs, eventId, tenant, receivedAt } = stored
+  const described = { provider, type, sentAs, eventId, receivedAt: new Date(receivedAt) }
+  return tenant === undefined ? described : { ...described, tenant }
 }
 
 function checkFilter(filter: EntryFilter): void {

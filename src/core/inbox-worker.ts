@@ -129,7 +129,7 @@ export class InboxWorker implements Colleague {
     if (handler === undefined) return answerFor('RINGHOOK_HANDLER_MISSING')
     // Before the schema, which may be what ended the process each time.
     if (job.number > read.retry.attempts) return await giveUp()
-    const routed = routeEvent(this.#provider, this.#settings, read, handler, body)
+    const routed = routeEvent(this.#provider, this.#settings, read, handler, body, stored.tenant)
     if ('outcome' in routed) return routed
     delivery.eventId = routed.event.id
     // The key is the one that it was put under: the functions that gave it may have changed since.
@@ -152,6 +152,7 @@ export class InboxWorker implements Colleague {
       type: stored.type,
       sentAs: stored.sentAs,
       eventId: stored.eventId,
+      tenant: stored.tenant,
       key: stored.key,
       attempt: attempt.number,
       fence: undefined,

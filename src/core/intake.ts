@@ -43,13 +43,13 @@ export class Intake {
     const { namespace } = this.#settings
     const orderingKey = this.#orderOf(read, routed)
     if (typeof orderingKey === 'object') return orderingKey
-    const key = routed?.key ?? keyOfInvalid(this.#settings, read, body)
+    const key = routed?.key ?? keyOfInvalid(this.#settings, read, body, delivery.tenant)
     const { type, sentAs } = read
     const eventId = routed?.event.id ?? read.eventId
-    const { request, receivedAtMs } = delivery
-    const facts = { key, namespace, type, sentAs, eventId, receivedAtMs }
+    const { request, receivedAtMs, tenant } = delivery
+    const facts = { key, namespace, tenant, type, sentAs, eventId, receivedAtMs }
     const stored = this.#keep(facts, request.headers, body)
-    const order = orderingKey === undefined ? undefined : this.#orderUnder(orderingKey)
+    const order = orderingKey === undefined ? undefined : this.#orderUnder(orderingKey, tenant)
     const options = order === undefined ? { key } : { key, order }
     delivery.key = key
     delivery.phase = 'inbox'
@@ -70,10 +70,10 @@ export class Intake {
     }
   }
 
-  #orderUnder(orderingKey: string) {
+  #orderUnder(orderingKey: string, tenant: string | undefined) {
     const { keyOf, maxHoldMs } = this.#settings
     // Hashed: it may be a phone number. No event has an id like this of its own in that column.
-    return { key: keyOf(orderingKey), maxHoldMs }
+    return { key: keyOf(orderingKey, tenant), maxHoldMs }
   }
 
   /** What the event is in order by, if it is in any; or the answer where the user's function failed. */

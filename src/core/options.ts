@@ -16,13 +16,24 @@ import type { RetryOptions } from './retry.ts'
 export type Secret = string | undefined | readonly (string | undefined)[] | SecretFunction
 
 /**
- * Gives the secret or secrets for a request, from what nobody has verified yet: use it to look a
+ * Returns the secret or secrets for a request, from what has not been verified yet: use it to look a
  * secret up and for nothing else. `undefined`, `null` or an empty array: no secret is known, answered 401.
  * Throwing, or a blank secret: answered 503.
  */
 export type SecretFunction = (request: SecretRequest) => SecretAnswer | Promise<SecretAnswer>
 
-type SecretAnswer = string | readonly string[] | null | undefined
+type SecretAnswer = string | TenantSecret | readonly (string | TenantSecret)[] | null | undefined
+
+/**
+ * The secret or secrets of one tenant. If one of them verifies a delivery, the tenant is part of the
+ * event's key, so that two tenants may use one event id, and is in `context` and outcomes.
+ */
+export interface TenantSecret {
+  /** `undefined` or `null`: no secret is known for the tenant. */
+  readonly secret: string | readonly string[] | null | undefined
+  /** 1 to 128 characters without control characters. Compared exactly as it is. */
+  readonly tenant: string
+}
 
 /** What a {@link SecretFunction} may look at. */
 export interface SecretRequest {

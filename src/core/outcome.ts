@@ -34,6 +34,8 @@ export interface Outcome {
   /** The event's name on the wire. */
   readonly sentAs?: string
   readonly eventId?: string
+  /** The tenant whose secret verified the delivery, if the `secret` function named one. */
+  readonly tenant?: string
   readonly idempotencyKey?: string
   /** Which claim of the event this was, from 1; for an attempt, of the delivery in the inbox. */
   readonly attempt?: number

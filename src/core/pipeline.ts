@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto'
 import { types } from 'node:util'
 import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
@@ -17,12 +16,21 @@ import { noInbox } from './inbox-checks.ts'
 import { InboxDesk, type ReceiverInbox } from './inbox-desk.ts'
 import { InboxWorker } from './inbox-worker.ts'
 import { Intake } from './intake.ts'
+import { isShared, type Keyring, secretShared } from './keyring.ts'
 import type { DeliveryOutcome } from './outcome.ts'
 import { keyOfBody, type ReadEvent, readEvent, routeEvent } from './reading.ts'
-import type { CloseOptions, CloseReport, EventStatus, Receiver, StartOptions } from './receiver.ts'
+import type {
+  CloseOptions,
+  CloseReport,
+  EventStatus,
+  Receiver,
+  StartOptions,
+  TenantOption,
+} from './receiver.ts'
 import { DeliveryReply } from './reply.ts'
 import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
+import { checkTenant } from './tenant.ts'
 import { isThenable } from './thenable.ts'
 import { UnderWay } from './under-way.ts'
 
@@ -85,6 +93,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       type: undefined,
       sentAs: undefined,
       eventId: undefined,
+      tenant: undefined,
       key: undefined,
       attempt: undefined,
       fence: undefined,
@@ -118,12 +127,15 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     })
   }
 
-  async forget(eventId: string): Promise<Forgotten> {
-    return await this.#runs.forget(this.#keyOfId(eventId), this.#settings.inbox)
+  async forget(eventId: string, options: TenantOption = {}): Promise<Forgotten> {
+    const tenant = tenantIn('receiver.forget()', options)
+    return await this.#runs.forget(this.#keyOfId(eventId, tenant), this.#settings.inbox)
   }
 
-  async status(event: string | Uint8Array): Promise<EventStatus> {
-    const key = typeof event === 'string' ? this.#keyOfId(event) : this.#keyOfBody(event)
+  async status(event: string | Uint8Array, options: TenantOption = {}): Promise<EventStatus> {
+    const tenant = tenantIn('receiver.status()', options)
+    const key =
+      typeof event === 'string' ? this.#keyOfId(event, tenant) : this.#keyOfBody(event, tenant)
     return key === undefined ? 'unknown' : await this.#runs.status(key)
   }
 
@@ -182,22 +194,23 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     if (delivery.answered) return answerFor('RINGHOOK_BODY_TIMEOUT')
 
     delivery.phase = 'secret'
-    const keys = this.#settings.keysFor(delivery.request)
-    if (!isThenable(keys)) return this.#verify(delivery, body, keys)
-    return keys.then((late) => {
+    const keyring = this.#settings.keysFor(delivery.request)
+    if (!isThenable(keyring)) return this.#verify(delivery, body, keyring)
+    return keyring.then((late) => {
       // The sender was told to come again: nothing may begin for it now.
       if (delivery.answered) return answerFor('RINGHOOK_SECRET_UNAVAILABLE')
       return this.#verify(delivery, body, late)
     }, secretUnavailable)
   }
 
-  #verify(
-    delivery: Delivery,
-    body: Uint8Array,
-    keys: readonly KeyObject[],
-  ): Answer | Promise<Answer> {
-    const verified = authenticate(this.#settings, delivery.request, body, keys)
+  #verify(delivery: Delivery, body: Uint8Array, keyring: Keyring): Answer | Promise<Answer> {
+    const verified = authenticate(this.#settings, delivery.request, body, keyring.keys)
     if ('reason' in verified) return answerFor('RINGHOOK_NOT_AUTHENTIC', verified)
+    const { keyIndex } = verified
+    if (keyring.tenants !== undefined && keyIndex !== undefined) {
+      if (isShared(keyring, keyIndex)) return secretUnavailable(secretShared())
+      delivery.tenant = keyring.tenants[keyIndex]
+    }
     return this.#take(delivery, body)
   }
 
@@ -218,7 +231,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     const { handler } = read
     if (handler === undefined) return this.#ignore(read)
 
-    const routed = routeEvent(this.provider, this.#settings, read, handler, body)
+    const routed = routeEvent(this.provider, this.#settings, read, handler, body, delivery.tenant)
     const isRouted = 'event' in routed
     if (isRouted) {
       delivery.eventId = routed.event.id
@@ -240,13 +253,13 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return this.#intake !== undefined && invalidEvents === 'acknowledge' && outcome === 'invalid'
   }
 
-  #keyOfId(eventId: string): string {
-    if (typeof eventId === 'string' && eventId !== '') return this.#settings.keyOf(eventId)
+  #keyOfId(eventId: string, tenant: string | undefined): string {
+    if (typeof eventId === 'string' && eventId !== '') return this.#settings.keyOf(eventId, tenant)
     throw optionInvalid('eventId is no text.', 'Give the id of an event, as onOutcome has it.')
   }
 
-  #keyOfBody(body: Uint8Array): string | undefined {
-    if (types.isUint8Array(body)) return keyOfBody(this.provider, this.#settings, body)
+  #keyOfBody(body: Uint8Array, tenant: string | undefined): string | undefined {
+    if (types.isUint8Array(body)) return keyOfBody(this.provider, this.#settings, body, tenant)
     throw optionInvalid(
       'receiver.status() was given neither text nor bytes.',
       'Give the id of an event, as onOutcome has it, or the body of a delivery.',
@@ -320,6 +333,12 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
 /** From HTTP/2 on there is no such header. */
 function canClose({ httpVersionMajor = 1 }: DeliveryRequest): boolean {
   return httpVersionMajor < 2
+}
+
+function tenantIn(where: string, options: TenantOption): string | undefined {
+  checkArguments(where, options, ['tenant'])
+  checkTenant(options.tenant)
+  return options.tenant
 }
 
 /** The `secret` function failed; or what it returned cannot be a secret, which is ours to explain. */

@@ -64,6 +64,7 @@ export function routeEvent(
   read: ReadEvent,
   handler: Handler,
   body: Uint8Array,
+  tenant: string | undefined,
 ): RoutedEvent | Answer {
   const { type, sentAs, timestamp, retry, eventId } = read
   const validated = validateData(read.schema, read.data, invalidEvents)
@@ -78,7 +79,7 @@ export function routeEvent(
   }
   const routed = ownId === undefined ? event : identify(event, body, ownId)
   if ('outcome' in routed) return routed
-  return { event: routed, handler, retry, key: keyOf(routed.id), rawBody: body }
+  return { event: routed, handler, retry, key: keyOf(routed.id, tenant), rawBody: body }
 }
 
 /**
@@ -89,8 +90,9 @@ export function keyOfInvalid(
   { ownId, keyOf }: Pick<ReadingSettings, 'ownId' | 'keyOf'>,
   { eventId }: ReadEvent,
   body: Uint8Array,
+  tenant: string | undefined,
 ): string {
-  return keyOf(ownId === undefined ? eventId : bodyId(body))
+  return keyOf(ownId === undefined ? eventId : bodyId(body), tenant)
 }
 
 /**
@@ -101,12 +103,13 @@ export function keyOfBody(
   provider: Provider,
   settings: ReadingSettings,
   body: Uint8Array,
+  tenant: string | undefined,
 ): string | undefined {
   const read = readUnsent(provider, settings, body)
   if (read?.handler === undefined) return undefined
-  const routed = routeEvent(provider, settings, read, read.handler, body)
+  const routed = routeEvent(provider, settings, read, read.handler, body, tenant)
   if ('event' in routed) return routed.key
-  return routed.outcome === 'invalid' ? keyOfInvalid(settings, read, body) : undefined
+  return routed.outcome === 'invalid' ? keyOfInvalid(settings, read, body, tenant) : undefined
 }
 
 /** Reads a body that did not come over the wire: a provider of the user's may miss the headers. */

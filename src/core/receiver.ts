@@ -16,7 +16,8 @@ export interface Receiver<P extends Provider = Provider> {
   /**
    * Makes one finished event run again when it is delivered again: for an operator who has the
    * provider redeliver it by hand, which would be a duplicate otherwise. `eventId` is the `id` of
-   * the event, as handlers, `onOutcome` and the log have it.
+   * the event, as handlers, `onOutcome` and the log have it. If the `secret` function names tenants,
+   * say whose event it is: the same id of another tenant, or of none, is another event.
    *
    * Gives `forgotten`; `in_flight` while the event runs, here or elsewhere (nothing is changed: ask
    * again when it has finished); `unknown` if the store does not remember it.
@@ -24,11 +25,11 @@ export interface Receiver<P extends Provider = Provider> {
    * @throws {RinghookError} RINGHOOK_OPTION_INVALID; RINGHOOK_STORE_UNAVAILABLE with the store's
    * error as its cause.
    */
-  forget(eventId: string): Promise<Forgotten>
+  forget(eventId: string, options?: TenantOption): Promise<Forgotten>
   /**
    * Says how far an event has come, and changes nothing. `event` is its `id`, as handlers,
    * `onOutcome` and the log have it, or the bytes of a delivery, which are neither verified nor
-   * checked for their age.
+   * checked for their age. `tenant` as for `forget`.
    *
    * Gives `finished`; `in_flight` while it runs, here or elsewhere; `unknown` if the store does not
    * remember it, or no handler takes it, or the bytes cannot be read or fail the event's schema: a
@@ -37,7 +38,7 @@ export interface Receiver<P extends Provider = Provider> {
    * @throws {RinghookError} RINGHOOK_OPTION_INVALID; RINGHOOK_STORE_UNAVAILABLE with the store's
    * error as its cause.
    */
-  status(event: string | Uint8Array): Promise<EventStatus>
+  status(event: string | Uint8Array, options?: TenantOption): Promise<EventStatus>
   /**
    * What the inbox has: to list it, to replay or discard what is dead, and to count it.
    *
@@ -73,6 +74,12 @@ export interface Receiver<P extends Provider = Provider> {
 
 /** What {@link Receiver.status} found. */
 export type EventStatus = 'finished' | 'in_flight' | 'unknown'
+
+/** Whose event is meant. */
+export interface TenantOption {
+  /** The tenant that the `secret` function named for it. Default: none. */
+  readonly tenant?: string
+}
 
 export interface StartOptions {
   /** How many deliveries are processed at a time. Default: 10. From 1 to 1 000. */

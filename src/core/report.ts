@@ -188,12 +188,13 @@ function lineFor(outcome: Outcome, what: string): Line | undefined {
 }
 
 /** Put together only where there is a line to write, which most deliveries have not. */
-function headOf({ provider, type, sentAs, eventId, attempt }: Outcome): string {
+function headOf({ provider, type, sentAs, eventId, tenant, attempt }: Outcome): string {
   if (sentAs === undefined) return `ringhook ${provider}: a delivery`
   const name =
     type === sentAs ? printable(sentAs) : `${printable(type ?? '')} (sent as ${printable(sentAs)})`
   const id = eventId === undefined ? '' : ` ${printable(eventId)}`
-  return `ringhook ${provider}: ${name}${id}${attempt === undefined ? '' : ` attempt ${attempt}`}`
+  const whose = tenant === undefined ? '' : ` of tenant ${printable(tenant)}`
+  return `ringhook ${provider}: ${name}${id}${whose}${attempt === undefined ? '' : ` attempt ${attempt}`}`
 }
 
 /** The codes with an error of a store or an inbox. */

@@ -6,6 +6,7 @@ import type { RequestHeaders } from './http.ts'
 export interface StoredFacts {
   readonly key: string
   readonly namespace: string
+  readonly tenant: string | undefined
   readonly type: string
   readonly sentAs: string
   readonly eventId: string
@@ -48,11 +49,12 @@ export function deliveryKeeper({ name, signature }: Provider): DeliveryKeeper {
   const dropped = new Set(droppedHeaders)
   // It proves nothing any more, and whoever reads the inbox could send it again.
   if (signature !== false) dropped.add(signature.header)
-  return ({ key, namespace, type, sentAs, eventId, receivedAtMs }, headers, body) => ({
+  return ({ key, namespace, tenant, type, sentAs, eventId, receivedAtMs }, headers, body) => ({
     version: 1,
     key,
     provider: name,
     namespace,
+    ...(tenant !== undefined && { tenant }),
     type: displayable(type),
     sentAs: displayable(sentAs),
     eventId: displayable(eventId),
@@ -80,6 +82,9 @@ export function readStoredDelivery(value: unknown): StoredDelivery | string {
   }
   for (const name of ['key', 'provider', 'namespace', 'type', 'sentAs', 'eventId', 'body']) {
     if (typeof texts[name] !== 'string') return `its ${name} is no text`
+  }
+  if (texts['tenant'] !== undefined && typeof texts['tenant'] !== 'string') {
+    return 'its tenant is not text'
   }
   if (!isBase64(String(texts['body']))) return 'its body is no base64'
   if (typeof receivedAt !== 'number' || Number.isNaN(new Date(receivedAt).getTime())) {

@@ -72,6 +72,8 @@ export interface StoredDelivery {
   readonly key: string
   readonly provider: string
   readonly namespace: string
+  /** The tenant whose secret verified it. Absent: the receiver names none. */
+  readonly tenant?: string
   /** Canonical, as far as it was known on arrival; shortened and cleaned for display, like the next two. */
   readonly type: string
   readonly sentAs: string

@@ -1,6 +1,9 @@
+import type { KeyObject } from 'node:crypto'
 import { types } from 'node:util'
+import { optionInvalid } from '../core/checks.ts'
 import type { DeliveryCode } from '../core/errors.ts'
 import type { DeliveryRequest } from '../core/http.ts'
+import type { Keyring } from '../core/keyring.ts'
 import type { Outcome, OutcomeName } from '../core/outcome.ts'
 import { settingsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
@@ -19,6 +22,8 @@ import {
 export interface DeliverOptions extends RequestOptions {
   /** Path and query, as in `/hooks?token=…`. Default: `/`. */
   readonly url?: string
+  /** Signs with this tenant's secret. Default: the first secret that the `secret` function returns. */
+  readonly tenant?: string
   /** Where the connection comes from. Default: `127.0.0.1`. */
   readonly remoteAddress?: string
   /** Sends this many more copies of the same bytes at the same moment. Default: 0. */
@@ -63,7 +68,7 @@ export async function deliver<P extends Provider, const Sent extends Sendable<P>
   sent: Sent,
   options?: DeliverOptions & OverridesFor<P, Sent>,
 ): Promise<Delivered> {
-  refuseUnknown(options, [...requestOptions, 'url', 'remoteAddress', 'duplicate'])
+  refuseUnknown(options, [...requestOptions, 'url', 'tenant', 'remoteAddress', 'duplicate'])
   const { url = '/', remoteAddress = '127.0.0.1', duplicate = 0 } = options ?? {}
   const signed = isSignedRequest(sent) ? sent : await signFor(receiver, sent, options ?? {})
   const { method, headers, rawBody } = signed
@@ -90,9 +95,20 @@ export async function signFor(
 ): Promise<SignedRequest> {
   const settings = settingsOf(receiver)
   const url = options.url ?? '/'
-  const keys = await settings?.keysFor({ method: 'POST', url, headers: {}, body: undefined })
+  const headers = lowerCased(options.headers ?? {})
+  const keyring = await settings?.keysFor({ method: 'POST', url, headers, body: undefined })
   const withClock = settings === undefined ? options : { clock: settings.clock, ...options }
-  return requestFor(receiver.provider, sent, keys?.[0], withClock)
+  return requestFor(receiver.provider, sent, keyOf(keyring, options.tenant), withClock)
+}
+
+function keyOf(keyring: Keyring | undefined, tenant: string | undefined): KeyObject | undefined {
+  if (tenant === undefined) return keyring?.keys[0]
+  const index = keyring?.tenants?.indexOf(tenant) ?? -1
+  if (index !== -1) return keyring?.keys[index]
+  throw optionInvalid(
+    'The receiver has no secret for the tenant of deliver().',
+    'Its secret function must return { secret, tenant } for the url and headers of the delivery.',
+  )
 }
 
 async function deliverOne(receiver: Receiver, request: DeliveryRequest): Promise<Delivered> {

@@ -168,7 +168,7 @@ export function simulateProvider<P extends Provider>(
       let signed: Promise<SignedRequest> | undefined
       // Signed when it is first sent, by the clock of then; every retry is the same bytes.
       const request = () =>
-        (signed ??= sign(provider, targetNow(), sent, options.secret, sendOptions))
+        (signed ??= sign(provider, targetNow(), sent, options.secret, { url, ...sendOptions }))
       for (let copy = 1; copy <= copies; copy++) {
         planned.push({ event, copy, attempt: 1, atMs: 0, request })
       }
@@ -208,11 +208,10 @@ async function sign<P extends Provider>(
   target: SimulationTarget<P>,
   sent: Sendable<P> | SignedRequest,
   secret: string | undefined,
-  options: RequestOptions | undefined,
+  options: RequestOptions & { readonly url: string },
 ): Promise<SignedRequest> {
   if (isSignedRequest(sent)) return sent
-  if (secret === undefined && typeof target !== 'string')
-    return signFor(target, sent, options ?? {})
+  if (secret === undefined && typeof target !== 'string') return signFor(target, sent, options)
   const { signature } = provider
   const key =
     secret === undefined || signature === false ? undefined : signingKey(signature, secret)

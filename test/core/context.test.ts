@@ -6,6 +6,7 @@ import { endpoint, event, post, start } from '../helpers/endpoint.ts'
 
 const members = [
   'idempotencyKey',
+  'tenant',
   'attempt',
   'fence',
   'signal',

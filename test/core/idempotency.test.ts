@@ -14,11 +14,12 @@ const tricky = fc.oneof(
 )
 
 describe('idempotencyKey', () => {
-  it('is 64 hex digits, and no two of provider, namespace and id meet', () => {
+  it('is 64 hex digits, and no two combinations of provider, namespace, id and tenant share one', () => {
+    const parts = fc.tuple(tricky, tricky, tricky, fc.option(tricky, { nil: undefined }))
     fc.assert(
-      fc.property(fc.tuple(tricky, tricky, tricky), fc.tuple(tricky, tricky, tricky), (a, b) => {
-        const keyOf = ([provider, namespace, id]: readonly [string, string, string]) =>
-          keyMaker(provider, namespace)(id)
+      fc.property(parts, parts, (a, b) => {
+        const keyOf = ([provider, namespace, id, tenant]: typeof a) =>
+          keyMaker(provider, namespace)(id, tenant)
         expect(keyOf(a)).toMatch(/^[0-9a-f]{64}$/)
         expect(keyOf(a)).toBe(keyOf([...a]))
         expect(keyOf(a) === keyOf(b)).toBe(a.every((part, at) => part === b[at]))
@@ -27,10 +28,24 @@ describe('idempotencyKey', () => {
     )
   })
 
+  it('keeps apart what a tenant could write into its id', () => {
+    const keyOf = keyMaker('krosai', '')
+    const keys = [
+      keyOf('evt_1', 'acme'),
+      keyOf('evt_14:acme'),
+      keyOf('evt_1', '4:acme'),
+      keyOf('evt_1'),
+      keyOf('evt_1', ''),
+      keyOf('evt_10:'),
+      keyMaker('krosai', '5:evt_1')('acme'),
+    ]
+    expect(new Set(keys).size).toBe(keys.length)
+  })
+
   it('keeps lone surrogates apart, which are the same in UTF-8', () => {
     const keyOf = keyMaker('krosai', '')
     const ids = ['\ud800', '\ud801', '\udfff', '\ufffd', 'a\ud800', '\ud800\udc00', '\udc00\ud800']
-    expect(new Set(ids.map(keyOf)).size).toBe(ids.length)
+    expect(new Set(ids.map((id) => keyOf(id))).size).toBe(ids.length)
   })
 
   it('never changes: stores hold it across versions', () => {

@@ -13,6 +13,7 @@ import {
   type WritingPlace,
 } from './receiver-places.ts'
 import { forgets, parks, replays, runsOnce } from './receiver-rules.ts'
+import { separatesTenants } from './receiver-tenants.ts'
 
 // For a machine that is busy. Nothing here takes longer than some seconds.
 vi.setConfig({ testTimeout: 60_000 })
@@ -22,6 +23,7 @@ describe('a receiver with sqliteInbox and sqliteStore', () => {
   parks(sqlitePlace)
   runsOnce(sqlitePlace)
   forgets(sqlitePlace)
+  separatesTenants(sqlitePlace)
   keepsOrder(sqlitePlace)
   completes(sqlitePlace)
 
@@ -47,6 +49,7 @@ describeOn('redis', 'a receiver with bullmqInbox and redisStore', (url) => {
   parks(open)
   runsOnce(open)
   forgets(open)
+  separatesTenants(open)
   answersWithout(openFar)
 
   it('is refused when it asks for an order', async () => {
@@ -66,6 +69,7 @@ describeOn('postgres', 'a receiver with pgBossInbox and postgresStore', (url) =>
   parks(open)
   runsOnce(open)
   forgets(open)
+  separatesTenants(open)
   keepsOrder(open)
   completes(open)
   answersWithout(openFar)

@@ -3,6 +3,7 @@ import { checkArguments, optionInvalid, wholeNumber } from '../../core/checks.ts
 import type { Clock } from '../../core/clock.ts'
 import { type ApiCode, RinghookError } from '../../core/errors.ts'
 import type { Receiver } from '../../core/receiver.ts'
+import { checkTenant } from '../../core/tenant.ts'
 import { checkId } from '../client-options.ts'
 import type { KrosaiDeliverySummary } from './deliveries.ts'
 import type { KrosaiApi } from './krosai-api.ts'
@@ -16,6 +17,8 @@ export interface ReconcileOptions {
   readonly since: Date
   /** How many calls of the API are made in a second. Default: 5. From 1 to 100. */
   readonly callsPerSecond?: number
+  /** Whose events they are, if the receiver's `secret` function names tenants. Default: none. */
+  readonly tenant?: string
   /** At most so many deliveries are asked for again. Default: 1 000. From 1 to 100 000. */
   readonly maxRetries?: number
   /** Handed on to `deliveries.list`, for whoever knows the values. Default: deliveries of every status. */
@@ -73,6 +76,7 @@ const optionNames = [
   'since',
   'callsPerSecond',
   'maxRetries',
+  'tenant',
   'status',
   'onDelivery',
   'signal',
@@ -133,6 +137,7 @@ function checkOptions(options: ReconcileOptions): void {
   if (!types.isDate(since) || Number.isNaN(since.getTime())) {
     throw optionInvalid('since is no date.', 'Give one such as new Date(Date.now() - 86_400_000).')
   }
+  checkTenant(options.tenant)
   wholeNumber('callsPerSecond', callsPerSecond, 5, 1, 100)
   wholeNumber('maxRetries', maxRetries, 1_000, 1, 100_000)
   if (onDelivery !== undefined && typeof onDelivery !== 'function') {

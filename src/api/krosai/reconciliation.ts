@@ -82,7 +82,9 @@ export class Reconciliation {
     const candidate = { id, event: found?.event }
     if (found === undefined) return candidate
     if (isBefore(found.event.timestamp, this.#since)) return this.#settle(candidate, 'too_old')
-    const state = await this.#receiver.status(found.body)
+    const { tenant } = this.#options
+    const whose = tenant === undefined ? {} : { tenant }
+    const state = await this.#receiver.status(found.body, whose)
     return state === 'unknown' ? candidate : this.#settle(candidate, state)
   }
 
