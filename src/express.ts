@@ -1,5 +1,6 @@
 import type { OwnEvents } from './core/event.ts'
 import { type NodeMessage, nodeRequest, type ParsedBody } from './core/http.ts'
+import { isNodeRequest, isNodeResponse, refuseCall } from './core/mismatch.ts'
 import type { ReceiverOptions } from './core/options.ts'
 import { checkReceiver, createReceiver, type Receiver } from './core/receiver.ts'
 import { callkaro } from './providers/callkaro/callkaro.ts'
@@ -16,16 +17,21 @@ export interface ExpressResponse {
 
 /**
  * An Express request handler: it answers every request that reaches it. It calls `next` only with
- * an error that other middleware threw while the answer was written.
+ * an error that other middleware threw while the answer was written. The promise resolves when the
+ * answer was handed to the response: for wrappers that wait, and for API routes of Next.js.
  */
 export type ExpressHandler = (
   request: NodeMessage & ParsedBody,
   response: ExpressResponse,
   next?: (error: unknown) => void,
-) => void
+) => Promise<void>
 
 /**
- * Mounts a receiver on Express 4.18+ or 5.
+ * Mounts a receiver on Express 4.18+ or 5, and on what passes Node's request and response as they
+ * do: `node:http`, Connect, API routes of Next.js. Other frameworks are answered 500
+ * RINGHOOK_ADAPTER_MISMATCH.
+ *
+ * @throws {RinghookError} RINGHOOK_RECEIVER_INVALID
  *
  * @example
  * ```ts
@@ -44,7 +50,11 @@ export type ExpressHandler = (
 export function webhooks(receiver: Receiver): ExpressHandler {
   checkReceiver(receiver)
   return function ringhookExpress(request, response, next = () => response.destroy()) {
-    receiver
+    if (!isNodeRequest(request) || !isNodeResponse(response)) {
+      const given = [request, response, next]
+      return refuseCall(receiver, 'The handler of ringhook/express', given) as Promise<void>
+    }
+    return receiver
       .receive(nodeRequest(request, request))
       .then(({ status, headers, body }) => {
         // Something before us, such as a timeout, may have answered in the meantime.

@@ -1,5 +1,6 @@
 import type { OwnEvents } from './core/event.ts'
 import { type NodeMessage, nodeRequest } from './core/http.ts'
+import { isFastifyInstance, refuseCall } from './core/mismatch.ts'
 import type { ReceiverOptions } from './core/options.ts'
 import { checkReceiver, createReceiver, type Receiver } from './core/receiver.ts'
 import { callkaro } from './providers/callkaro/callkaro.ts'
@@ -30,7 +31,10 @@ export interface FastifyLike {
 export type FastifyWebhooks = (fastify: FastifyLike) => Promise<void>
 
 /**
- * Mounts a receiver on Fastify 5. The plugin adds one route at its prefix and nothing else.
+ * Mounts a receiver on Fastify 5. The plugin adds one route at its prefix, for every method that the
+ * app supports, and nothing else. Other frameworks are answered 500 RINGHOOK_ADAPTER_MISMATCH.
+ *
+ * @throws {RinghookError} RINGHOOK_RECEIVER_INVALID
  *
  * @example
  * ```ts
@@ -48,10 +52,14 @@ export type FastifyWebhooks = (fastify: FastifyLike) => Promise<void>
  */
 export function webhooks(receiver: Receiver): FastifyWebhooks {
   checkReceiver(receiver)
-  // Answered before Fastify parses: its parsers, its body limit and its opinion of content types
-  // stay out of it, and those of the routes beside this one stay as they are. The hook is one that
-  // calls back, and never does: an async one that answers a sender who has gone lets Fastify go on.
-  return async function ringhookFastify(fastify) {
+  return function ringhookFastify(fastify, ...others: readonly unknown[]) {
+    if (!isFastifyInstance(fastify)) {
+      const given = [fastify, ...others]
+      return refuseCall(receiver, 'The plugin of ringhook/fastify', given) as Promise<void>
+    }
+    // Answered before Fastify parses: its parsers, its body limit and its opinion of content types
+    // stay out of it, and those of the routes beside this one stay as they are. The hook is one that
+    // calls back, and never does: an async one that answers a sender who has gone lets Fastify go on.
     fastify.all(
       '/',
       {
@@ -70,6 +78,7 @@ export function webhooks(receiver: Receiver): FastifyWebhooks {
       },
       unreachable,
     )
+    return Promise.resolve()
   }
 }
 

@@ -1,5 +1,6 @@
 import type { OwnEvents } from './core/event.ts'
 import { type NodeMessage, nodeRequest, type ParsedBody } from './core/http.ts'
+import { isKoaContext, refuseCall } from './core/mismatch.ts'
 import type { ReceiverOptions } from './core/options.ts'
 import { checkReceiver, createReceiver, type Receiver } from './core/receiver.ts'
 import { callkaro } from './providers/callkaro/callkaro.ts'
@@ -20,7 +21,9 @@ export interface KoaContext {
 export type KoaMiddleware = (context: KoaContext) => Promise<void>
 
 /**
- * Mounts a receiver on Koa 2.15+ or 3.
+ * Mounts a receiver on Koa 2.15+ or 3. Other frameworks are answered 500 RINGHOOK_ADAPTER_MISMATCH.
+ *
+ * @throws {RinghookError} RINGHOOK_RECEIVER_INVALID
  *
  * @example
  * ```ts
@@ -38,13 +41,18 @@ export type KoaMiddleware = (context: KoaContext) => Promise<void>
  */
 export function webhooks(receiver: Receiver): KoaMiddleware {
   checkReceiver(receiver)
-  return async function ringhookKoa(context) {
+  async function answer(context: KoaContext): Promise<void> {
     const { status, headers, body } = await receiver.receive(
       nodeRequest(context.req, context.request),
     )
     context.status = status
     context.set(headers)
     context.body = body
+  }
+  return function ringhookKoa(context, ...others: readonly unknown[]) {
+    if (isKoaContext(context)) return answer(context)
+    const given = [context, ...others]
+    return refuseCall(receiver, 'The handler of ringhook/koa', given) as Promise<void>
   }
 }
 

@@ -29,6 +29,11 @@ export interface DeliveryRequest {
   readonly httpVersionMajor?: number | undefined
   /** The exact bytes, or the stream of them. `undefined`: a parser read the stream and kept no bytes. */
   readonly body: Uint8Array | ByteStream | undefined
+  /**
+   * Why an adapter refuses the request, in words for the log: it was mounted in a framework that it
+   * is not made for. Answered 500 RINGHOOK_ADAPTER_MISMATCH.
+   */
+  readonly mismatch?: string
 }
 
 /** What an adapter writes to the response. */

@@ -17,6 +17,7 @@ import { InboxDesk, type ReceiverInbox } from './inbox-desk.ts'
 import { InboxWorker } from './inbox-worker.ts'
 import { Intake } from './intake.ts'
 import { isShared, type Keyring, secretShared } from './keyring.ts'
+import { isMountedAsHandler, refuseCall } from './mismatch.ts'
 import type { DeliveryOutcome } from './outcome.ts'
 import { keyOfBody, type ReadEvent, readEvent, routeEvent } from './reading.ts'
 import type {
@@ -73,10 +74,19 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       this.#desk = new InboxDesk(inbox, clock)
     }
     this.#closing = new Closing(clock, this.#closingSteps())
+    // They work without the receiver in front of them: `const { receive } = receiver`.
+    this.receive = this.receive.bind(this)
+    this.forget = this.forget.bind(this)
+    this.status = this.status.bind(this)
+    this.start = this.start.bind(this)
+    this.idle = this.idle.bind(this)
+    this.close = this.close.bind(this)
     settings.set(this, this.#settings)
   }
 
-  receive(request: DeliveryRequest): Promise<Reply> {
+  /** @param second - What a framework passes beside its request, where this was mounted as a handler. */
+  receive(request: DeliveryRequest, second?: unknown): Promise<Reply> {
+    if (isMountedAsHandler(request, second)) return this.#refuseCall(request, second)
     const receivedAtMs = this.#settings.clock.now()
     const delivery: Delivery = {
       request,
@@ -165,6 +175,11 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return this.#closing.close(options)
   }
 
+  /** It is no adapter: what it resolves to here is what the framework is to get back. */
+  #refuseCall(...given: readonly unknown[]): Promise<Reply> {
+    return refuseCall(this, 'receiver.receive()', given) as Promise<Reply>
+  }
+
   #begin(delivery: Delivery): Answer | Promise<Answer> {
     try {
       return this.#receive(delivery)
@@ -176,6 +191,9 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   /** From the socket to an authentic body: the steps that run before anything is believed. */
   #receive(delivery: Delivery): Answer | Promise<Answer> {
     const { request } = delivery
+    if (request.mismatch !== undefined) {
+      return answerFor('RINGHOOK_ADAPTER_MISMATCH', { reason: request.mismatch })
+    }
     if (this.#closing.isRefusing) return answerFor('RINGHOOK_SHUTTING_DOWN')
     if (request.method !== 'POST') return answerFor('RINGHOOK_METHOD_NOT_ALLOWED')
     if (this.#settings.isAllowedSender?.(request) === false)

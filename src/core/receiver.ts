@@ -7,6 +7,7 @@ import type { DeliveryRequest, Reply } from './http.ts'
 import type { ReceiverInbox } from './inbox-desk.ts'
 import type { ReceiverOptions } from './options.ts'
 import { Pipeline } from './pipeline.ts'
+import { isThenable } from './thenable.ts'
 
 /** Receives the deliveries of one provider. Adapters mount it; tests deliver straight into it. */
 export interface Receiver<P extends Provider = Provider> {
@@ -135,6 +136,17 @@ export function checkReceiver(receiver: Receiver): Receiver {
   if (typeof receiver?.receive === 'function') return receiver
   throw new RinghookError(
     'RINGHOOK_RECEIVER_INVALID',
-    'webhooks() was given something that is no receiver. Give what createReceiver(krosai, options) returned, or use krosaiWebhooks(options).',
+    `webhooks() was given ${mistakenFor(receiver)} Pass the receiver that createReceiver(krosai, options) returned, or use krosaiWebhooks(options).`,
   )
+}
+
+function mistakenFor(given: unknown): string {
+  if (given === undefined || given === null) return 'nothing.'
+  if (typeof given === 'function') return 'a function.'
+  if (isThenable(given)) return 'a promise. Await it first.'
+  if (typeof given !== 'object') return 'something else than a receiver.'
+  if ('canonicalNames' in given && 'name' in given) return `the provider ${given.name} alone.`
+  return 'secret' in given || 'on' in given || 'urlToken' in given
+    ? 'options.'
+    : 'something else than a receiver.'
 }

@@ -161,6 +161,12 @@ function storeError(error: unknown): string {
   return error instanceof RinghookError ? error.message : whereThrown(error)
 }
 
+/** The codes of mistakes that only a delivery can show. */
+const wiringCodes: readonly Outcome['code'][] = [
+  'RINGHOOK_BODY_ALREADY_READ',
+  'RINGHOOK_ADAPTER_MISMATCH',
+]
+
 interface Line {
   readonly level: LogLevel
   /** What the line is about: one line per topic and minute. */
@@ -179,7 +185,7 @@ function lineFor(outcome: Outcome, what: string): Line | undefined {
     return { level: 'error', topic: 'unmarked', text }
   }
   if (code === undefined || code === 'RINGHOOK_SHUTTING_DOWN') return undefined
-  const isBad = code === 'RINGHOOK_BODY_ALREADY_READ' || outcome.next === 'dead'
+  const isBad = wiringCodes.includes(code) || outcome.next === 'dead'
   const level = isBad ? 'error' : levels[outcome.outcome]
   if (level === undefined) return undefined
   const hint = outcome.reason ?? hints[code]

@@ -30,7 +30,7 @@ describe('adapterContract()', () => {
       'answers 413 to a large upload in progress, and takes the next delivery on the same connection, with a declared length',
       (receiver) => (request, response) => {
         request.once('data', () => request.destroy())
-        webhooks(receiver)(request, response)
+        void webhooks(receiver)(request, response)
       },
     ],
     [
@@ -52,7 +52,7 @@ describe('adapterContract()', () => {
       'sees the query, in which a token may stand',
       (receiver) => (request, response) => {
         request.url = '/hooks'
-        webhooks(receiver)(request, response)
+        void webhooks(receiver)(request, response)
       },
     ],
     [
@@ -73,7 +73,7 @@ describe('adapterContract()', () => {
       'leaves an error uncaught',
       'answers 200 handled when the handler has finished, and 200 duplicate to a repeat',
       (receiver) => (request, response) => {
-        webhooks(receiver)(request, response)
+        void webhooks(receiver)(request, response)
         void Promise.reject(new Error('nobody looks'))
       },
     ],

@@ -42,9 +42,9 @@ describe('webhooks()', () => {
       destroy,
     }
     const next = vi.fn()
-    webhooks(receiver)(request, response, next)
+    void webhooks(receiver)(request, response, next)
     await vi.waitFor(() => expect(next).toHaveBeenCalledExactlyOnceWith(broken))
-    webhooks(receiver)(request, response)
+    void webhooks(receiver)(request, response)
     await vi.waitFor(() => expect(destroy).toHaveBeenCalledOnce())
   })
 })

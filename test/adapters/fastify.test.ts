@@ -247,6 +247,21 @@ describe.each(fastifyVersions)('krosaiWebhooks() on $name', ({ Fastify: version 
     })
   })
 
+  it('answers 405 to every method that the app supports, and leaves the others to Fastify', async () => {
+    const app = version()
+    app.addHttpMethod('PROPFIND', { hasBody: true })
+    app.register(krosaiWebhooks(handled()), { prefix: '/hooks' })
+    const statusOf = async (method: string) => {
+      const { statusCode, headers } = await app.inject({ method: method as 'GET', url: '/hooks' })
+      return [statusCode, headers['allow']]
+    }
+    const supported = app.supportedMethods.filter((method) => method !== 'POST')
+    expect(supported).toContain('PROPFIND')
+    for (const method of supported) expect(await statusOf(method)).toEqual([405, 'POST'])
+    expect(await statusOf('MKCOL')).toEqual([404, undefined])
+    await app.close()
+  })
+
   it('works with inject', async () => {
     const app = version()
     app.register(krosaiWebhooks(handled()), { prefix: '/hooks' })

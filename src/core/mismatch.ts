@@ -1,0 +1,241 @@
+import { RinghookError } from './errors.ts'
+import { type DeliveryRequest, type NodeMessage, nodeRequest, type Reply } from './http.ts'
+
+/** What was mounted, as messages name it. */
+export type Mounted =
+  | 'The handler of ringhook/express'
+  | 'The handler of ringhook/koa'
+  | 'The plugin of ringhook/fastify'
+  | 'receiver.receive()'
+
+/** The part of a receiver that answers. */
+interface Receives {
+  receive(request: DeliveryRequest): Promise<Reply>
+}
+
+/** A framework that something of ringhook's was mounted in, by what it passes to handlers. */
+interface Host {
+  /** What it passes, and where that belongs. */
+  readonly passes: string
+  readonly remedy: string
+  /** Absent where there is no request yet. */
+  readonly request?: DeliveryRequest
+  /** Answers in the host's own way. Returns what the host is to get back. */
+  answer?(reply: Reply): unknown
+}
+
+/**
+ * Refuses a call by a framework that something was not made for. A request is answered 500 in the
+ * framework's own way, and logged. Without a request it is a mistake of mounting.
+ *
+ * @throws {RinghookError} RINGHOOK_ADAPTER_MISMATCH, at once for an app; rejects with it for a
+ * Fastify instance, and where nothing was passed that could be answered.
+ */
+export function refuseCall(
+  receiver: Receives,
+  mounted: Mounted,
+  given: readonly unknown[],
+): Promise<unknown> {
+  // Rejected, and not thrown: Fastify's loader catches nothing else.
+  if (given.some(isFastifyInstance))
+    return Promise.reject(mistake(reasonFor(mounted, fastifyInstance)))
+  if (given.some(isApp)) throw mistake(reasonFor(mounted, app))
+  const host = hostOf(given)
+  const refused = refuseRequest(receiver, mounted, host)
+  // A caller that ignores the promise must not end the process; it was logged.
+  refused.catch(() => {})
+  return refused
+}
+
+/** Whether `receive` was passed something else than one request, as a framework that calls it does. */
+export function isMountedAsHandler(request: DeliveryRequest, second: unknown): boolean {
+  // A number beside it is of an array's `map`.
+  if (hasProperties(second)) return true
+  return (
+    !hasProperties(request) || typeof request.method !== 'string' || !hasProperties(request.headers)
+  )
+}
+
+async function refuseRequest(receiver: Receives, mounted: Mounted, host: Host): Promise<unknown> {
+  const reason = reasonFor(mounted, host)
+  const nothing: DeliveryRequest = { method: '', url: '', headers: {}, body: undefined }
+  const reply = await receiver.receive({ ...(host.request ?? nothing), mismatch: reason })
+  if (host.answer !== undefined) return host.answer(reply)
+  if (mounted === 'receiver.receive()') return reply
+  throw mistake(reason)
+}
+
+function reasonFor(mounted: Mounted, { passes, remedy }: Host): string {
+  return `${mounted} was called with ${passes}. ${remedy}`
+}
+
+function mistake(reason: string): RinghookError {
+  return new RinghookError('RINGHOOK_ADAPTER_MISMATCH', reason)
+}
+
+const registerIt =
+  "Import webhooks from 'ringhook/fastify' and register it: app.register(webhooks(receiver), { prefix: '/hooks' })."
+const withBytes =
+  'ringhook has no entry for it yet: pass the method, the URL, the headers and the bytes of the body to receiver.receive(), and answer with what it returns.'
+
+const fastifyInstance: Host = { passes: 'a Fastify instance', remedy: registerIt }
+const app: Host = {
+  passes: 'an app',
+  remedy: "Pass it to the app: app.post('/hooks', webhooks(receiver)) on Express.",
+}
+const unknownHost: Host = {
+  passes: 'neither a request nor a context that ringhook knows',
+  remedy:
+    "Pass webhooks(receiver) itself to the framework that its entry is named after, or call it with that framework's own arguments.",
+}
+
+function hostOf(given: readonly unknown[]): Host {
+  const context = given.find(isKoaContext)
+  if (context !== undefined) return koaHost(context)
+  const reply = given.find(isFastifyReply)
+  if (reply !== undefined) return fastifyHost(reply)
+  const request = given.find(isNodeRequest)
+  const response = given.find(isNodeResponse)
+  if (request !== undefined && response !== undefined) {
+    return nodeHost(request, response, {
+      passes: "Node's request and response, as Express and node:http pass them",
+      remedy: "Import webhooks from 'ringhook/express'.",
+    })
+  }
+  for (const value of given) {
+    const { node, req } = partsOf(value)
+    if (isNodeRequest(node?.req) && isNodeResponse(node?.res)) {
+      return nodeHost(node.req, node.res, {
+        passes: 'an event of h3 or Nitro',
+        remedy:
+          "Import webhooks from 'ringhook/express', and call it with event.node.req and event.node.res.",
+      })
+    }
+    if (isFetchRequest(value) || isFetchRequest(partsOf(req)['raw'])) return fetchHost
+  }
+  return unknownHost
+}
+
+function nodeHost(
+  request: NodeMessage,
+  response: NodeResponse,
+  words: Pick<Host, 'passes' | 'remedy'>,
+): Host {
+  return {
+    ...words,
+    request: nodeRequest(request),
+    answer: ({ status, headers, body }) => {
+      if (response.headersSent) return
+      response.writeHead(status, { ...headers })
+      response.end(body)
+    },
+  }
+}
+
+function koaHost(context: KoaContextLike): Host {
+  return {
+    passes: "Koa's context",
+    remedy: "Import webhooks from 'ringhook/koa'.",
+    request: nodeRequest(context.req),
+    answer: ({ status, headers, body }) => {
+      context.status = status
+      context.set(headers)
+      context.body = body
+    },
+  }
+}
+
+function fastifyHost(reply: FastifyReplyParts): Host {
+  const message = reply.request?.raw
+  return {
+    passes: "Fastify's request and reply",
+    remedy: registerIt,
+    ...(isNodeRequest(message) && { request: nodeRequest(message) }),
+    answer: ({ status, headers, body }) => {
+      if (reply.sent === true) return
+      reply.code(status)
+      reply.headers(headers)
+      reply.send(body)
+    },
+  }
+}
+
+const fetchHost: Host = {
+  passes: 'a Request of the Fetch API, as Next.js route handlers, Hono, Bun and Deno pass it',
+  remedy: withBytes,
+  answer: ({ status, headers, body }) => new Response(body, { status, headers }),
+}
+
+interface NodeResponse {
+  readonly headersSent: boolean
+  writeHead(status: number, headers: Record<string, string>): unknown
+  end(body: string): unknown
+}
+
+interface KoaContextLike {
+  readonly req: NodeMessage
+  status: number
+  body: unknown
+  set(headers: Record<string, string>): unknown
+}
+
+interface FastifyReplyParts {
+  readonly sent?: unknown
+  readonly request?: { readonly raw?: unknown }
+  code(status: number): unknown
+  headers(headers: Record<string, string>): unknown
+  send(body: string): unknown
+}
+
+/** Whether a value is Node's request, or one that is like it. */
+export function isNodeRequest(value: unknown): value is NodeMessage {
+  const { on, headers } = partsOf(value)
+  return typeof on === 'function' && typeof headers === 'object'
+}
+
+/** Whether a value is Node's response, or one that is like it. */
+export function isNodeResponse(value: unknown): value is NodeResponse {
+  return hasMethods(value, 'writeHead', 'end')
+}
+
+/** Whether a value is the context of a Koa middleware. */
+export function isKoaContext(value: unknown): value is KoaContextLike {
+  const { req, request } = partsOf(value)
+  return hasMethods(value, 'set') && isNodeRequest(req) && partsOf(request)['req'] === req
+}
+
+/** Whether a value is a Fastify instance. */
+export function isFastifyInstance(value: unknown): boolean {
+  return hasMethods(value, 'register', 'decorate', 'addHook', 'all')
+}
+
+function isFastifyReply(value: unknown): value is FastifyReplyParts {
+  return hasMethods(value, 'code', 'headers', 'send') && isNodeResponse(partsOf(value)['raw'])
+}
+
+/** Of Express, Koa, Connect, Polka and others. */
+function isApp(value: unknown): boolean {
+  return hasMethods(value, 'use', 'listen')
+}
+
+function isFetchRequest(value: unknown): boolean {
+  return hasMethods(value, 'arrayBuffer', 'text') && hasMethods(partsOf(value)['headers'], 'get')
+}
+
+function hasMethods(value: unknown, ...names: readonly string[]): boolean {
+  const parts = partsOf(value)
+  return names.every((name) => typeof parts[name] === 'function')
+}
+
+type Parts = { readonly [name: string]: unknown } & {
+  readonly node?: { readonly req?: unknown; readonly res?: unknown }
+}
+
+/** The properties of anything that may have some. */
+function partsOf(value: unknown): Parts {
+  return hasProperties(value) ? (value as Parts) : {}
+}
+
+function hasProperties(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function'
+}
