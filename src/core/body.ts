@@ -1,9 +1,14 @@
+import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { types } from 'node:util'
 import getRawBody from 'raw-body'
 import { type Clock, DelayQueue } from './clock.ts'
 import type { DeliveryCode } from './errors.ts'
 import type { ByteStream, DeliveryRequest, RequestHeaders } from './http.ts'
+import { Pieces } from './pieces.ts'
+
+/** How many bytes raw-body is given at a time. */
+const blockBytes = 64 * 1024
 
 /** What is still taken from a sender whose delivery was refused, so that it can read the answer. */
 const abandonedBytes = 16 * 1024 * 1024
@@ -38,7 +43,15 @@ export type BodyReader = (
   receivedAtMs: number,
 ) => Uint8Array | DeliveryCode | Promise<Uint8Array | DeliveryCode>
 
-/** Gives the reader for bodies of at most `maxBodyBytes` that arrive within `bodyTimeoutMs`. */
+/** A body that is being read. */
+interface Reading {
+  /** Set when it was read, or given up: nothing that arrives after that is kept. */
+  isOver: boolean
+  /** Says what was read. Only the first time counts. */
+  finish(read: Uint8Array | DeliveryCode): void
+}
+
+/** Returns the reader for bodies of at most `maxBodyBytes` that arrive within `bodyTimeoutMs`. */
 export function bodyReader(
   clock: Clock,
   {
@@ -52,23 +65,25 @@ export function bodyReader(
     if (types.isUint8Array(body))
       return body.length > maxBodyBytes ? 'RINGHOOK_BODY_TOO_LARGE' : body
     if (!isStream(body)) return 'RINGHOOK_BODY_ALREADY_READ'
+    // An empty body leaves no other trace of having been read.
+    if (body.readableEnded === true) return 'RINGHOOK_BODY_ALREADY_READ'
     // A stream that was destroyed says nothing any more: waiting for it would end at the deadline.
     if (body.destroyed === true) return 'RINGHOOK_BODY_ABORTED'
+    if (body.readable === false) return 'RINGHOOK_BODY_ALREADY_READ'
     return new Promise((resolve) => {
-      const finish = (read: Uint8Array | DeliveryCode) => {
-        deadline.cancel()
-        resolve(read)
+      const reading: Reading = {
+        isOver: false,
+        finish(read) {
+          if (reading.isOver) return
+          reading.isOver = true
+          deadline.cancel()
+          resolve(read)
+        },
       }
-      const deadline = deadlines.add(receivedAtMs, () => resolve('RINGHOOK_BODY_TIMEOUT'))
+      const deadline = deadlines.add(receivedAtMs, () => reading.finish('RINGHOOK_BODY_TIMEOUT'))
       const length = announcedLength(headers)
-      if (length !== undefined) collect(body, length, finish)
-      // By its promise: with a callback it makes an AsyncResource for every request.
-      else {
-        getRawBody(body as IncomingMessage, { limit: maxBodyBytes }).then(
-          finish,
-          (error: unknown) => finish(codeOf(error)),
-        )
-      }
+      if (length === undefined) readToItsEnd(body, maxBodyBytes, reading)
+      else readAnnounced(body, length, reading)
     })
   }
 }
@@ -79,49 +94,84 @@ function announcedLength({ 'content-length': length }: RequestHeaders): number |
 }
 
 /**
- * Collects a body of announced length, which is within the bound. What raw-body does for any body,
- * at less than half of its cost: with the length known there is nothing to measure and, as a rule,
- * one chunk, which is kept and not copied.
+ * Reads a body of announced length, which is within the bound. What raw-body does for any body, at
+ * less than half of its cost: with the length known there is nothing to measure and, as a rule, one
+ * piece, which is kept and not copied.
  */
-function collect(
-  stream: ByteStream,
-  length: number,
-  finish: (read: Uint8Array | DeliveryCode) => void,
-): void {
-  if (stream.readable === false) {
-    finish('RINGHOOK_BODY_ALREADY_READ')
-    return
-  }
-  let isOver = false
+function readAnnounced(stream: ByteStream, length: number, reading: Reading): void {
   let missing = length
-  let first: Uint8Array | undefined
-  let chunks: Uint8Array[] | undefined
+  let whole: Uint8Array | undefined
+  let pieces: Pieces | undefined
   // The listeners stay: they go with the request, and to take them off would cost as much again.
-  const end = (read: Uint8Array | DeliveryCode) => {
-    if (isOver) return
-    isOver = true
-    finish(read)
+  const cutOff = () => {
+    reading.finish('RINGHOOK_BODY_ABORTED')
+    whole = pieces = undefined
   }
-  const cutOff = () => end('RINGHOOK_BODY_ABORTED')
   stream.on('error', cutOff)
   stream.on('close', cutOff)
   stream.on('end', () => {
-    if (missing !== 0) cutOff()
-    else end(chunks === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(chunks, length))
+    if (missing === 0) reading.finish(whole ?? pieces?.take() ?? Buffer.alloc(0))
+    else cutOff()
   })
-  stream.on('data', (chunk) => {
+  stream.on('data', (piece) => {
     // What goes on after the end is thrown away, and not kept.
-    if (isOver) return
+    if (reading.isOver) return
     // Something before us has it decoded.
-    if (!types.isUint8Array(chunk)) {
-      end('RINGHOOK_BODY_ALREADY_READ')
+    if (!types.isUint8Array(piece)) {
+      reading.finish('RINGHOOK_BODY_ALREADY_READ')
       return
     }
-    missing -= chunk.length
+    missing -= piece.length
     if (missing < 0) cutOff()
-    else if (first === undefined) first = chunk
-    else if (chunks === undefined) chunks = [first, chunk]
-    else chunks.push(chunk)
+    else if (piece.length === length) whole = piece
+    else {
+      pieces ??= new Pieces(length)
+      pieces.add(piece)
+    }
+  })
+}
+
+/**
+ * Reads a body without a length by raw-body. That keeps every piece it is given, so it is given
+ * larger ones than those that arrive.
+ */
+function readToItsEnd(stream: ByteStream, maxBodyBytes: number, reading: Reading): void {
+  const larger = new EventEmitter()
+  const pieces = new Pieces(blockBytes)
+  let passed = 0
+  let hasEnded = false
+  const pass = (piece: Uint8Array) => {
+    passed += piece.length
+    larger.emit('data', piece)
+  }
+  const cutOff = () => {
+    if (!hasEnded) reading.finish('RINGHOOK_BODY_ABORTED')
+    // raw-body lets go of what it has kept.
+    larger.emit('close')
+  }
+  // By its promise: with a callback it makes an AsyncResource for every request.
+  getRawBody(larger as IncomingMessage, { limit: maxBodyBytes }).then(
+    reading.finish,
+    (error: unknown) => reading.finish(codeOf(error)),
+  )
+  stream.on('error', cutOff)
+  stream.on('close', cutOff)
+  stream.on('end', () => {
+    hasEnded = true
+    pass(pieces.take())
+    larger.emit('end')
+  })
+  stream.on('data', (piece) => {
+    if (reading.isOver) return
+    if (!types.isUint8Array(piece)) {
+      reading.finish('RINGHOOK_BODY_ALREADY_READ')
+      return
+    }
+    // Not one byte more is kept than shows that there are too many.
+    const isTooMuch = passed + pieces.length + piece.length > maxBodyBytes
+    if (!isTooMuch) pieces.add(piece)
+    if (isTooMuch || pieces.length >= blockBytes) pass(pieces.take())
+    if (isTooMuch) pass(piece)
   })
 }
 
@@ -193,14 +243,6 @@ export function abandonBody(
 
 /** By the `type` that raw-body gives its errors. */
 function codeOf(error: unknown): DeliveryCode {
-  switch ((error as { readonly type?: unknown } | undefined)?.type) {
-    case 'entity.too.large':
-      return 'RINGHOOK_BODY_TOO_LARGE'
-    case 'stream.encoding.set':
-    case 'stream.not.readable':
-      // Something before us turned the bytes into text, or took them.
-      return 'RINGHOOK_BODY_ALREADY_READ'
-    default:
-      return 'RINGHOOK_BODY_ABORTED'
-  }
+  const { type } = error as { readonly type?: unknown }
+  return type === 'entity.too.large' ? 'RINGHOOK_BODY_TOO_LARGE' : 'RINGHOOK_BODY_ABORTED'
 }
