@@ -47,9 +47,9 @@ const hints: Partial<Record<DeliveryCode | AttemptCode, string>> = {
   RINGHOOK_DEADLINE_EXCEEDED:
     'the handler was not done by ackDeadlineMs. It goes on, and the next delivery finds it done',
   RINGHOOK_STORE_UNAVAILABLE:
-    'the idempotency store failed or did not answer in time, so the event has to come again. Is its server up, and reachable from this machine',
+    'the idempotency store failed or did not answer in time, so the event has to come again',
   RINGHOOK_INBOX_UNAVAILABLE:
-    'the inbox failed or did not answer in time, so the event has to come again. Is its server up, and reachable from this machine',
+    'the inbox failed or did not answer in time, so the event has to come again',
   RINGHOOK_ATTEMPTS_EXHAUSTED:
     'it has no attempt left, and the last one did not end. Look for what ends the process, such as its memory, before it is replayed; or retry.attempts was lowered',
   RINGHOOK_HANDLER_MISSING:
@@ -188,9 +188,16 @@ function lineFor(outcome: Outcome, what: string): Line | undefined {
   const isBad = wiringCodes.includes(code) || outcome.next === 'dead'
   const level = isBad ? 'error' : levels[outcome.outcome]
   if (level === undefined) return undefined
-  const hint = outcome.reason ?? hints[code]
+  const hint = outcome.reason ?? hintFor(outcome, code)
   const text = `${headOf(outcome)} ${what}${hint === undefined ? '' : `: ${hint}`}${because(outcome)} [${code}, see ringhook/docs/errors.md#${code.toLowerCase()}]`
   return { level, topic: code, text }
+}
+
+/** Where nothing says what failed, the server may be away; a store that knows has its own remedy. */
+function hintFor({ error }: Outcome, code: DeliveryCode | AttemptCode): string | undefined {
+  const hint = hints[code]
+  if (!ofStores.includes(code) || error instanceof RinghookError) return hint
+  return `${hint}. Is its server up, and reachable from this machine`
 }
 
 /** Put together only where there is a line to write, which most deliveries have not. */

@@ -22,6 +22,16 @@ const explanations: Readonly<Record<StoreCode, string>> = {
     'failed in a way that it does not know. The error of its driver is the cause.',
 }
 
+/** What an error of a driver means, and cause and remedy where more is known than the code says. */
+export interface Meaning {
+  readonly code: StoreCode
+  readonly explanation?: string
+}
+
+/** For a pool, client or database that its program has closed. */
+export const ended =
+  'was given a pool, client or database that has been closed. Close it after receiver.close(), and do not use the store or inbox after that.'
+
 /**
  * Gives the error for a failure of a store or inbox: `store` is its name, as in `postgresStore`. The driver's
  * error is kept as the cause. Its message is not quoted: it may hold a user's name, or a value.

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { checkOptions } from '../databases/options.ts'
 import { SqliteConnection } from '../databases/sqlite/connection.ts'
-import { columnsOf, isDatabase, type SqliteDatabase } from '../databases/sqlite/database.ts'
+import { checkDatabase, columnsOf, type SqliteDatabase } from '../databases/sqlite/database.ts'
 import type {
   EntryFilter,
   Inbox,
@@ -86,12 +86,7 @@ class SqliteInbox implements Inbox {
 
   constructor(database: SqliteDatabase, options: SqliteInboxOptions) {
     const { table = presetTable, clock = systemClock, leaseMs = 30_000, pollMs = 100 } = options
-    if (!isDatabase(database)) {
-      throw new RinghookError(
-        'RINGHOOK_INBOX_INVALID',
-        'sqliteInbox() was given no database: prepare() or exec() is missing. Give it new Database(file) of better-sqlite3, or new DatabaseSync(file) of node:sqlite.',
-      )
-    }
+    checkDatabase(database, this.name, 'RINGHOOK_INBOX_INVALID')
     checkMs('leaseMs', leaseMs, 1_000, 3_600_000, 30_000)
     checkMs('pollMs', pollMs, 1, 60_000, 100)
     this.#migration = sqliteInboxMigration({ table })

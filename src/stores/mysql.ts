@@ -1,4 +1,5 @@
 import { RinghookError } from '../core/errors.ts'
+import { type ClientKind, clientKindOf, whatWasGiven } from '../databases/clients.ts'
 import { storeFailure } from '../databases/failures.ts'
 import { checkOptions } from '../databases/options.ts'
 import { pause } from '../databases/pause.ts'
@@ -254,15 +255,14 @@ function duration(name: string, ms: number): number {
 }
 
 function checkedClient(client: MysqlClient): MysqlQueryable {
-  const queryable = queryableOf(client)
-  if (queryable !== undefined && !isNodePostgres(client)) return queryable
+  const kind = clientKindOf(client)
+  const isOne = kind === undefined || ownKinds.includes(kind)
+  const queryable = isOne ? queryableOf(client) : undefined
+  if (queryable !== undefined) return queryable
   throw new RinghookError(
     'RINGHOOK_STORE_INVALID',
-    'mysqlStore() was given no pool or connection of mysql2: it has no query(), or is one of pg. Call mysqlStore(createPool(…)) with createPool of mysql2/promise.',
+    `mysqlStore() was given ${whatWasGiven(client)} Give it a pool or connection of mysql2, as in mysqlStore(createPool(…)) with createPool of mysql2/promise.`,
   )
 }
 
-/** A Pool or Client of `pg` has a query() too, which would take MySQL's statements. */
-function isNodePostgres(client: object): boolean {
-  return ('totalCount' in client && 'connect' in client) || 'connectionParameters' in client
-}
+const ownKinds: readonly ClientKind[] = ['mysql2', 'mysql2Promise']

@@ -11,11 +11,10 @@ import {
   type ClaimAnswer,
   changeBatches,
   claimBatches,
-  nonsense,
   wholeNumber,
 } from './postgres/batches.ts'
 import { type PostgresClient, PostgresServer } from './postgres/client.ts'
-import { strangeTable } from './postgres/failures.ts'
+import { strangeRows, strangeTable } from './postgres/failures.ts'
 import { type PostgresStatements, statementsFor } from './postgres/sql.ts'
 import {
   completed,
@@ -172,16 +171,16 @@ class PostgresStore implements PersistentStore {
       if (verdict === 'forgotten' || verdict === 'in_flight' || verdict === 'unknown') {
         return verdict
       }
-      throw nonsense()
+      throw strangeRows()
     }
     return 'in_flight'
   }
 
   async status(key: string): Promise<KeyStatus> {
     const [row] = await this.#server.rowsInTime(this.#statements.status, [storedForm(key)])
-    const verdict = row?.['verdict'] ?? 'unknown'
+    const verdict = row === undefined ? 'unknown' : row['verdict']
     if (verdict === 'completed' || verdict === 'in_flight' || verdict === 'unknown') return verdict
-    throw nonsense()
+    throw strangeRows()
   }
 
   async migrate(): Promise<void> {
@@ -212,6 +211,7 @@ class PostgresStore implements PersistentStore {
     const { columns } = this.#statements
     const rows = await this.#server.rowsInTime(columns, [quotedTable(this.#table)])
     if (rows.length === 0) return false
+    if (rows.some(({ name }) => name === undefined)) throw strangeRows()
     const types = new Map(rows.map((row) => [row['name'], row['type']]))
     for (const [name, type] of Object.entries(expectedColumns)) {
       if (types.get(name) === type) continue

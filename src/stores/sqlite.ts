@@ -1,9 +1,9 @@
 import { type Clock, systemClock } from '../core/clock.ts'
-import { RinghookError } from '../core/errors.ts'
 import { checkOptions } from '../databases/options.ts'
 import { pause } from '../databases/pause.ts'
 import { SqliteConnection } from '../databases/sqlite/connection.ts'
 import {
+  checkDatabase,
   columnsOf,
   failureOf,
   hasOpenTransaction,
@@ -83,12 +83,7 @@ class SqliteStore implements PersistentStore {
     database: SqliteDatabase,
     { table = presetTable, clock = systemClock }: SqliteStoreOptions,
   ) {
-    if (!isDatabase(database)) {
-      throw new RinghookError(
-        'RINGHOOK_STORE_INVALID',
-        'sqliteStore() was given no database: prepare() or exec() is missing. Give it new Database(file) of better-sqlite3, or new DatabaseSync(file) of node:sqlite.',
-      )
-    }
+    checkDatabase(database, 'sqliteStore', 'RINGHOOK_STORE_INVALID')
     this.#migration = sqliteMigration({ table })
     this.#connection = new SqliteConnection(database, 'sqliteStore')
     this.#database = database

@@ -1,4 +1,5 @@
 import type { RinghookError } from '../../core/errors.ts'
+import { isMethod } from '../clients.ts'
 import { storeFailure } from '../failures.ts'
 import { pause } from '../pause.ts'
 import {
@@ -77,7 +78,7 @@ export class SqliteConnection {
     for (let refusals = 1; ; refusals++) {
       try {
         this.#expectNoTransaction()
-        const result = withoutBlocking(this.#database, work)
+        const result = withoutBlocking(this.#database, this.#name, work)
         this.#file.check()
         return result
       } catch (error) {
@@ -127,7 +128,7 @@ export class SqliteConnection {
       this.#expectNoTransaction()
       if (this.#isDurable) requireDurability(this.#database)
       this.#file.refresh()
-      const settle = withoutBlocking(this.#database, () => this.#transactAll(batch))
+      const settle = withoutBlocking(this.#database, this.#name, () => this.#transactAll(batch))
       this.#file.check()
       this.#refusals = 0
       for (const tell of settle) tell()
@@ -203,8 +204,16 @@ function transactionInTheWay(name: string): string {
  * Does work that fails at once where somebody else has the lock: SQLite's own waiting stops the
  * event loop. The user's setting is back before anybody can see it.
  */
-function withoutBlocking<Result>(database: SqliteDatabase, work: () => Result): Result {
-  const [timeoutMs] = columnsOf(database.prepare('PRAGMA busy_timeout').get())
+function withoutBlocking<Result>(
+  database: SqliteDatabase,
+  name: string,
+  work: () => Result,
+): Result {
+  const statement = database.prepare('PRAGMA busy_timeout')
+  const [timeoutMs] = isMethod(statement, 'get') ? columnsOf(statement.get()) : []
+  if (!Number.isFinite(Number(timeoutMs))) {
+    throw storeFailure(name, 'RINGHOOK_STORE_FAILED', undefined, strangeDatabase)
+  }
   if (Number(timeoutMs) === 0) return work()
   database.exec('PRAGMA busy_timeout = 0')
   try {
@@ -213,6 +222,9 @@ function withoutBlocking<Result>(database: SqliteDatabase, work: () => Result): 
     database.exec(`PRAGMA busy_timeout = ${Number(timeoutMs)}`)
   }
 }
+
+const strangeDatabase =
+  'was given a database that does not answer as better-sqlite3 and node:sqlite do: with the row itself, and neither by a callback nor by a promise. Give it a database of one of those.'
 
 /** The levels of `synchronous` are OFF, NORMAL, FULL and EXTRA. */
 const full = 2

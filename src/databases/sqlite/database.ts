@@ -1,5 +1,6 @@
 import { RinghookError, type StoreCode } from '../../core/errors.ts'
-import { codeOf, storeFailure } from '../failures.ts'
+import { type ClientKind, clientKindOf, isMethod, whatWasGiven } from '../clients.ts'
+import { codeOf, ended, storeFailure } from '../failures.ts'
 
 /** What is bound to a statement's parameters. */
 export type SqliteValue = string | number
@@ -23,13 +24,29 @@ export interface SqliteDatabase {
 
 /** Whether something is a database, as far as can be seen. */
 export function isDatabase(value: unknown): value is SqliteDatabase {
-  return hasMethod(value, 'prepare') && hasMethod(value, 'exec')
+  return isMethod(value, 'prepare') && isMethod(value, 'exec')
 }
 
-/** Whether something has a method of this name. */
-export function hasMethod(value: unknown, name: string): boolean {
-  return typeof (value as Readonly<Record<string, unknown>> | null)?.[name] === 'function'
+/**
+ * Refuses what is not a database of better-sqlite3, `node:sqlite` or one like them, among them those
+ * whose answers come by callbacks or promises.
+ *
+ * @throws {RinghookError} `code`
+ */
+export function checkDatabase(
+  database: unknown,
+  factory: string,
+  code: 'RINGHOOK_STORE_INVALID' | 'RINGHOOK_INBOX_INVALID',
+): void {
+  const kind = clientKindOf(database)
+  if (isDatabase(database) && (kind === undefined || ownKinds.includes(kind))) return
+  throw new RinghookError(
+    code,
+    `${factory}() was given ${whatWasGiven(database)} Give it new Database(file) of better-sqlite3, or new DatabaseSync(file) of node:sqlite.`,
+  )
 }
+
+const ownKinds: readonly ClientKind[] = ['betterSqlite3', 'sqlite']
 
 /** The values of a row in the order of its columns: drivers can be told to give objects or arrays. */
 export function columnsOf(row: unknown): unknown[] {
@@ -98,7 +115,8 @@ export function failureOf(error: unknown, factory: string): RinghookError {
   // An extended code has its primary one in its last byte.
   const number = typeof errcode === 'number' ? errcode & 0xff : undefined
   const meant = meanings.find((row) => row[0] === number || row[1] === name)?.[2]
-  return storeFailure(factory, said ?? meant ?? 'RINGHOOK_STORE_FAILED', error)
+  const explanation = said === 'RINGHOOK_STORE_UNREACHABLE' ? ended : undefined
+  return storeFailure(factory, said ?? meant ?? 'RINGHOOK_STORE_FAILED', error, explanation)
 }
 
 /** SQLite's own word for a file that is not at its path, which it has with a rollback journal only. */

@@ -1,4 +1,5 @@
 import { RinghookError } from '../../core/errors.ts'
+import { isMethod, whatWasGiven } from '../../databases/clients.ts'
 import type { BullmqQueue, BullmqWorkerSettings } from './library.ts'
 
 /** The settings of a worker that do not change what becomes of a job. */
@@ -27,15 +28,14 @@ const queueMethods = [
 
 /** @throws {RinghookError} RINGHOOK_INBOX_INVALID */
 export function checkQueue(queue: BullmqQueue): void {
-  const given: Partial<BullmqQueue> = queue ?? {}
   const isQueue =
-    queueMethods.every((name) => typeof given[name] === 'function') &&
-    typeof given.name === 'string' &&
-    typeof given.opts === 'object'
+    queueMethods.every((name) => isMethod(queue, name)) &&
+    typeof queue.name === 'string' &&
+    typeof queue.opts === 'object'
   if (isQueue) return
   throw new RinghookError(
     'RINGHOOK_INBOX_INVALID',
-    'bullmqInbox() was given no queue of BullMQ. Give it a Queue, as in bullmqInbox(queue, { Worker }), and not its name or its connection.',
+    `bullmqInbox() was given ${whatWasGiven(queue)} Give it a Queue of BullMQ, as in bullmqInbox(queue, { Worker }), and not its name or its connection.`,
   )
 }
 

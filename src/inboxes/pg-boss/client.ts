@@ -1,4 +1,5 @@
 import { RinghookError } from '../../core/errors.ts'
+import { isMethod, whatWasGiven } from '../../databases/clients.ts'
 
 /** What the inbox needs of pg-boss: an instance of its class `PgBoss` fits as it is. */
 export interface PgBossClient {
@@ -114,13 +115,10 @@ const methods = [
  * @throws {RinghookError} RINGHOOK_INBOX_INVALID
  */
 export function checkBoss(boss: unknown): void {
-  const isObject = typeof boss === 'object' && boss !== null
-  const missing = methods.find(
-    (name) => !isObject || typeof (boss as Record<string, unknown>)[name] !== 'function',
-  )
+  const missing = methods.find((name) => !isMethod(boss, name))
   if (missing === undefined) return
   throw new RinghookError(
     'RINGHOOK_INBOX_INVALID',
-    `pgBossInbox() was given no pg-boss: it has no method "${missing}". Give it an instance of PgBoss, of pg-boss 12.35 or later.`,
+    `pgBossInbox() was given ${whatWasGiven(boss)} It has no method "${missing}". Give it an instance of PgBoss, of pg-boss 12.35 or later.`,
   )
 }

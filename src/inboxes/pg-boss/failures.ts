@@ -19,9 +19,9 @@ export function failureOf(error: unknown): RinghookError {
   if (isNotStarted.test(message)) {
     return storeFailure('pgBossInbox', 'RINGHOOK_STORE_UNREACHABLE', error, notStarted)
   }
-  const code = postgresFailureOf(error)
+  const { code, explanation } = postgresFailureOf(error)
   if (code === 'RINGHOOK_STORE_NOT_MIGRATED') return noQueueFailure(error)
-  return storeFailure('pgBossInbox', code, error)
+  return storeFailure('pgBossInbox', code, error, explanation)
 }
 
 /** The error where the queue was not made, or has been deleted. */

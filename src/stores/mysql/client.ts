@@ -1,9 +1,12 @@
 import { inTime, systemClock } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
+import { isMethod } from '../../databases/clients.ts'
 import { storeFailure } from '../../databases/failures.ts'
 import { pause } from '../../databases/pause.ts'
 import { silenceMs } from '../limits.ts'
-import { isWorthRepeating, mysqlFailure } from './failures.ts'
+import { dirtyReads, isWorthRepeating, mysqlFailure, strangeReply } from './failures.ts'
+import { textsOf } from './replies.ts'
+import { isolation } from './sql.ts'
 
 /** What the store uses of a connection or pool of `mysql2/promise`: a query gives its result first. */
 export interface MysqlQueryable {
@@ -30,22 +33,22 @@ export const storeName = 'mysqlStore'
 
 /** Gives a client of `mysql2` that answers by promises, or `undefined` for anything else. */
 export function queryableOf(client: unknown): MysqlQueryable | undefined {
-  const given = client as { query?: unknown; promise?: unknown } | null | undefined
-  const promised: unknown = typeof given?.promise === 'function' ? given.promise() : given
-  const query = (promised as { query?: unknown } | null | undefined)?.query
-  return typeof query === 'function' ? (promised as MysqlQueryable) : undefined
+  const promised = isMethod(client, 'promise')
+    ? (client as { promise(): unknown }).promise()
+    : client
+  return isMethod(promised, 'query') ? (promised as MysqlQueryable) : undefined
 }
 
 /** Whether something hands out connections, and so is no transaction. */
 export function isPool(client: unknown): client is Pool {
-  return (
-    typeof (client as { getConnection?: unknown } | null | undefined)?.getConnection === 'function'
-  )
+  return isMethod(client, 'getConnection')
 }
 
 /** The store's way to its server: a connection for as long as some statements take. */
 export class MysqlSessions {
   readonly #client: MysqlQueryable
+  /** Sessions that were looked at, by the connection that a pool wraps anew each time. */
+  readonly #known = new WeakSet<object>()
 
   constructor(client: MysqlQueryable) {
     this.#client = client
@@ -61,18 +64,37 @@ export class MysqlSessions {
   use<Result>(work: (ask: Ask) => Promise<Result>): Promise<Result> {
     const client = this.#client
     if (!isPool(client)) {
-      const running = work((sql) => askRepeatedly(client, sql))
+      const running = this.#checked(client, (sql) => askRepeatedly(client, sql), work)
       return inTime(systemClock, running, silenceMs, () =>
         storeFailure(storeName, 'RINGHOOK_STORE_TIMEOUT'),
       )
     }
     const lent: Loan = { connection: undefined, isOver: false }
-    return inTime(systemClock, borrow(client, lent, work), silenceMs, () => {
+    const borrowed = borrow(client, lent, (connection, ask) => this.#checked(connection, ask, work))
+    return inTime(systemClock, borrowed, silenceMs, () => {
       lent.isOver = true
       lent.connection?.destroy()
       const isBusy = lent.connection === undefined
       return storeFailure(storeName, isBusy ? 'RINGHOOK_STORE_BUSY' : 'RINGHOOK_STORE_TIMEOUT')
     })
+  }
+
+  /**
+   * Looks at the isolation level of a session before its first work: one that shows what others
+   * have not committed would answer `duplicate` for a mark that is rolled back.
+   */
+  async #checked<Result>(
+    connection: MysqlQueryable,
+    ask: Ask,
+    work: (ask: Ask) => Promise<Result>,
+  ): Promise<Result> {
+    const { connection: session = connection } = connection as { readonly connection?: object }
+    if (!this.#known.has(session)) {
+      const levels = textsOf((await ask(isolation)) ?? [])
+      if (levels.some(([, level]) => level === 'READ-UNCOMMITTED')) throw dirtyReads()
+      this.#known.add(session)
+    }
+    return await work(ask)
   }
 }
 
@@ -90,7 +112,7 @@ const unfit: readonly string[] = ['RINGHOOK_STORE_READ_ONLY', 'RINGHOOK_STORE_IN
 async function borrow<Result>(
   pool: Pool,
   lent: Loan,
-  work: (ask: Ask) => Promise<Result>,
+  work: (connection: MysqlQueryable, ask: Ask) => Promise<Result>,
 ): Promise<Result> {
   const connection = await connectionOf(pool)
   if (lent.isOver) {
@@ -101,7 +123,7 @@ async function borrow<Result>(
   lent.connection = connection
   let isFit = true
   try {
-    return await work((sql) => askRepeatedly(connection, sql))
+    return await work(connection, (sql) => askRepeatedly(connection, sql))
   } catch (error) {
     isFit = !(error instanceof RinghookError && unfit.includes(error.code))
     throw error
@@ -138,5 +160,5 @@ export async function askOnce(client: MysqlQueryable, sql: string): Promise<unkn
   // The values stand in the text. An empty list keeps `namedPlaceholders` from reading it.
   const reply: unknown = await client.query(sql, [])
   if (Array.isArray(reply)) return reply[0]
-  throw storeFailure(storeName, 'RINGHOOK_STORE_FAILED')
+  throw strangeReply()
 }

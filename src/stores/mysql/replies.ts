@@ -1,6 +1,5 @@
 import { RinghookError } from '../../core/errors.ts'
-import { storeFailure } from '../../databases/failures.ts'
-import { storeName } from './client.ts'
+import { strangeReply } from './failures.ts'
 import { type Row, rowOf } from './sql.ts'
 
 /** The bits of a session's status that the server sends with the answer to every change. */
@@ -19,7 +18,7 @@ export function affectedBy(reply: unknown): number {
   // As text where the driver is set to give large numbers so, as a bigint by some ORMs.
   const count = /^\d+$/.test(String(affectedRows)) ? Number(affectedRows) : Number.NaN
   if (Number.isSafeInteger(count)) return count
-  throw storeFailure(storeName, 'RINGHOOK_STORE_FAILED')
+  throw strangeReply()
 }
 
 /**
@@ -58,7 +57,7 @@ export function rowsOf(reply: unknown): ReadonlyMap<string, Row> {
   const rows = new Map<string, Row>()
   for (const [line = ''] of textsOf(reply)) {
     const row = rowOf(line)
-    if (row === undefined) throw storeFailure(storeName, 'RINGHOOK_STORE_FAILED')
+    if (row === undefined) throw strangeReply()
     rows.set(row.key, row)
   }
   return rows
@@ -66,14 +65,12 @@ export function rowsOf(reply: unknown): ReadonlyMap<string, Row> {
 
 /** The cells of a result, as texts: whether rows are objects, arrays, or objects by table. */
 export function textsOf(reply: unknown): string[][] {
-  if (!Array.isArray(reply)) throw storeFailure(storeName, 'RINGHOOK_STORE_FAILED')
+  if (!Array.isArray(reply)) throw strangeReply()
   return reply.map((row: unknown) => cellsOf(row).map(textOf))
 }
 
 function cellsOf(row: unknown): unknown[] {
-  if (typeof row !== 'object' || row === null) {
-    throw storeFailure(storeName, 'RINGHOOK_STORE_FAILED')
-  }
+  if (typeof row !== 'object' || row === null) throw strangeReply()
   const cells: unknown[] = Object.values(row)
   const [first] = cells
   const isByTable =

@@ -3,6 +3,10 @@ import { keptMs } from '../limits.ts'
 /** Milliseconds since 1970 by the server's clock, whatever the session's time zone. */
 const now = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000"
 
+/** Asks for the isolation level of the session, under the names that MySQL and MariaDB have for it. */
+export const isolation =
+  "SHOW SESSION VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')"
+
 /** What the column `state` holds. */
 export const running = 0
 export const completed = 1

@@ -1,7 +1,6 @@
-import type { RinghookError } from '../../core/errors.ts'
-import { storeFailure } from '../../databases/failures.ts'
 import { Batches } from '../batches.ts'
 import type { PostgresServer, Row } from './client.ts'
+import { strangeRows } from './failures.ts'
 import type { BatchStatement } from './sql.ts'
 
 /** A claim, with key and owner in their stored form. */
@@ -69,13 +68,8 @@ export function changeBatches(
 
 /** The number in a column; refuses what is none. */
 export function wholeNumber(text: string | undefined): number {
-  if (text === undefined || !/^-?\d{1,15}$/.test(text)) throw nonsense()
+  if (text === undefined || !/^-?\d{1,15}$/.test(text)) throw strangeRows()
   return Number(text)
-}
-
-/** The error for what the store's statements cannot have answered. */
-export function nonsense(): RinghookError {
-  return storeFailure('postgresStore', 'RINGHOOK_STORE_FAILED')
 }
 
 /** Sends one list for each column, with line ends between: no stored form and no fingerprint has one. */
@@ -123,11 +117,11 @@ function claimAnswerOf({ verdict, detail = '' }: Row): ClaimAnswer {
     case 'completed':
       return { verdict, fingerprint: detail }
     default:
-      throw nonsense()
+      throw strangeRows()
   }
 }
 
 function changeAnswerOf({ verdict }: Row): ChangeAnswer {
   if (verdict === 'done' || verdict === 'lost') return verdict
-  throw nonsense()
+  throw strangeRows()
 }

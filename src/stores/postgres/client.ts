@@ -1,6 +1,6 @@
 import { inTime, systemClock } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
-import { storeFailure } from '../../databases/failures.ts'
+import { type ClientKind, clientKindOf, isMethod, whatWasGiven } from '../../databases/clients.ts'
 import { pause } from '../../databases/pause.ts'
 import { silenceMs } from '../limits.ts'
 import {
@@ -9,10 +9,13 @@ import {
   isCreatedTwice,
   isNameLost,
   isTransactionFailed,
+  obstacleTo,
   silent,
+  strangeRows,
 } from './failures.ts'
 import {
   askNodePostgres,
+  asText,
   isIdle,
   isNodePostgres,
   isPool,
@@ -44,14 +47,9 @@ export class PostgresServer {
   #prepares: boolean
   #last: Promise<unknown> = Promise.resolve()
 
-  /** @throws {RinghookError} RINGHOOK_STORE_INVALID for what has no `query`. */
+  /** @throws {RinghookError} RINGHOOK_STORE_INVALID */
   constructor(client: PostgresClient, prepare: boolean) {
-    if (!canQuery(client) || 'getConnection' in client) {
-      throw new RinghookError(
-        'RINGHOOK_STORE_INVALID',
-        'postgresStore() was given no client of PostgreSQL: it has no method "query", or is a pool of mysql2. Give it a Pool of pg, a PGlite, or an object with query(text, values).',
-      )
-    }
+    checkClient(client)
     this.#client = client
     this.#nodePostgres = isNodePostgres(client) ? client : undefined
     this.#isAlone = this.#nodePostgres !== undefined && !isPool(client)
@@ -97,7 +95,7 @@ export class PostgresServer {
   /** Creates something, unless somebody else does at the same moment. */
   async create(text: string): Promise<void> {
     try {
-      const query = { text, query_timeout: longestCreationMs }
+      const query = { text, query_timeout: longestCreationMs, types: asText }
       if (this.#nodePostgres === undefined) await this.#client.query(text)
       else await askNodePostgres(this.#nodePostgres, query, () => false)
     } catch (error) {
@@ -115,6 +113,8 @@ export class PostgresServer {
       throw noTransaction()
     }
     if (isIdle(transaction)) throw noTransaction()
+    const obstacle = obstacleTo(transaction)
+    if (obstacle !== undefined) throw obstacle
     try {
       return rowsOf(await transaction.query(text, values))
     } catch (error) {
@@ -144,7 +144,7 @@ export class PostgresServer {
       if (isOver()) throw silent()
       return rowsOf(await this.#client.query(text, values))
     }
-    const query = { text, values, query_timeout: silenceMs }
+    const query = { text, values, query_timeout: silenceMs, types: asText }
     const named = isNamed ? { ...query, name: this.#nameOf(text) } : query
     return rowsOf(await askNodePostgres(this.#nodePostgres, named, isOver))
   }
@@ -158,11 +158,29 @@ export class PostgresServer {
   }
 }
 
+/**
+ * Clients of another database, and libraries whose `query` answers in another way, are told apart
+ * here: what has none of their marks is taken for an adapter.
+ *
+ * @throws {RinghookError} RINGHOOK_STORE_INVALID
+ */
+function checkClient(client: unknown): void {
+  const kind = clientKindOf(client)
+  const isOne = kind === undefined ? isMethod(client, 'query') : ownKinds.includes(kind)
+  if (isOne) return
+  throw new RinghookError(
+    'RINGHOOK_STORE_INVALID',
+    `postgresStore() was given ${whatWasGiven(client)} Give it a Pool of pg, a PGlite, or an object with query(text, values) that resolves to { rows }.`,
+  )
+}
+
+const ownKinds: readonly ClientKind[] = ['pg', 'pgClient', 'pglite']
+
 /** Takes nothing on trust that is no list of rows with text in them. */
 function rowsOf(result: unknown): readonly Row[] {
   const rows = (result as { readonly rows?: unknown } | null | undefined)?.rows
   if (Array.isArray(rows) && rows.every(isRow)) return rows
-  throw storeFailure('postgresStore', 'RINGHOOK_STORE_FAILED')
+  throw strangeRows()
 }
 
 function isRow(row: unknown): row is Row {
@@ -174,7 +192,7 @@ function isRow(row: unknown): row is Row {
 }
 
 function canQuery(value: unknown): value is PostgresClient {
-  return typeof (value as { readonly query?: unknown } | null | undefined)?.query === 'function'
+  return isMethod(value, 'query')
 }
 
 function noTransaction(cause?: unknown): RinghookError {

@@ -1,6 +1,6 @@
 import { RinghookError } from '../../core/errors.ts'
 import { codeOf, storeFailure } from '../../databases/failures.ts'
-import { postgresFailureOf } from '../../databases/postgres-failures.ts'
+import { obstacleOf, postgresFailureOf } from '../../databases/postgres-failures.ts'
 
 const noTable =
   'does not find its table, or the table has other columns. Call migrate() when the process starts, or run the SQL of postgresMigration(), and check the options table and schema.'
@@ -9,13 +9,33 @@ const noSchema =
 const otherColumns =
   'found a table of its name with other columns, and leaves it alone. Give it another one with the options table and schema.'
 
+const changedRows =
+  'was answered with rows that its statements cannot have: no list, columns of other names, or values that are not text. Give it a client whose options change no results (parsers, rowMode, transform), or correct query(text, values) of the adapter: it resolves to { rows }, and every row is an object of texts.'
+
 /** Gives the error of the store for one of its driver's. Its own errors stay as they are. */
 export function failureOf(error: unknown): RinghookError {
   if (error instanceof RinghookError) return error
-  const kind = postgresFailureOf(error)
-  if (kind !== 'RINGHOOK_STORE_NOT_MIGRATED') return storeFailure('postgresStore', kind, error)
-  const explanation = codeOf(error) === '3F000' ? noSchema : noTable
-  return storeFailure('postgresStore', kind, error, explanation)
+  const { code, explanation } = postgresFailureOf(error)
+  if (code !== 'RINGHOOK_STORE_NOT_MIGRATED') {
+    return storeFailure('postgresStore', code, error, explanation)
+  }
+  return storeFailure('postgresStore', code, error, isSchemaMissing(error) ? noSchema : noTable)
+}
+
+/** The error where the client cannot send anything, if it says so. */
+export function obstacleTo(client: object): RinghookError | undefined {
+  const obstacle = obstacleOf(client)
+  if (obstacle === undefined) return undefined
+  return storeFailure('postgresStore', obstacle.code, undefined, obstacle.explanation)
+}
+
+/** The error of a client whose rows are not what the statements of the store give. */
+export function strangeRows(): RinghookError {
+  return storeFailure('postgresStore', 'RINGHOOK_STORE_FAILED', undefined, changedRows)
+}
+
+function isSchemaMissing(error: unknown): boolean {
+  return codeOf(error) === '3F000'
 }
 
 /** The error of a migration that found a table of the name with other columns. */

@@ -1,6 +1,6 @@
 import { RinghookError } from '../../core/errors.ts'
 import { silenceMs } from '../limits.ts'
-import { isOfServer, silent } from './failures.ts'
+import { isOfServer, obstacleTo, silent } from './failures.ts'
 
 /** A Pool or Client of `pg` also takes a statement as an object. */
 export interface NodePostgres {
@@ -24,7 +24,12 @@ export interface NodePostgresQuery {
   readonly name?: string
   /** After this long the statement fails, and a Pool gives its connection up. */
   readonly query_timeout: number
+  /** Comes before the parsers that the user gave the client, or the whole process. */
+  readonly types: typeof asText
 }
+
+/** Leaves every value the text that the server sent. */
+export const asText = { getTypeParser: () => String }
 
 /** Asks on a connection of its own for as long as it takes, where the client is a Pool. */
 export async function askNodePostgres(
@@ -56,6 +61,8 @@ async function askConnection(
   isOver: () => boolean,
 ): ReturnType<NodePostgres['query']> {
   if (isOver()) throw silent()
+  const obstacle = obstacleTo(connection)
+  if (obstacle !== undefined) throw obstacle
   const result = await connection.query(query)
   if (isInTransaction(connection)) throw strangeTransaction()
   return result

@@ -1,5 +1,7 @@
 import { errorMonitor } from 'node:events'
 import { RinghookError } from '../../core/errors.ts'
+import { type ClientKind, clientKindOf, isMethod, whatWasGiven } from '../../databases/clients.ts'
+import { noPromises } from './failures.ts'
 import type { RedisScript } from './scripts.ts'
 
 /** A client of ioredis 5 or 6: `Redis` or `Cluster`. */
@@ -40,16 +42,22 @@ export interface RedisCommands {
  * @throws {RinghookError} RINGHOOK_STORE_INVALID
  */
 export function commandsOf(client: RedisClient): RedisCommands {
-  const methods: { readonly [Name in 'eval' | 'evalsha' | 'evalSha']?: unknown } = client ?? {}
-  if (typeof methods.eval === 'function') {
-    if (typeof methods.evalSha === 'function') return ofNodeRedis(client as NodeRedisClient)
-    if (typeof methods.evalsha === 'function') return ofIoredis(client as IoredisClient)
+  const kind = clientKindOf(client)
+  if (kind === undefined || ownKinds.includes(kind)) {
+    if (isMethod(client, 'eval') && isMethod(client, 'evalSha')) {
+      return ofNodeRedis(client as NodeRedisClient)
+    }
+    if (isMethod(client, 'eval') && isMethod(client, 'evalsha')) {
+      return ofIoredis(client as IoredisClient)
+    }
   }
   throw new RinghookError(
     'RINGHOOK_STORE_INVALID',
-    'redisStore() was given no client of Redis: eval(), and evalsha() or evalSha(), are missing. Give it a client of ioredis or of redis (node-redis), and not its options or its URL.',
+    `redisStore() was given ${whatWasGiven(client)} Give it a client of ioredis or of redis (node-redis) 5 or later, and not its options or its URL.`,
   )
 }
+
+const ownKinds: readonly ClientKind[] = ['ioredis', 'nodeRedis']
 
 /** The connection of a client, as far as its `error` events tell. */
 export interface ConnectionState {
@@ -70,8 +78,8 @@ export function connectionStateOf(client: RedisClient): ConnectionState {
   if (known !== undefined) return known
   const state: ConnectionState = { error: undefined }
   states.set(client, state)
-  const { on } = client as RedisClient & { readonly on?: unknown }
-  if (typeof on === 'function') {
+  if (isMethod(client, 'on')) {
+    const { on } = client as RedisClient & { on(event: symbol, listener: unknown): void }
     on.call(client, errorMonitor, (error: unknown) => {
       state.error = error
     })
@@ -81,7 +89,7 @@ export function connectionStateOf(client: RedisClient): ConnectionState {
 
 function ofIoredis(client: IoredisClient): RedisCommands {
   return {
-    evalSha: ({ sha }, values) => client.evalsha(sha, 1, ...values),
+    evalSha: ({ sha }, values) => promised(client.evalsha(sha, 1, ...values)),
     eval: async ({ text }, values) => client.eval(text, 1, ...values),
   }
 }
@@ -89,7 +97,13 @@ function ofIoredis(client: IoredisClient): RedisCommands {
 function ofNodeRedis(client: NodeRedisClient): RedisCommands {
   const argumentsOf = ([key, ...values]: ScriptValues) => ({ keys: [key], arguments: values })
   return {
-    evalSha: ({ sha }, values) => client.evalSha(sha, argumentsOf(values)),
+    evalSha: ({ sha }, values) => promised(client.evalSha(sha, argumentsOf(values))),
     eval: async ({ text }, values) => client.eval(text, argumentsOf(values)),
   }
+}
+
+/** A client that answers by callbacks was given none, and would be waited for in vain. */
+function promised(reply: Promise<unknown>): Promise<unknown> {
+  if (isMethod(reply, 'then')) return reply
+  throw noPromises()
 }

@@ -57,5 +57,10 @@ function countOf(text: string): number {
 
 /** A store that does not know what it was answered does not guess. */
 function strangeReply(): RinghookError {
-  return storeFailure('redisStore', 'RINGHOOK_STORE_FAILED')
+  return storeFailure(
+    'redisStore',
+    'RINGHOOK_STORE_FAILED',
+    undefined,
+    'was answered with something that its scripts do not say. Either another program wrote the key, or the client changes replies: give it one without type mapping of texts and without reply transformers.',
+  )
 }

@@ -1,5 +1,6 @@
 import { RinghookError } from '../../core/errors.ts'
-import { failureOf, hasMethod, type SqliteValue } from '../../databases/sqlite/database.ts'
+import { isMethod } from '../../databases/clients.ts'
+import { failureOf, type SqliteValue } from '../../databases/sqlite/database.ts'
 
 /**
  * A transaction of a library that runs SQLite behind a promise, as an adapter of one line: it runs
@@ -22,7 +23,7 @@ export function completeThrough(
   if (!isAdapter(transaction)) throw invalidTransaction(noTransaction)
   try {
     const rows = transaction.query(sql, values)
-    if (!hasMethod(rows, 'then')) return isMarkedBy(rows)
+    if (!isMethod(rows, 'then')) return isMarkedBy(rows)
     return Promise.resolve(rows).then(isMarkedBy, (error: unknown) => {
       throw failureOf(error, 'sqliteStore')
     })
@@ -48,7 +49,7 @@ function invalidTransaction(message: string): RinghookError {
 }
 
 function isAdapter(value: unknown): value is SqliteTransactionAdapter {
-  return hasMethod(value, 'query')
+  return isMethod(value, 'query')
 }
 
 function isMarkedBy(result: unknown): boolean {
