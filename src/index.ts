@@ -26,6 +26,7 @@ export type {
   ParsedBody,
   Reply,
   RequestHeaders,
+  RequestSocket,
 } from './core/http.ts'
 export type {
   InboxDelivery,

@@ -10,9 +10,9 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const packages = new Set([...Object.keys(manifest.dependencies), 'zod'])
 /**
  * The leaves of core, whose values every room may import: a mistake has one class of error whoever
- * finds it, and time and log lines have one form.
+ * finds it, and addresses, time and log lines have one form.
  */
-const shared = ['src/core/errors.ts', 'src/core/clock.ts', 'src/core/log.ts']
+const shared = ['addresses', 'errors', 'clock', 'log'].map((name) => `src/core/${name}.ts`)
 /** The one value that core takes from another room: the store of a receiver that was given none. */
 const presets: Readonly<Record<string, string>> = { 'src/core/settings.ts': 'src/stores/memory.ts' }
 const adapters = ['src/express.ts', 'src/koa.ts', 'src/fastify.ts']

@@ -3,21 +3,21 @@ import type { Provider } from '../providers/provider.ts'
 import { optionInvalid, type UncheckedOptions } from './checks.ts'
 import { RinghookError } from './errors.ts'
 import type { DeliveryRequest } from './http.ts'
+import { type IpAllowlist, ipAllowlist } from './ip-allowlist.ts'
 import { type Keyring, keyringOf, noKeys } from './keyring.ts'
 import type { SecretFunction } from './options.ts'
 import { flawIn, secretKeyMaker, secretMissing } from './secrets.ts'
-import { ipRule, type SenderRule } from './sender.ts'
 import type { SignatureVerifier, Verification } from './signature.ts'
 import { type UrlTokenRule, urlTokenRule } from './url-token.ts'
 
 /** Returns the keys for a request: at once, or from the user's function. */
 export type KeySource = (request: DeliveryRequest) => Keyring | Promise<Keyring>
 
-/** Compiles who may send: the IP rule, which goes by the connection. */
+/** Compiles the rule for `allowedIps`, which goes by the connection. */
 export function checkAllowedIps(
   provider: Provider,
   options: UncheckedOptions,
-): SenderRule | undefined {
+): IpAllowlist | undefined {
   const { allowedIps, trustedProxies } = options
   if (allowedIps === undefined) {
     if (trustedProxies === undefined) return undefined
@@ -39,7 +39,7 @@ export function checkAllowedIps(
       'allowedIps lists no address and would refuse everybody. List the addresses, or leave it out.',
     )
   }
-  return ipRule(addresses, trustedProxies)
+  return ipAllowlist(addresses, trustedProxies)
 }
 
 /** Compiles the rule for `urlToken`. */

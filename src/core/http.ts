@@ -16,6 +16,13 @@ export interface ByteStream {
   destroy(): unknown
 }
 
+/** The parts of Node's `Socket` that ringhook reads. A Unix socket has neither address. */
+export interface RequestSocket {
+  readonly remoteAddress?: string | undefined
+  readonly localAddress?: string | undefined
+  readonly destroyed?: boolean | undefined
+}
+
 /** What an adapter gives to the receiver: one HTTP request, not yet trusted. */
 export interface DeliveryRequest {
   /** In upper case. */
@@ -24,7 +31,7 @@ export interface DeliveryRequest {
   readonly url: string
   readonly headers: RequestHeaders
   /** Where the connection comes from. Read only with the `allowedIps` option. */
-  readonly socket?: { readonly remoteAddress?: string | undefined } | undefined
+  readonly socket?: RequestSocket | undefined
   /** 1 or 2. Default: 1. While the receiver closes, an answer over HTTP/1 has `connection: close`. */
   readonly httpVersionMajor?: number | undefined
   /** The exact bytes, or the stream of them. `undefined`: a parser read the stream and kept no bytes. */
@@ -52,7 +59,7 @@ export interface NodeMessage extends ByteStream {
   readonly method?: string | undefined
   readonly url?: string | undefined
   readonly headers: RequestHeaders
-  readonly socket?: { readonly remoteAddress?: string | undefined } | undefined
+  readonly socket?: RequestSocket | undefined
   readonly httpVersionMajor?: number
   readonly readableDidRead?: boolean
   /** The bytes, where a platform or a parser has read the stream and kept them here. */

@@ -77,8 +77,9 @@ export interface CommonOptions<P extends Provider, Own extends OwnEvents> {
   /** Addresses and CIDRs that may send, or `'documented'` for those the provider publishes. */
   readonly allowedIps?: readonly string[] | 'documented'
   /**
-   * The proxies whose `X-Forwarded-For` to believe: addresses, CIDRs, or `'loopback'`,
-   * `'linklocal'`, `'uniquelocal'`. Default: none, only the socket's address counts.
+   * The proxies whose `X-Forwarded-For` to believe: addresses, CIDRs, `'loopback'`, `'linklocal'`,
+   * `'uniquelocal'`, or `'unix'` for a proxy that connects through a Unix socket. Default: none,
+   * only the socket's address counts.
    */
   readonly trustedProxies?: string | readonly string[]
   /** A secret in the URL's `?token=`, 16 characters or more. Several: any of them. */

@@ -196,8 +196,8 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     }
     if (this.#closing.isRefusing) return answerFor('RINGHOOK_SHUTTING_DOWN')
     if (request.method !== 'POST') return answerFor('RINGHOOK_METHOD_NOT_ALLOWED')
-    if (this.#settings.isAllowedSender?.(request) === false)
-      return answerFor('RINGHOOK_IP_NOT_ALLOWED')
+    const reason = this.#settings.whyNotAllowed?.(request)
+    if (reason !== undefined) return answerFor('RINGHOOK_IP_NOT_ALLOWED', { reason })
     const unfit = refuseBody(request.headers, this.#settings.maxBodyBytes)
     if (unfit !== undefined) return answerFor(unfit)
 

@@ -28,8 +28,6 @@ export interface Reporter {
 
 /** What to look at, by code. Lines come once a minute and code, however many deliveries there are. */
 const hints: Partial<Record<DeliveryCode | AttemptCode, string>> = {
-  RINGHOOK_IP_NOT_ALLOWED:
-    'the sender is not in allowedIps. Behind a proxy, set trustedProxies to the address of the proxy',
   RINGHOOK_BODY_TOO_LARGE: 'the body is longer than maxBodyBytes',
   RINGHOOK_BODY_TIMEOUT: 'the body did not arrive within bodyTimeoutMs',
   RINGHOOK_BODY_ALREADY_READ:

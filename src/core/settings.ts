@@ -23,18 +23,18 @@ import { systemClock } from './clock.ts'
 import { keyMaker } from './idempotency.ts'
 import { checkInbox } from './inbox-checks.ts'
 import type { IntakeSettings } from './intake.ts'
+import type { IpAllowlist } from './ip-allowlist.ts'
 import type { ReadingSettings } from './reading.ts'
 import { outcomeReporter, type Reporter } from './report.ts'
 import { checkRetry, type RetryPolicies } from './retry.ts'
 import { compileRoutes } from './routing.ts'
 import type { RunSettings } from './runs.ts'
-import type { SenderRule } from './sender.ts'
 import { type SignatureVerifier, signatureVerifier } from './signature.ts'
 import type { UrlTokenRule } from './url-token.ts'
 
 /** The options of a receiver, checked and compiled: nothing of this is done again per delivery. */
 export interface Settings extends RunSettings, ReadingSettings, IntakeSettings, Limits {
-  readonly isAllowedSender: SenderRule | undefined
+  readonly whyNotAllowed: IpAllowlist | undefined
   readonly readBody: BodyReader
   readonly keysFor: KeySource
   readonly verifier: SignatureVerifier | undefined
@@ -61,7 +61,7 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
   const settings: Settings = {
     ...limits,
     clock,
-    isAllowedSender: checkAllowedIps(provider, options),
+    whyNotAllowed: checkAllowedIps(provider, options),
     readBody: bodyReader(clock, limits),
     keysFor: checkSecret(provider, options.secret),
     verifier: provider.signature === false ? undefined : signatureVerifier(provider.signature),

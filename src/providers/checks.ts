@@ -1,3 +1,4 @@
+import { flawInAddress } from '../core/addresses.ts'
 import { RinghookError } from '../core/errors.ts'
 import type { DeliveryPolicy, ProviderDefinition, SignatureScheme } from './provider.ts'
 
@@ -34,7 +35,7 @@ export function invalid(cause: string): RinghookError {
 
 function checkSignature(signature: SignatureScheme): void {
   if (!isObject(signature)) throw invalid('signature is neither false nor an object')
-  const { header, encoding, separator } = signature
+  const { header, encoding, separator, prefix } = signature
   if (typeof header !== 'string' || !/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(header)) {
     throw invalid('signature.header is no name of a header in lower case')
   }
@@ -45,14 +46,27 @@ function checkSignature(signature: SignatureScheme): void {
     throw invalid('signature.separator is not one space, comma or semicolon')
   }
   checkOptional(signature, ['prefix'], 'string')
+  if (separator !== undefined && prefix?.includes(separator) === true) {
+    throw invalid('signature.prefix has the separator in it')
+  }
   checkOptional(signature, ['signedPrefix', 'key'], 'function')
 }
 
 function checkDelivery(delivery: DeliveryPolicy): void {
   const delays: unknown = delivery?.retryDelaysMs
   const isWait = (delay: unknown) => Number.isFinite(delay) && (delay as number) >= 0
-  if (Array.isArray(delays) && delays[0] === 0 && delays.every(isWait)) return
-  throw invalid('delivery.retryDelaysMs does not start with 0 and go on with waits in milliseconds')
+  if (!Array.isArray(delays) || delays[0] !== 0 || !delays.every(isWait)) {
+    throw invalid(
+      'delivery.retryDelaysMs does not start with 0 and go on with waits in milliseconds',
+    )
+  }
+  const addresses: unknown = delivery.addresses
+  if (addresses === undefined) return
+  if (!Array.isArray(addresses)) throw invalid('delivery.addresses is not an array')
+  for (const address of addresses) {
+    const flaw = flawInAddress(address)
+    if (flaw !== undefined) throw invalid(`one of its delivery.addresses ${flaw}`)
+  }
 }
 
 function checkOptional<Shape extends object>(

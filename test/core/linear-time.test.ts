@@ -74,7 +74,7 @@ const acme = defineProvider({
 const body = Buffer.from('{}')
 const on = {}
 const common = { logger: false, on } as const
-const senders = { allowedIps: ['192.0.2.1'], trustedProxies: ['loopback', '::ffff:0:0/96'] }
+const senders = { allowedIps: ['192.0.2.1'], trustedProxies: ['loopback', '::ffff:127.0.0.0/104'] }
 const socket = { remoteAddress: '127.0.0.1' }
 const signature = `sha256=${'0'.repeat(64)}`
 
