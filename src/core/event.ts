@@ -46,6 +46,7 @@ export interface HandlerContext {
   readonly deadline: Date | undefined
   /** The exact bytes that were verified. */
   readonly rawBody: Uint8Array
+  /** In a worker those that the inbox keeps: docs/inbox.md, "What is kept". */
   readonly headers: RequestHeaders
   readonly receivedAt: Date
   /**

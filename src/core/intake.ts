@@ -11,6 +11,8 @@ import { orderOf } from './validation.ts'
 export interface IntakeSettings extends Pick<ReadingSettings, 'keyOf' | 'ownId'> {
   readonly namespace: string
   readonly maxHoldMs: number
+  /** What must not be kept. */
+  readonly urlTokens: readonly string[]
   readonly orderingKey: ((event: WebhookEvent) => string | undefined) | false | undefined
 }
 
@@ -24,7 +26,7 @@ export class Intake {
   constructor(provider: Provider, settings: IntakeSettings, inbox: Inbox, onAccepted: () => void) {
     this.#inbox = inbox
     this.#settings = settings
-    this.#keep = deliveryKeeper(provider)
+    this.#keep = deliveryKeeper(provider, settings.urlTokens)
     this.#onAccepted = onAccepted
   }
 
@@ -44,10 +46,10 @@ export class Intake {
     const orderingKey = this.#orderOf(read, routed)
     if (typeof orderingKey === 'object') return orderingKey
     const key = routed?.key ?? keyOfInvalid(this.#settings, read, body, delivery.tenant)
-    const { type, sentAs } = read
+    const { type, sentAs, headersRead } = read
     const eventId = routed?.event.id ?? read.eventId
     const { request, receivedAtMs, tenant } = delivery
-    const facts = { key, namespace, tenant, type, sentAs, eventId, receivedAtMs }
+    const facts = { key, namespace, tenant, type, sentAs, eventId, receivedAtMs, headersRead }
     const stored = this.#keep(facts, request.headers, body)
     const order = orderingKey === undefined ? undefined : this.#orderUnder(orderingKey, tenant)
     const options = order === undefined ? { key } : { key, order }

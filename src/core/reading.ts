@@ -1,3 +1,4 @@
+import type { Inbox } from '../inboxes/inbox.ts'
 import type { Provider } from '../providers/provider.ts'
 import { type Answer, answerFor } from './answers.ts'
 import type { UncheckedOptions } from './checks.ts'
@@ -7,6 +8,7 @@ import { parseTimestamp } from './freshness.ts'
 import type { RequestHeaders } from './http.ts'
 import { bodyId, type KeyMaker } from './idempotency.ts'
 import { parseJsonObject } from './json.ts'
+import { recordReads } from './kept-headers.ts'
 import type { Route, Router } from './routing.ts'
 import { identify, validateData } from './validation.ts'
 
@@ -16,6 +18,8 @@ export interface ReadingSettings {
   readonly invalidEvents: 'reject' | 'acknowledge'
   readonly ownId: UncheckedOptions['eventId']
   readonly keyOf: KeyMaker
+  /** With one, the headers that the provider reads are kept for the worker, which reads them again. */
+  readonly inbox: Inbox | undefined
 }
 
 /** What an authentic body says, before its data is validated. */
@@ -29,18 +33,27 @@ export interface ReadEvent extends Route {
   readonly data: unknown
   /** The call that it is about, as the body has it. */
   readonly callId: unknown
+  /** The headers that the provider's `read` looked at, with an inbox. */
+  readonly headersRead: ReadonlySet<string> | undefined
 }
 
 /** Reads an authentic body, and finds its handler. */
 export function readEvent(
   provider: Provider,
-  { routeOf }: ReadingSettings,
+  { routeOf, inbox }: ReadingSettings,
   body: Uint8Array,
   headers: RequestHeaders,
 ): ReadEvent | Answer {
   const json = parseJsonObject(body)
   if (typeof json === 'string') return answerFor(json)
-  const { event: sentAs, id, timestamp: sent, data, callId } = provider.read(json, headers)
+  const recorded = inbox === undefined ? undefined : recordReads(headers)
+  const {
+    event: sentAs,
+    id,
+    timestamp: sent,
+    data,
+    callId,
+  } = provider.read(json, recorded?.headers ?? headers)
   if (typeof sentAs !== 'string' || sentAs === '') return answerFor('RINGHOOK_EVENT_MISSING')
   const { type, schema, handler, retry } = routeOf(sentAs)
   return {
@@ -54,6 +67,7 @@ export function readEvent(
     timestamp: parseTimestamp(sent),
     data,
     callId,
+    headersRead: recorded?.read,
   }
 }
 

@@ -66,6 +66,7 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
     keysFor: checkSecret(provider, options.secret),
     verifier: provider.signature === false ? undefined : signatureVerifier(provider.signature),
     hasUrlToken: checkUrlToken(options),
+    urlTokens: [options.urlToken ?? []].flat().filter((token) => token !== undefined),
     routeOf: compileRoutes(provider, on, options.events ?? {}, retry),
     invalidEvents: checkChoice(
       options,

@@ -1,6 +1,7 @@
 import type { StoredDelivery } from '../inboxes/inbox.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { RequestHeaders } from './http.ts'
+import { headerKeeper, storable } from './kept-headers.ts'
 
 /** What is kept of a delivery beside its bytes. */
 export interface StoredFacts {
@@ -11,6 +12,8 @@ export interface StoredFacts {
   readonly sentAs: string
   readonly eventId: string
   readonly receivedAtMs: number
+  /** The headers that the provider's `read` looked at. */
+  readonly headersRead: ReadonlySet<string> | undefined
 }
 
 /** What a delivery is about, for the inbox of a provider. */
@@ -20,36 +23,15 @@ export type DeliveryKeeper = (
   body: Uint8Array,
 ) => StoredDelivery
 
-/** Headers that authenticate somebody, and those that are about the connection. */
-const droppedHeaders = [
-  'authorization',
-  'proxy-authorization',
-  'cookie',
-  // Where proxies and platforms repeat the URL, which may have a token.
-  'x-original-url',
-  'x-original-uri',
-  'x-rewrite-url',
-  'x-forwarded-uri',
-  'x-waws-unencoded-url',
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'expect',
-  'content-length',
-  // No header, but an assignment to it would be none either.
-  '__proto__',
-]
-
 /** Gives what turns the deliveries of a provider into the form in which an inbox keeps them. */
-export function deliveryKeeper({ name, signature }: Provider): DeliveryKeeper {
-  const dropped = new Set(droppedHeaders)
-  // It proves nothing any more, and whoever reads the inbox could send it again.
-  if (signature !== false) dropped.add(signature.header)
-  return ({ key, namespace, tenant, type, sentAs, eventId, receivedAtMs }, headers, body) => ({
+export function deliveryKeeper(provider: Provider, urlTokens: readonly string[]): DeliveryKeeper {
+  const { name } = provider
+  const keptHeaders = headerKeeper(provider, urlTokens)
+  return (
+    { key, namespace, tenant, type, sentAs, eventId, receivedAtMs, headersRead },
+    headers,
+    body,
+  ) => ({
     version: 1,
     key,
     provider: name,
@@ -59,7 +41,7 @@ export function deliveryKeeper({ name, signature }: Provider): DeliveryKeeper {
     sentAs: displayable(sentAs),
     eventId: displayable(eventId),
     receivedAt: receivedAtMs,
-    headers: keptHeaders(headers, dropped),
+    headers: keptHeaders(headers, headersRead),
     body: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('base64'),
   })
 }
@@ -111,24 +93,7 @@ function areHeaders(headers: unknown): boolean {
   )
 }
 
-function keptHeaders(
-  headers: RequestHeaders,
-  dropped: ReadonlySet<string>,
-): StoredDelivery['headers'] {
-  const kept: Record<string, string | readonly string[]> = {}
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || dropped.has(name)) continue
-    kept[name] = typeof value === 'string' ? storable(value) : value.map(storable)
-  }
-  return kept
-}
-
 /** Text from the body, for lists: the handler reads it from the bytes again. */
 function displayable(text: string): string {
   return storable(text.length > 200 ? `${text.slice(0, 199)}…` : text)
-}
-
-/** Databases refuse zero bytes and halves of surrogate pairs. */
-function storable(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '\ufffd')
 }

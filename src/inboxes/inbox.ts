@@ -80,7 +80,7 @@ export interface StoredDelivery {
   readonly eventId: string
   /** In ms since 1970. */
   readonly receivedAt: number
-  /** Without those that authenticate somebody, and those about the connection. */
+  /** Those that handlers and the provider need: none that authenticate, and none that repeat the URL. */
   readonly headers: Readonly<Record<string, string | readonly string[]>>
   /** The exact bytes, in base64. */
   readonly body: string

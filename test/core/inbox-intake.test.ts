@@ -31,9 +31,9 @@ describe('a delivery to an endpoint with an inbox', () => {
       'x-forwarded-uri': '/hooks?token=abc',
       'content-length': '5',
       'x-request-id': 'r1',
-      'x-list': ['a', 'b'],
-      'x-nothing': undefined,
-      'x-zero': 'a\0b',
+      'x-webhook-list': ['a', 'b'],
+      'x-webhook-nothing': undefined,
+      'x-webhook-zero': 'a\0b',
       'x-webhook-signature': sign(body),
     }
     await deliver(body, { headers })
@@ -49,7 +49,11 @@ describe('a delivery to an endpoint with an inbox', () => {
         sentAs: 'call.ringing',
         eventId: 'evt_1',
         receivedAt: clock.now(),
-        headers: { 'x-request-id': 'r1', 'x-list': ['a', 'b'], 'x-zero': 'a\ufffdb' },
+        headers: {
+          'x-request-id': 'r1',
+          'x-webhook-list': ['a', 'b'],
+          'x-webhook-zero': 'a\ufffdb',
+        },
         body: body.toString('base64'),
       },
       options: {
