@@ -15,6 +15,7 @@ export type {
   Handler,
   HandlerContext,
   OwnEvents,
+  RoutingKey,
   RoutingTable,
   SentName,
   WebhookEvent,
@@ -69,9 +70,39 @@ export type {
   Verdict,
   WorkerOptions,
 } from './inboxes/inbox.ts'
-export { callkaro } from './providers/callkaro/callkaro.ts'
-export { krosai } from './providers/krosai/krosai.ts'
-export { odis } from './providers/odis/odis.ts'
+export { type CallkaroProvider, callkaro } from './providers/callkaro/callkaro.ts'
+export type { CallkaroCallEnded, CallkaroEvents } from './providers/callkaro/named-events.ts'
+export { type KrosaiProvider, krosai } from './providers/krosai/krosai.ts'
+export type {
+  KrosaiBalanceLow,
+  KrosaiCallAnswered,
+  KrosaiCallCompleted,
+  KrosaiCallFailed,
+  KrosaiCallInitiated,
+  KrosaiCallRinging,
+  KrosaiCallStarted,
+  KrosaiEndpointCreated,
+  KrosaiEndpointDeleted,
+  KrosaiEndpointUpdated,
+  KrosaiEvents,
+  KrosaiNumberProvisioned,
+  KrosaiPaymentReceived,
+  KrosaiPhoneNumberPurchased,
+  KrosaiPhoneNumberReleased,
+  KrosaiPhoneNumberUpdated,
+  KrosaiPortRequestCompleted,
+  KrosaiPortRequestFailed,
+  KrosaiPortRequestSubmitted,
+  KrosaiRecordingReady,
+  KrosaiTranscriptReady,
+} from './providers/krosai/named-events.ts'
+export type {
+  OdisAppointmentCreated,
+  OdisCallEnded,
+  OdisCallStarted,
+  OdisEvents,
+} from './providers/odis/named-events.ts'
+export { type OdisProvider, odis } from './providers/odis/odis.ts'
 export {
   type DeliveryPolicy,
   defineProvider,

@@ -71,7 +71,7 @@ function progressOf(call: Call | undefined): number {
 }
 
 /** The handlers: the same for every framework. */
-export function callLogHandlers(log: CallLog): RoutingTable<typeof krosai.events, 'krosai'> {
+export function callLogHandlers(log: CallLog): RoutingTable<typeof krosai> {
   return {
     'call.initiated': ({ id, type, data }) =>
       log.record(

@@ -56,7 +56,7 @@ export function keptOf(headers: Readonly<Record<string, unknown>>): Record<strin
 
 export interface ConsumingOptions {
   readonly secret: string | undefined
-  readonly on: RoutingTable<typeof krosai.events, 'krosai'>
+  readonly on: RoutingTable<typeof krosai>
   /** One that outlives the process: messages come again, and so do deliveries. */
   readonly store: IdempotencyStore
   readonly onOutcome?: (outcome: Outcome) => void

@@ -4,7 +4,7 @@ import type { Crm, Customer } from './crm.ts'
 const callBackWithinMs = 60 * 60_000
 
 /** The handlers of the support team: they get the CRM handed in, so that tests can hand in another. */
-export function crmHandlers(crm: Crm): RoutingTable<typeof krosai.events, 'krosai'> {
+export function crmHandlers(crm: Crm): RoutingTable<typeof krosai> {
   return {
     'call.completed': async ({ data }) => {
       const customer = await otherParty(crm, data)

@@ -1,8 +1,8 @@
 import type { Inbox } from '../inboxes/inbox.ts'
-import type { Provider, SignatureScheme } from '../providers/provider.ts'
+import type { EventDefinitions, Provider, SignatureScheme } from '../providers/provider.ts'
 import type { IdempotencyStore } from '../stores/store.ts'
 import type { Clock } from './clock.ts'
-import type { MergedEvents, OwnEvents, RoutingTable, WebhookEvent } from './event.ts'
+import type { MergedEvents, OwnEvents, OwnName, RoutingTable, WebhookEvent } from './event.ts'
 import type { RequestHeaders } from './http.ts'
 import type { Logger } from './log.ts'
 import type { Outcome } from './outcome.ts'
@@ -42,9 +42,13 @@ export interface SecretRequest {
 }
 
 /** Options that are the same for every provider. README, "Options", explains each. */
-export interface CommonOptions<P extends Provider, Own extends OwnEvents> {
+export interface CommonOptions<
+  P extends Provider,
+  Own extends OwnEvents,
+  Events extends EventDefinitions = P['events'],
+> {
   /** The routing table. Default: `{}`, every event is answered 200 `ignored`. */
-  readonly on?: RoutingTable<MergedEvents<P['events'], Own>, P['name']>
+  readonly on?: RoutingTable<Events, P['name']>
   /** Adds events, or narrows the data of known ones: `{ 'call.transferred': zodSchema }`. */
   readonly events?: Own
   /** Default: `memoryStore()`, which forgets with the process. */
@@ -61,7 +65,7 @@ export interface CommonOptions<P extends Provider, Own extends OwnEvents> {
    */
   readonly retry?: RetryOptions & {
     readonly on?: {
-      readonly [Key in keyof RoutingTable<MergedEvents<P['events'], Own>>]?: RetryOptions
+      readonly [Key in keyof RoutingTable<Events>]?: RetryOptions
     }
   }
   /**
@@ -130,8 +134,16 @@ type ProtectionOptions<Signature> = Signature extends SignatureScheme
   ? SignedOptions
   : UnsignedOptions
 
-/** The options of `createReceiver`. */
-export type ReceiverOptions<
-  P extends Provider,
-  Own extends OwnEvents = Record<never, never>,
-> = CommonOptions<P, Own> & ProtectionOptions<P['signature']>
+/**
+ * The options of `createReceiver`.
+ *
+ * Conditional although both branches are alike: while `Own` is not inferred yet the compiler goes by
+ * the first, which does not depend on it, and so knows the event of a handler inside of a wrapper,
+ * as in `traced((event) => …)`.
+ */
+export type ReceiverOptions<P extends Provider, Own extends OwnEvents = Record<never, never>> = ([
+  OwnName<Own>,
+] extends [never]
+  ? CommonOptions<P, Record<never, never>>
+  : CommonOptions<P, Own, MergedEvents<P['events'], NoInfer<Own>>>) &
+  ProtectionOptions<P['signature']>

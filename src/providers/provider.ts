@@ -31,6 +31,16 @@ export interface EventDefinition<Data = unknown> {
   readonly samples?: Readonly<Record<string, JsonObject>>
 }
 
+declare const event: unique symbol
+
+/**
+ * A definition whose event has an interface of its own, by which the compiler calls it in its
+ * messages. In types only: nothing is ever there.
+ */
+export interface NamedEvent<Event> {
+  readonly [event]?: Event
+}
+
 /** The events of a provider, by canonical name. */
 export type EventDefinitions = Readonly<Record<string, EventDefinition>>
 

@@ -139,6 +139,7 @@ describe('a TypeScript consumer without types for any framework', () => {
 
   it.each([
     ['TypeScript 6 and ES modules', 'typescript', 'tsconfig.node16.json', 'built/node16.mjs'],
+    ['TypeScript 5.4 and ES modules', 'typescript-5.4', 'tsconfig.node16.json', 'built/node16.mjs'],
     ['TypeScript 6 and CommonJS', 'typescript', 'tsconfig.node16.json', 'built/node16.cjs'],
     [
       'TypeScript 5, CommonJS and the old resolver',

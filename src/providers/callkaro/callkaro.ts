@@ -1,7 +1,11 @@
-import type { Envelope, JsonObject } from '../provider.ts'
+import type { Envelope, JsonObject, Provider } from '../provider.ts'
 import { defineProvider } from '../provider.ts'
 import { isObject } from '../schema.ts'
 import { callkaroEvents } from './events.ts'
+import type { CallkaroEvents } from './named-events.ts'
+
+/** The type of {@link callkaro}. An interface, so that messages of the compiler say its name. */
+export interface CallkaroProvider extends Provider<'callkaro', CallkaroEvents, false> {}
 
 /**
  * CallKaro AI: signs nothing, sends neither an event id nor a timestamp, and waits five seconds.
@@ -9,7 +13,7 @@ import { callkaroEvents } from './events.ts'
  *
  * Source: CallKaro, Introduction (hooks, five seconds) and Call ended event (body).
  */
-export const callkaro = defineProvider({
+export const callkaro: CallkaroProvider = defineProvider({
   name: 'callkaro',
   signature: false,
   signedTimestamp: false,

@@ -1,6 +1,10 @@
-import { defineProvider } from '../provider.ts'
+import { defineProvider, type Provider, type SignatureScheme } from '../provider.ts'
 import { isObject } from '../schema.ts'
 import { krosaiEvents } from './events.ts'
+import type { KrosaiEvents } from './named-events.ts'
+
+/** The type of {@link krosai}. An interface, so that messages of the compiler say its name. */
+export interface KrosaiProvider extends Provider<'krosai', KrosaiEvents, SignatureScheme> {}
 
 /**
  * KrosAI: signs the raw body, sends an `id` and a `timestamp` in it, and tries five times.
@@ -8,7 +12,7 @@ import { krosaiEvents } from './events.ts'
  * How long it waits for an answer and which addresses it delivers from is not documented.
  * Source: KrosAI, Overview (signature, retries) and Events (envelope, names, data).
  */
-export const krosai = defineProvider({
+export const krosai: KrosaiProvider = defineProvider({
   name: 'krosai',
   signature: { header: 'x-webhook-signature', encoding: 'hex', prefix: 'sha256=' },
   signedTimestamp: true,

@@ -1,7 +1,11 @@
-import type { JsonObject } from '../provider.ts'
+import type { JsonObject, Provider, SignatureScheme } from '../provider.ts'
 import { defineProvider } from '../provider.ts'
 import { isObject } from '../schema.ts'
 import { odisEvents } from './events.ts'
+import type { OdisEvents } from './named-events.ts'
+
+/** The type of {@link odis}. An interface, so that messages of the compiler say its name. */
+export interface OdisProvider extends Provider<'odis', OdisEvents, SignatureScheme> {}
 
 /**
  * ODIS AI: signs the raw body with a `timestamp` in it, sends no event id, tries five times and
@@ -9,7 +13,7 @@ import { odisEvents } from './events.ts'
  *
  * How long it waits for an answer is not documented. Source: ODIS, Webhooks.
  */
-export const odis = defineProvider({
+export const odis: OdisProvider = defineProvider({
   name: 'odis',
   signature: { header: 'x-odis-signature', encoding: 'hex', prefix: 'sha256=' },
   signedTimestamp: true,

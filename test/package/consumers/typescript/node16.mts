@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
-import { createReceiver, krosai, RinghookError } from 'ringhook'
+import { createReceiver, type EventOf, krosai, RinghookError, type RoutingTable } from 'ringhook'
 import { type ExpressHandler, krosaiWebhooks } from 'ringhook/express'
 import { krosaiWebhooks as fastifyWebhooks } from 'ringhook/fastify'
 import { krosaiWebhooks as koaWebhooks } from 'ringhook/koa'
@@ -26,7 +26,19 @@ export const receiver = createReceiver(krosai, {
     'call.noted': (event) => void event.data.note.toUpperCase(),
   },
 })
-export const onExpress = krosaiWebhooks({ secret, on: { 'call.completed': () => {} } })
+const traced = <Event, Context, Result>(handler: (event: Event, context: Context) => Result) =>
+  handler
+export const table: RoutingTable<typeof krosai> = { '*': (event) => void event.type }
+export const onExpress = krosaiWebhooks({
+  secret,
+  on: {
+    ...table,
+    'call.completed': (event: EventOf<typeof krosai, 'call.completed'>) => void event.data.duration,
+    'call.failed': traced((event, { attempt }) => void `${event.data.error_code} ${attempt}`),
+    'phone_number.*': (event: EventOf<typeof krosai, 'phone_number.*'>) =>
+      void event.data.phone_number_id,
+  },
+})
 export const onKoa = koaWebhooks({ secret, on: { 'call.*': () => {} } })
 export const onFastify = fastifyWebhooks({ secret, on: { '*': () => {} } })
 export const payload = fixture(krosai, 'call.completed', { data: { duration: 7 } })
