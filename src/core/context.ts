@@ -3,6 +3,7 @@ import type { Delivery } from './delivery.ts'
 import { RinghookError } from './errors.ts'
 import type { HandlerContext } from './event.ts'
 import type { RequestHeaders } from './http.ts'
+import { claimLost } from './lost-claims.ts'
 import { checkFlag } from './store-answers.ts'
 
 /** The settings of a receiver that a run's context needs. */
@@ -142,29 +143,13 @@ export class RunContext implements HandlerContext {
   }
 
   #expectMark(isMarked: boolean): void {
-    if (!checkFlag(isMarked, 'complete')) throw leaseTaken()
+    if (!checkFlag(isMarked, 'complete')) throw claimLost()
   }
 
   /** The delivery's end in the inbox, in the same transaction. `undefined`: the inbox has no part in it. */
   #expectEnd(hasEnded: boolean | undefined): void {
-    if (hasEnded === false) throw leaseTaken()
+    if (hasEnded === false) throw claimLost()
   }
-}
-
-/** Why a handler must not go on: somebody else has the event. */
-export function leaseTaken(): RinghookError {
-  return new RinghookError(
-    'RINGHOOK_LEASE_LOST',
-    'Another run of this event has taken over, because the lease ran out. Roll back and stop; raise leaseMs if the event loop is blocked for long.',
-  )
-}
-
-/** Why a handler must not go on: somebody else may have the event by now. */
-export function leaseRanOut(): RinghookError {
-  return new RinghookError(
-    'RINGHOOK_LEASE_LOST',
-    'The lease ran out, because the store could not be reached to renew it, and another run may take over. Stop if running twice would do harm.',
-  )
 }
 
 /** Why an event whose handler returned has not finished. */

@@ -1,15 +1,19 @@
 import type { Claim } from '../stores/store.ts'
 import { type Answer, answerFor, handled } from './answers.ts'
 import type { ClaimSettings, Claims } from './claims.ts'
-import { leaseTaken, notCommitted } from './context.ts'
+import { notCommitted } from './context.ts'
 import type { Delivery } from './delivery.ts'
+import { fingerprintOf } from './idempotency.ts'
 import type { LeaseKeeper } from './lease.ts'
+import { takenOver } from './lost-claims.ts'
 import type { Run } from './running.ts'
 import { checkClaim, checkFlag } from './store-answers.ts'
 
 /** What {@link Endings} need. */
 export interface EndingSettings extends ClaimSettings {
   readonly retentionMs: number
+  /** Told when the store had forgotten an event that ran, and it was marked all the same. */
+  onForgotten(): void
 }
 
 /**
@@ -57,7 +61,7 @@ export class Endings {
     answer: Answer,
     marking: Promise<boolean> | boolean,
   ): Promise<Answer> {
-    const { store, retentionMs } = this.#settings
+    const { store, clock, retentionMs } = this.#settings
     let marked: Insisted<boolean>
     try {
       marked = { value: checkFlag(await marking, 'complete') }
@@ -67,7 +71,35 @@ export class Endings {
       )
     }
     if (marked.value === true) return answer
-    return { ...answer, unmarked: true, error: 'error' in marked ? marked.error : leaseTaken() }
+    if ('error' in marked) return { ...answer, unmarked: true, error: marked.error }
+    try {
+      if (await this.#markForgotten(run)) return answer
+    } catch (error) {
+      return { ...answer, unmarked: true, error }
+    }
+    return { ...answer, unmarked: true, error: takenOver(clock.now() < run.endsAt) }
+  }
+
+  /**
+   * A claim that is gone is either another run's, or the store has forgotten it, as after a
+   * failover. What was forgotten is claimed and marked again, so that a repeat does not run it.
+   */
+  async #markForgotten({ claim, context }: Run): Promise<boolean> {
+    const { store, leaseMs, retentionMs } = this.#settings
+    const { key, owner, fence } = claim
+    const options = { owner, leaseMs, fingerprint: fingerprintOf(context.rawBody) }
+    const again = checkClaim(await store.claim(key, options), key, owner)
+    if (again.state !== 'claimed') return false
+    // A store that remembers gives a new owner a higher fence.
+    if (
+      again.fence <= fence &&
+      checkFlag(await store.complete(again, { retentionMs }), 'complete')
+    ) {
+      this.#settings.onForgotten()
+      return true
+    }
+    await this.#claims.release(again)
+    return false
   }
 
   /**

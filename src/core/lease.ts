@@ -1,6 +1,7 @@
 import type { HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import { type Clock, DelayQueue, type DelayTicket } from './clock.ts'
-import { leaseRanOut, leaseTaken, type RunContext } from './context.ts'
+import type { RunContext } from './context.ts'
+import { claimLost, leaseRanOut } from './lost-claims.ts'
 import { checkFlag } from './store-answers.ts'
 
 /** The lease of a claim, and what is under way to renew it. */
@@ -99,6 +100,8 @@ export class LeaseKeeper<Held extends Lease> {
     // The handler has ended: what took the lease away may be the mark that is on its way back.
     if (lease.stopAt !== undefined) this.#onStopped(lease)
     // The handler may have completed it itself, in its own transaction.
-    else if (!lease.context.completes) lease.context.abort(leaseTaken())
+    else if (!lease.context.completes) {
+      lease.context.abort(claimLost(this.#settings.clock.now() < lease.endsAt))
+    }
   }
 }

@@ -23,6 +23,8 @@ export interface Reporter {
   inboxFailed(provider: string, error: unknown): void
   /** Logs that the lease of a running event could not be renewed. */
   renewalFailed(provider: string, error: unknown): void
+  /** Logs that the store had forgotten a running event, which was marked again. */
+  forgotten(provider: string): void
   readonly logger: Logger
 }
 
@@ -107,6 +109,14 @@ export function outcomeReporter(
     )
   }
 
+  function forgotten(provider: string): void {
+    const suffix = throttle.admit('forgotten')
+    if (suffix === undefined) return
+    log.warn(
+      `ringhook ${provider}: the store had forgotten an event while its handler ran, as it does in a failover to a replica that was behind, in a restart without persistence, when it is flushed, and when its memory is full. It was marked again. Others that were forgotten run again if they are repeated${suffix}`,
+    )
+  }
+
   function inboxFailed(provider: string, error: unknown): void {
     const suffix = throttle.admit('inbox')
     if (suffix === undefined) return
@@ -122,7 +132,14 @@ export function outcomeReporter(
     const suffix = isNews ? '' : throttle.admit(`${topicPrefix}${line.topic}`)
     if (suffix !== undefined) log[line.level](`${line.text}${suffix}`)
   }
-  return Object.assign(report, { concerns, late, renewalFailed, inboxFailed, logger: log })
+  return Object.assign(report, {
+    concerns,
+    late,
+    renewalFailed,
+    forgotten,
+    inboxFailed,
+    logger: log,
+  })
 }
 
 /** What was answered, or what becomes of it in the inbox. */

@@ -91,6 +91,7 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
       options.store === undefined ? memoryStore({ clock, logger: report.logger }) : options.store,
     ),
     onRenewalFailed: (error) => report.renewalFailed(provider.name, error),
+    onForgotten: () => report.forgotten(provider.name),
     report,
   }
   // Last: a set-up that is refused needs no warning.
