@@ -2,7 +2,14 @@ import { once } from 'node:events'
 import express from 'express'
 import { createReceiver, krosai } from 'ringhook'
 import { webhooks } from 'ringhook/express'
-import { portOf, readPort, runProgram, UsageError } from '../shared/program.ts'
+import {
+  closingTimes,
+  endServer,
+  portOf,
+  readPort,
+  runProgram,
+  UsageError,
+} from '../shared/program.ts'
 import type { Ledger } from './ledger.ts'
 import { mysqlLedger } from './mysql.ts'
 import { postgresLedger } from './postgres.ts'
@@ -63,10 +70,10 @@ export async function serve({ port, ...options }: AppOptions & { port: number })
   async function stop(signal: string): Promise<void> {
     console.log(`${signal}: letting handlers finish`)
     clearInterval(pruning)
-    await receiver.close({ drainMs: 10_000 })
-    server.close(() => {
-      void ledger.close().then(() => console.log('Stopped'))
-    })
+    await receiver.close(closingTimes())
+    await endServer(server)
+    await ledger.close()
+    console.log('Stopped')
   }
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stop(signal))
 }

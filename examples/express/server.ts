@@ -14,7 +14,7 @@ import {
 import { webhooks } from 'ringhook/express'
 import { CallLog, callLogHandlers } from '../shared/call-log.ts'
 import { openEventStore } from '../shared/event-store.ts'
-import { portOf, readPort, runProgram } from '../shared/program.ts'
+import { closingTimes, endServer, portOf, readPort, runProgram } from '../shared/program.ts'
 
 export interface AppOptions {
   readonly secret: string | undefined
@@ -69,8 +69,9 @@ export async function serve({ port, file, ...options }: ServeOptions): Promise<v
   async function stop(signal: string): Promise<void> {
     console.log(`${signal}: letting handlers finish`)
     // First the receiver: what runs may finish, what comes now is told to come again.
-    const { drained } = await receiver.close({ drainMs: 10_000 })
-    server.close(() => console.log(drained ? 'Stopped' : 'Stopped with handlers still running'))
+    const { drained } = await receiver.close(closingTimes())
+    await endServer(server)
+    console.log(drained ? 'Stopped' : 'Stopped with handlers still running')
   }
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stop(signal))
 }

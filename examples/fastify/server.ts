@@ -5,7 +5,7 @@ import { createReceiver, type IdempotencyStore, krosai, type Logger, type Outcom
 import { webhooks } from 'ringhook/fastify'
 import { CallLog, callLogHandlers } from '../shared/call-log.ts'
 import { openEventStore } from '../shared/event-store.ts'
-import { portOf, readPort, runProgram } from '../shared/program.ts'
+import { closingTimes, portOf, readPort, runProgram } from '../shared/program.ts'
 
 export interface AppOptions {
   readonly secret: string | undefined
@@ -58,7 +58,7 @@ export async function serve({ port, file, ...options }: ServeOptions): Promise<v
   async function stop(signal: string): Promise<void> {
     console.log(`${signal}: letting handlers finish`)
     // First the receiver: what runs may finish, what comes now is told to come again.
-    const { drained } = await receiver.close({ drainMs: 10_000 })
+    const { drained } = await receiver.close(closingTimes())
     await app.close()
     console.log(drained ? 'Stopped' : 'Stopped with handlers still running')
   }

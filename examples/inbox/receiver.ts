@@ -1,6 +1,7 @@
+import type { Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { createReceiver, krosai, type Outcome } from 'ringhook'
-import { UsageError } from '../shared/program.ts'
+import { closingTimes, endServer, UsageError } from '../shared/program.ts'
 import { open } from './inbox.ts'
 import { Journal, type Mood } from './journal.ts'
 
@@ -39,9 +40,10 @@ export async function openReceiver(env = process.env) {
       receiver,
       journal,
       /** Lets handlers finish. What still runs after 10 s goes back to the inbox. */
-      async close() {
+      async close(server?: Server) {
         clearInterval(pruning)
-        await receiver.close({ drainMs: 10_000 })
+        await receiver.close(closingTimes())
+        if (server !== undefined) await endServer(server)
         await close()
       },
     }

@@ -20,12 +20,7 @@ export async function serve({ port, hasWorker }: { port: number; hasWorker: bool
   if (hasWorker) await receiver.start()
   console.log(`Listening on http://localhost:${portOf(server)}/hooks/krosai`)
 
-  return {
-    async close() {
-      await close()
-      server.close()
-    },
-  }
+  return { close: () => close(server) }
 }
 
 await runProgram(import.meta.url, async () => {

@@ -5,5 +5,5 @@ await runProgram(import.meta.url, async () => {
   const { receiver, close } = await openReceiver()
   await receiver.start({ concurrency: 10 })
   console.log('Working')
-  closeOnSignals(close)
+  closeOnSignals(() => close())
 })

@@ -9,7 +9,15 @@ import {
 import { connect, headers, type NatsConnection, nanos } from '@nats-io/transport-node'
 import express from 'express'
 import { webhooks } from 'ringhook/express'
-import { closeOnSignals, portOf, readPort, runProgram, UsageError } from '../shared/program.ts'
+import {
+  closeOnSignals,
+  closingTimes,
+  endServer,
+  portOf,
+  readPort,
+  runProgram,
+  UsageError,
+} from '../shared/program.ts'
 import {
   type PublishingOptions,
   publishingReceiver,
@@ -103,8 +111,8 @@ export async function serve({ port, url, stream, ...options }: ServeOptions) {
   console.log(`Listening on ${address}`)
 
   async function close(): Promise<void> {
-    await receiver.close({ drainMs: 10_000 })
-    server.close()
+    await receiver.close(closingTimes())
+    await endServer(server)
     await connection.close()
   }
   return { address, close }

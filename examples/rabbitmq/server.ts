@@ -2,7 +2,15 @@ import { once } from 'node:events'
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib'
 import express from 'express'
 import { webhooks } from 'ringhook/express'
-import { closeOnSignals, portOf, readPort, runProgram, UsageError } from '../shared/program.ts'
+import {
+  closeOnSignals,
+  closingTimes,
+  endServer,
+  portOf,
+  readPort,
+  runProgram,
+  UsageError,
+} from '../shared/program.ts'
 import {
   type PublishingOptions,
   publishingReceiver,
@@ -123,8 +131,8 @@ export async function serve({ port, url, queue, ...options }: ServeOptions) {
   console.log(`Listening on ${address}`)
 
   async function close(): Promise<void> {
-    await receiver.close({ drainMs: 10_000 })
-    server.close()
+    await receiver.close(closingTimes())
+    await endServer(server)
     await connection.close()
   }
   return { address, close }

@@ -28,6 +28,19 @@ export function closeOnSignals(close: () => Promise<void>): void {
   }
 }
 
+/** How long to accept after a signal, and how long handlers may take after that. */
+export function closingTimes(env = process.env) {
+  // As long as the load balancer takes to notice. Nothing stands in front of an example.
+  return { acceptForMs: Number(env['ACCEPT_FOR_MS'] ?? 0), drainMs: 10_000 }
+}
+
+/** Ends a server when its answers are out. For after the receiver, and before the clients of its store. */
+export async function endServer(server: Server): Promise<void> {
+  // Connections of other routes that their senders go on using would keep it open.
+  setTimeout(() => server.closeAllConnections(), 2_000).unref()
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+}
+
 /** The port to listen on, from the environment. 0 is any free one. */
 export function readPort(text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise

@@ -7,7 +7,15 @@ import { webhooks } from 'ringhook/express'
 import { createKrosaiApi, type EnsuredWebhook, reconcile } from 'ringhook/krosai-api'
 import { CallLog, callLogHandlers } from '../shared/call-log.ts'
 import { openEventStore } from '../shared/event-store.ts'
-import { closeOnSignals, portOf, readPort, runProgram, UsageError } from '../shared/program.ts'
+import {
+  closeOnSignals,
+  closingTimes,
+  endServer,
+  portOf,
+  readPort,
+  runProgram,
+  UsageError,
+} from '../shared/program.ts'
 
 export interface EndpointOptions {
   readonly secret: string
@@ -65,8 +73,8 @@ async function serve({ apiKey, apiUrl, publicUrl, port, file, ...settings }: Set
   server.on('request', app)
   console.log(`Listening on ${local}/hooks/krosai`)
   closeOnSignals(async () => {
-    await receiver.close()
-    await new Promise((resolve) => server.close(resolve))
+    await receiver.close(closingTimes())
+    await endServer(server)
     close()
   })
 
