@@ -18,6 +18,7 @@ export type {
   RoutingKey,
   RoutingTable,
   SentName,
+  SqlTransaction,
   WebhookEvent,
 } from './core/event.ts'
 export type {

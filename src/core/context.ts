@@ -1,10 +1,15 @@
 import type { HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import type { Delivery } from './delivery.ts'
-import { RinghookError } from './errors.ts'
+import type { RinghookError } from './errors.ts'
 import type { HandlerContext } from './event.ts'
 import type { RequestHeaders } from './http.ts'
 import { claimLost } from './lost-claims.ts'
 import { checkFlag } from './store-answers.ts'
+import { isThenable } from './thenable.ts'
+import { notTransactional, transactionInvalid } from './transaction-errors.ts'
+
+/** What a handler does in its transaction, which is of the type that the user says. */
+type Work<Result> = (transaction: unknown) => Result | Promise<Result>
 
 /** The settings of a receiver that a run's context needs. */
 export interface ContextSettings {
@@ -40,6 +45,7 @@ export class RunContext implements HandlerContext {
   readonly headers: RequestHeaders
   readonly receivedAt: Date
   readonly complete: HandlerContext['complete']
+  readonly transaction: HandlerContext['transaction']
   // Enumerable too: a copy is printed without the body and the headers as well.
   readonly [inspected] = inspectContext
   readonly #settings: ContextSettings
@@ -49,6 +55,8 @@ export class RunContext implements HandlerContext {
   #abortReason: RinghookError | undefined
   #completed = false
   #completing = 0
+  #isTransacting = false
+  #committed = false
 
   constructor(
     settings: ContextSettings,
@@ -70,6 +78,9 @@ export class RunContext implements HandlerContext {
     this.headers = request.headers
     this.receivedAt = new Date(receivedAtMs)
     this.complete = (transaction) => this.#complete(transaction)
+    this.transaction = <Transaction, Result>(
+      work: (given: Transaction) => Result | Promise<Result>,
+    ) => this.#transact(work as Work<Result>)
   }
 
   /** For the getter of `signal`, which every copy made by spreading calls. */
@@ -93,7 +104,12 @@ export class RunContext implements HandlerContext {
 
   /** Whether it has, or has begun to and not waited for it. */
   get completes(): boolean {
-    return this.#completed || this.#completing > 0
+    return this.#completed || this.#completing > 0 || this.#isTransacting
+  }
+
+  /** Whether the mark is known to be committed. */
+  get committed(): boolean {
+    return this.#committed
   }
 
   /** Tells the handler, if it listens, that it no longer runs alone or not for long. */
@@ -108,34 +124,82 @@ export class RunContext implements HandlerContext {
    */
   #complete(transaction: unknown): Promise<void> {
     if (transaction === undefined || transaction === null) {
-      throw new RinghookError(
-        'RINGHOOK_TRANSACTION_INVALID',
-        'context.complete() was called without a transaction. Give it the open transaction that your write belongs to.',
-      )
+      throw transactionInvalid('missing')
     }
+    if (this.#isTransacting) throw transactionInvalid('marksItself')
     // Until the store has said so again: an earlier call's transaction may have been rolled back.
     this.#completed = false
-    const { store, retentionMs } = this.#settings
-    const { job } = this.#delivery
-    const marking = store.complete(this.#claim, { retentionMs, transaction })
-    if (typeof marking === 'object') {
-      return this.#completeLater(async () => {
-        this.#expectMark(await marking)
-        return await job?.complete?.(transaction)
-      })
-    }
-    this.#expectMark(marking)
-    const ending = job?.complete?.(transaction)
-    if (typeof ending === 'object') return this.#completeLater(() => ending)
-    this.#expectEnd(ending)
+    const marking = this.#mark(transaction)
+    if (isThenable(marking)) return this.#completeLater(marking)
     this.#completed = true
     return Promise.resolve()
   }
 
-  async #completeLater(ending: () => Promise<boolean | undefined>): Promise<void> {
+  #transact<Result>(work: Work<Result>): Promise<Result> {
+    const transacting = this.#runTransaction(work)
+    // A handler that does not wait for it fails all the same. The process must not end for that.
+    transacting.catch(() => {})
+    return transacting
+  }
+
+  async #runTransaction<Result>(work: Work<Result>): Promise<Result> {
+    const { store } = this.#settings
+    if (typeof work !== 'function') throw transactionInvalid('noFunction')
+    if (this.completes) throw transactionInvalid('repeated')
+    if (typeof store.transaction !== 'function') throw notTransactional()
+    this.#isTransacting = true
+    try {
+      // Still an async function if it was one: stores with a synchronous driver refuse those unrun.
+      const result = await store.transaction(
+        isAsync(work)
+          ? async (transaction) => await this.#runAndMark(transaction, work)
+          : (transaction) => this.#runAndMark(transaction, work),
+      )
+      this.#completed = true
+      this.#committed = true
+      return result
+    } finally {
+      this.#isTransacting = false
+    }
+  }
+
+  /** Gives no promise where nothing has to be waited for: SQLite's transactions are synchronous. */
+  #runAndMark<Result>(transaction: unknown, work: Work<Result>): Result | Promise<Result> {
+    const result = work(transaction)
+    if (isThenable(result)) {
+      return Promise.resolve(result).then(async (value) => {
+        // The store did not wait: what is open on the client by now is another transaction.
+        if (!this.#isTransacting) throw transactionInvalid('over')
+        await this.#mark(transaction)
+        return value
+      })
+    }
+    const marking = this.#mark(transaction)
+    return isThenable(marking) ? marking.then(() => result) : result
+  }
+
+  /** Marks the event in a transaction, and the delivery's end in the inbox. */
+  #mark(transaction: unknown): Promise<void> | undefined {
+    const { store, retentionMs } = this.#settings
+    const { job } = this.#delivery
+    const marking = store.complete(this.#claim, { retentionMs, transaction })
+    if (isThenable(marking)) {
+      return marking.then(async (isMarked) => {
+        this.#expectMark(isMarked)
+        this.#expectEnd(await job?.complete?.(transaction))
+      })
+    }
+    this.#expectMark(marking)
+    const ending = job?.complete?.(transaction)
+    if (isThenable(ending)) return ending.then((hasEnded) => this.#expectEnd(hasEnded))
+    this.#expectEnd(ending)
+    return undefined
+  }
+
+  async #completeLater(marking: Promise<void>): Promise<void> {
     this.#completing++
     try {
-      this.#expectEnd(await ending())
+      await marking
       this.#completed = true
     } finally {
       this.#completing--
@@ -152,12 +216,8 @@ export class RunContext implements HandlerContext {
   }
 }
 
-/** Why an event whose handler returned has not finished. */
-export function notCommitted(): RinghookError {
-  return new RinghookError(
-    'RINGHOOK_TRANSACTION_NOT_COMMITTED',
-    'The handler called context.complete(transaction) and returned, but the transaction is not committed. Throw where it is rolled back, and wait for its commit before you return.',
-  )
+function isAsync(work: object): boolean {
+  return Object.prototype.toString.call(work) === '[object AsyncFunction]'
 }
 
 function inspectContext(

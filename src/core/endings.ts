@@ -1,13 +1,13 @@
 import type { Claim } from '../stores/store.ts'
 import { type Answer, answerFor, handled } from './answers.ts'
 import type { ClaimSettings, Claims } from './claims.ts'
-import { notCommitted } from './context.ts'
 import type { Delivery } from './delivery.ts'
 import { fingerprintOf } from './idempotency.ts'
 import type { LeaseKeeper } from './lease.ts'
 import { takenOver } from './lost-claims.ts'
 import type { Run } from './running.ts'
 import { checkClaim, checkFlag } from './store-answers.ts'
+import { notCommitted } from './transaction-errors.ts'
 
 /** What {@link Endings} need. */
 export interface EndingSettings extends ClaimSettings {

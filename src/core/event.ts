@@ -64,6 +64,34 @@ export interface HandlerContext {
    * RINGHOOK_LEASE_LOST: another run took over; roll back.
    */
   complete(transaction: unknown): Promise<void>
+  /**
+   * Runs `work` in a database transaction that ringhook opens on the store's own client, marks the
+   * event as finished in it, and commits: the writes of `work` and the mark are there together or
+   * not at all. If `work` throws, everything is rolled back, and this rejects with what it threw. A
+   * connection that dies meanwhile rejects too, and never ends the process. With an inbox in the
+   * same database the delivery's end in the inbox commits with them.
+   *
+   * `work` is given what the transaction is open on, and must write through it: a client of the
+   * `pg` pool, a connection of the `mysql2` pool, or the SQLite database. Annotate it for the full
+   * type, as in `(client: PoolClient) => …`. With SQLite, `work` must not be async.
+   *
+   * For one transaction per handler. Await it. For transactions that your own code or an ORM opens,
+   * there is `complete`.
+   *
+   * @returns what `work` returned, once it is committed.
+   * @throws {RinghookError} RINGHOOK_STORE_NOT_TRANSACTIONAL: the store, or its client, cannot.
+   * RINGHOOK_TRANSACTION_INVALID: called twice, inside itself, or with an async function on SQLite.
+   * RINGHOOK_TRANSACTION_NOT_COMMITTED: a statement failed that `work` did not wait for.
+   * RINGHOOK_LEASE_LOST: another run took over, and everything was rolled back. Every StoreCode.
+   */
+  transaction<Transaction = SqlTransaction, Result = unknown>(
+    work: (transaction: Transaction) => Result | Promise<Result>,
+  ): Promise<Result>
+}
+
+/** What transactions of `pg` and of `mysql2` have in common, for a `work` without annotation. */
+export interface SqlTransaction {
+  query(text: string, values?: unknown[]): Promise<unknown>
 }
 
 /** A handler. What it returns is awaited and then dropped. */

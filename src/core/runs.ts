@@ -169,6 +169,7 @@ export class Runs {
   }
 
   #endOfDone(delivery: Delivery, run: Run, fingerprint: string): Answer | Promise<Answer> {
+    if (run.context.committed) return this.#end(run, handled)
     const ending = run.context.completes
       ? this.#endings.confirm(delivery, run, fingerprint)
       : this.#endings.mark(delivery, run, handled)

@@ -16,6 +16,7 @@ import {
   queryableOf,
   storeName,
 } from './mysql/client.ts'
+import { transactOn } from './mysql/owned-transaction.ts'
 import { committed, rowsOf, textsOf } from './mysql/replies.ts'
 import { type Change, completed, released, running, Statements } from './mysql/sql.ts'
 import { hasColumns, tableOf } from './mysql/table.ts'
@@ -83,6 +84,7 @@ const pruneBatch = 500
 const mostStale = 10_000
 
 class MysqlStore implements PersistentStore {
+  readonly transaction?: NonNullable<PersistentStore['transaction']>
   readonly #client: MysqlQueryable
   readonly #given: unknown
   readonly #sessions: MysqlSessions
@@ -96,6 +98,9 @@ class MysqlStore implements PersistentStore {
     this.#given = client
     this.#client = checkedClient(client)
     this.#sessions = new MysqlSessions(this.#client)
+    const pool = this.#client
+    // On a single connection the statements of other events would become part of the transaction.
+    if (isPool(pool)) this.transaction = (work) => transactOn(pool, work)
     this.#sql = new Statements(tableOf(table))
     this.#claims = new Batches<ClaimItem, ClaimAnswer>({
       store: storeName,

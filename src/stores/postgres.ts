@@ -100,6 +100,7 @@ const pausesMs = [0, 2, 20, 50]
 const pruneRows = 500
 
 class PostgresStore implements PersistentStore {
+  readonly transaction?: NonNullable<PersistentStore['transaction']>
   readonly #server: PostgresServer
   readonly #statements: PostgresStatements
   readonly #table: PostgresTableOptions
@@ -110,6 +111,7 @@ class PostgresStore implements PersistentStore {
 
   constructor(server: PostgresServer, table: PostgresTableOptions) {
     this.#server = server
+    if (server.transact !== undefined) this.transaction = server.transact
     this.#table = table
     this.#statements = statementsFor(quotedTable(table))
     const { claim, extend, complete, release } = this.#statements

@@ -15,7 +15,7 @@ import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './che
 import { keptMs, presetTable } from './limits.ts'
 import { claimElsewhere, nonsense, statusOf } from './sqlite/replies.ts'
 import { sqliteMigration, statementsFor } from './sqlite/table.ts'
-import { completeThrough, noOpenTransaction } from './sqlite/transaction.ts'
+import { completeThrough, noOpenTransaction, runAtOnce } from './sqlite/transaction.ts'
 import type {
   Claim,
   ClaimOptions,
@@ -157,6 +157,10 @@ class SqliteStore implements PersistentStore {
     return await this.#connection.outsideTransactions(() =>
       statusOf(this.#get(this.#sql.read, [storedKey]), this.#now()),
     )
+  }
+
+  transaction<Result>(work: (transaction: unknown) => Result | Promise<Result>): Promise<Result> {
+    return this.#connection.transactAlone(() => runAtOnce(work, this.#database))
   }
 
   async migrate(): Promise<void> {

@@ -41,6 +41,17 @@ export interface IdempotencyStore {
   forget(key: string): Promise<Forgotten>
   /** Says how far a key has come, and changes nothing: no lease, no fence, no time. */
   status(key: string): Promise<KeyStatus>
+  /**
+   * Optional: a store that lacks it, or whose client cannot, has no `context.transaction`. Opens a transaction on the
+   * store's own client, runs `work` in it and commits. What `work` throws is thrown again, after a
+   * rollback. `complete` takes what `work` is given. A connection that is lost meanwhile makes this
+   * reject, and nothing else.
+   *
+   * @returns what `work` returned, once it is committed.
+   * @throws {RinghookError} every StoreCode; RINGHOOK_TRANSACTION_INVALID if `work` returns a promise
+   * and the driver is synchronous.
+   */
+  transaction?<Result>(work: (transaction: unknown) => Result | Promise<Result>): Promise<Result>
 }
 
 /** A store in a database: it outlives the process, and several processes share it. */

@@ -11,6 +11,7 @@ import { leaseRules } from './store-contract/leases.ts'
 import { processRules } from './store-contract/processes.ts'
 import type { StoreProgram } from './store-contract/program.ts'
 import { statusRules } from './store-contract/status.ts'
+import { lostTransactionRules, transactionRules } from './store-contract/transactions.ts'
 
 /** The runner's `test`: that of vitest, Jest and node:test fit. */
 export type TestFunction = (name: string, run: () => Promise<void>) => unknown
@@ -86,12 +87,14 @@ export function storeContract(options: StoreContractOptions): void {
   statusRules(rule)
   crowdRules(rule)
   keyRules(rule)
+  transactionRules(rule)
   if (sharedClock) clockRules(rule)
   if (createNamed !== undefined) {
     nameRules(rule, async (name) => createNamed(name, { clock: manualClock() }))
   }
   if (breakConnection !== undefined) {
     connectionRules(rule, async (store) => breakConnection(store))
+    lostTransactionRules(rule, async (store) => breakConnection(store))
   }
   if (program !== undefined) processRules(rule, program, sharedClock ? hour : 0)
 }

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import postgres from 'postgres'
 import type { IdempotencyStore } from 'ringhook'
-import { postgresMigration, postgresStore } from 'ringhook/stores/postgres'
+import { type PostgresClient, postgresMigration, postgresStore } from 'ringhook/stores/postgres'
 import { type StoreContractOptions, storeContract } from 'ringhook/testing'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { codeOf } from '../helpers/endpoint.ts'
@@ -55,8 +55,13 @@ describeOn('postgres', 'postgresStore', (url) => {
   describe('on postgres.js', () => {
     const sql = postgres(url, { max: 4 })
     afterAll(() => sql.end())
-    const client = {
-      query: async (text: string, values?: string[]) => ({ rows: await sql.unsafe(text, values) }),
+    const clientOf = (queryable: postgres.ISql): PostgresClient => ({
+      query: async (text, values) => ({ rows: await queryable.unsafe(text, values) }),
+    })
+    const client: PostgresClient = {
+      ...clientOf(sql),
+      transaction: <Result>(work: (transaction: unknown) => Promise<Result>) =>
+        sql.begin((tx) => work(clientOf(tx))) as Promise<Result>,
     }
     contract(() => postgresStore(client, { schema }))
   })

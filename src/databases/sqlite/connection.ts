@@ -72,6 +72,21 @@ export class SqliteConnection {
     })
   }
 
+  /**
+   * Carries out synchronous work of the user in a transaction of its own, once. What it throws is
+   * thrown again after a rollback, unchanged.
+   */
+  async transactAlone<Result>(work: () => Result): Promise<Result> {
+    const concluded = await this.outsideTransactions(() => {
+      if (this.#isDurable) requireDurability(this.#database)
+      this.#file.refresh()
+      this.#database.exec('BEGIN IMMEDIATE')
+      return this.#conclude(work)
+    })
+    if ('error' in concluded) throw concluded.error
+    return concluded.value
+  }
+
   /** Carries out synchronous work that cannot be in a transaction. */
   async outsideTransactions<Result>(work: () => Result): Promise<Result> {
     const giveUpAt = performance.now() + patienceMs
@@ -157,7 +172,7 @@ export class SqliteConnection {
     this.#database.exec('BEGIN IMMEDIATE')
     try {
       const settle = batch.map((job) => this.#carryOut(job))
-      this.#database.exec('COMMIT')
+      this.#commit()
       return settle
     } catch (error) {
       this.#rollBack()
@@ -174,6 +189,26 @@ export class SqliteConnection {
       const isKept = isInTransaction(this.#database) === true
       if (isKept && !isBusy(failure)) this.#failedAlone = job
       throw failure
+    }
+  }
+
+  /** Does not throw: what the user's code throws must not be taken for an error of the database. */
+  #conclude<Result>(work: () => Result): { readonly value: Result } | { readonly error: unknown } {
+    try {
+      const value = work()
+      this.#commit()
+      return { value }
+    } catch (error) {
+      this.#rollBack()
+      return { error }
+    }
+  }
+
+  #commit(): void {
+    try {
+      this.#database.exec('COMMIT')
+    } catch (error) {
+      throw failureOf(error, this.#name)
     }
   }
 

@@ -12,13 +12,21 @@ import { complete } from './verdicts.ts'
  *
  * @throws {RinghookError} RINGHOOK_TRANSACTION_INVALID
  */
-export async function completeWithin(
+export function completeWithin(
   queue: Queue,
   claimed: Claimed,
   transaction: unknown,
-): Promise<boolean | undefined> {
+): Promise<boolean> | undefined {
   const db = statementsOf(transaction)
-  if (db === undefined) return undefined
+  return db === undefined ? undefined : completeOn(db, queue, claimed, transaction)
+}
+
+async function completeOn(
+  db: PgBossStatements,
+  queue: Queue,
+  claimed: Claimed,
+  transaction: unknown,
+): Promise<boolean> {
   if (isPool(transaction) || queue.isOn(transaction) || isIdle(transaction)) throw noTransaction()
   claimed.isCompleting = true
   try {

@@ -19,12 +19,12 @@ export type MysqlClient = MysqlQueryable | { promise(): MysqlQueryable }
 /** Asks the server and gives the result, without what the driver says of the columns. */
 export type Ask = (sql: string) => Promise<unknown>
 
-interface PooledConnection extends MysqlQueryable {
+export interface PooledConnection extends MysqlQueryable {
   release(): void
   destroy(): void
 }
 
-interface Pool extends MysqlQueryable {
+export interface Pool extends MysqlQueryable {
   getConnection(): Promise<PooledConnection>
 }
 
@@ -135,7 +135,8 @@ async function borrow<Result>(
   }
 }
 
-async function connectionOf(pool: Pool): Promise<PooledConnection> {
+/** @throws {RinghookError} every StoreCode */
+export async function connectionOf(pool: Pool): Promise<PooledConnection> {
   try {
     return await pool.getConnection()
   } catch (error) {

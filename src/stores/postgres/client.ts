@@ -22,6 +22,7 @@ import {
   type NodePostgres,
 } from './node-postgres.ts'
 import { statementName } from './sql.ts'
+import { transactionsOf } from './transaction.ts'
 
 /**
  * What the store needs of a client: a `Pool` or `Client` of `pg` and a `PGlite` fit as they are.
@@ -29,6 +30,11 @@ import { statementName } from './sql.ts'
  */
 export interface PostgresClient {
   query(text: string, values?: string[]): Promise<{ readonly rows: readonly unknown[] }>
+  /**
+   * Runs `work` in a transaction, for `context.transaction` with clients other than a Pool of `pg`.
+   * `work` is given an object with `query`. Rolls back and rejects with what `work` throws.
+   */
+  transaction?<Result>(work: (transaction: unknown) => Promise<Result>): Promise<Result>
 }
 
 /** A row of a result, by the names of its columns. */
@@ -39,6 +45,8 @@ const longestCreationMs = 60_000
 
 /** Sends statements through the user's client, and makes its failures ours. */
 export class PostgresServer {
+  /** Runs work in a transaction of its own, if the client can. */
+  readonly transact: ReturnType<typeof transactionsOf>
   readonly #client: PostgresClient
   readonly #nodePostgres: NodePostgres | undefined
   /** A lone Client of `pg`: it warns when statements queue up in it, and is to refuse them one day. */
@@ -51,6 +59,7 @@ export class PostgresServer {
   constructor(client: PostgresClient, prepare: boolean) {
     checkClient(client)
     this.#client = client
+    this.transact = transactionsOf(client)
     this.#nodePostgres = isNodePostgres(client) ? client : undefined
     this.#isAlone = this.#nodePostgres !== undefined && !isPool(client)
     this.#prepares = prepare && this.#nodePostgres !== undefined

@@ -8,11 +8,11 @@ export interface NodePostgres {
   readonly options?: { connectionTimeoutMillis?: number | undefined }
 }
 
-interface NodePostgresPool extends NodePostgres {
+export interface NodePostgresPool extends NodePostgres {
   connect(callback: (error: unknown, connection: PooledConnection) => void): unknown
 }
 
-interface PooledConnection extends NodePostgres {
+export interface PooledConnection extends NodePostgres {
   release(destroys: boolean): void
   on(event: 'error', listener: () => void): unknown
   removeListener(event: 'error', listener: () => void): unknown
@@ -73,7 +73,7 @@ async function askConnection(
  * for that: it would keep its place in the Pool. The Pool looks at its options before it returns, so
  * that the user's setting is back before anybody can see it.
  */
-function connect(pool: NodePostgresPool): Promise<PooledConnection> {
+export function connect(pool: NodePostgresPool): Promise<PooledConnection> {
   const { options } = pool
   if (options === undefined || options.connectionTimeoutMillis) return heardConnection(pool)
   const { connectionTimeoutMillis } = options
@@ -116,7 +116,7 @@ export function isIdle(client: object): boolean {
 }
 
 /** Whether it knows that it is in one, or in one that has failed. */
-function isInTransaction(client: object): boolean {
+export function isInTransaction(client: object): boolean {
   return ['T', 'E'].includes(String(transactionStatusOf(client)))
 }
 
@@ -125,11 +125,11 @@ function transactionStatusOf(client: object): unknown {
   return typeof getTransactionStatus === 'function' ? getTransactionStatus.call(client) : undefined
 }
 
-function nothing(): void {
+export function nothing(): void {
   // The error comes to the statement that was under way.
 }
 
-function strangeTransaction(): RinghookError {
+export function strangeTransaction(): RinghookError {
   return new RinghookError(
     'RINGHOOK_STORE_INVALID',
     'A connection of postgresStore() has a transaction open, so that what the store writes is not kept. Somebody gave it back to the pool between BEGIN and COMMIT: look for a release() without a ROLLBACK before it.',

@@ -1,6 +1,10 @@
 import { RinghookError } from '../../core/errors.ts'
 import { isMethod } from '../../databases/clients.ts'
-import { failureOf, type SqliteValue } from '../../databases/sqlite/database.ts'
+import {
+  failureOf,
+  type SqliteDatabase,
+  type SqliteValue,
+} from '../../databases/sqlite/database.ts'
 
 /**
  * A transaction of a library that runs SQLite behind a promise, as an adapter of one line: it runs
@@ -32,6 +36,28 @@ export function completeThrough(
   }
 }
 
+/**
+ * Runs work in a transaction, and refuses work that waits: until its promise is settled, other
+ * statements on the connection would become part of the transaction. An async function is not even
+ * begun, for what it does after its first await would not be rolled back.
+ *
+ * @throws {RinghookError} RINGHOOK_TRANSACTION_INVALID
+ */
+export function runAtOnce<Result>(
+  work: (database: SqliteDatabase) => Result | Promise<Result>,
+  database: SqliteDatabase,
+): Result {
+  if (Object.prototype.toString.call(work) === '[object AsyncFunction]') {
+    throw invalidTransaction(asynchronous)
+  }
+  const result = work(database)
+  if (!isPromise(result)) return result
+  Promise.resolve(result).catch(() => {
+    // What it has done is rolled back, and it fails for that.
+  })
+  throw invalidTransaction(asynchronous)
+}
+
 /** The error for a database on which no transaction is open. */
 export function noOpenTransaction(): RinghookError {
   return invalidTransaction(noneOpen)
@@ -41,11 +67,17 @@ const noTransaction =
   'What complete() was given is neither a database of better-sqlite3 or node:sqlite, nor an object with query(text, values). Give it the database on which your transaction is open.'
 const noneOpen =
   'No transaction is open on the database that complete() was given. Call it between BEGIN and COMMIT, or in the function that better-sqlite3 was given for a transaction.'
+const asynchronous =
+  'The function that context.transaction() was given is async or returned a promise. SQLite runs a transaction in one go: give it a function without async and await. It was rolled back.'
 const noRows =
   'The query(text, values) that complete() was given came back without rows. Let it give the rows that RETURNING asks for, as an array or as { rows }.'
 
 function invalidTransaction(message: string): RinghookError {
   return new RinghookError('RINGHOOK_TRANSACTION_INVALID', message)
+}
+
+function isPromise<Result>(result: Result | Promise<Result>): result is Promise<Result> {
+  return isMethod(result, 'then')
 }
 
 function isAdapter(value: unknown): value is SqliteTransactionAdapter {

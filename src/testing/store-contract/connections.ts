@@ -115,7 +115,7 @@ async function withDate<Result>(ms: number, run: () => Promise<Result> | Result)
 }
 
 /** Repeats an operation for as long as it rejects: the store may need new connections first. */
-async function inTheEnd<Result>(run: () => Promise<Result> | Result): Promise<Result> {
+export async function inTheEnd<Result>(run: () => Promise<Result> | Result): Promise<Result> {
   const giveUpAt = Date.now() + recoveryMs
   for (;;) {
     try {
