@@ -36,6 +36,7 @@ const optionNames = [
   'eventId',
   'onOutcome',
   'logger',
+  'logErrors',
   'clock',
 ]
 
@@ -148,7 +149,13 @@ export function checkShapes(options: UncheckedOptions): void {
       'Give manualClock() in tests, or leave it out.',
     )
   }
-  const { logger } = options
+  checkLogger(options)
+}
+
+function checkLogger({ logger, logErrors }: UncheckedOptions): void {
+  if (logErrors !== undefined && typeof logErrors !== 'boolean') {
+    throw optionInvalid('logErrors must be true or false.', 'The default is true.')
+  }
   if (logger === undefined || logger === false) return
   for (const level of ['debug', 'info', 'warn', 'error'] as const) {
     if (typeof logger?.[level] === 'function') continue

@@ -136,7 +136,10 @@ export class Endings {
 
   /** The handler returned without its write being there. */
   async #fail(delivery: Delivery, run: Run, claim: Claim): Promise<Answer> {
-    const answer = answerFor('RINGHOOK_HANDLER_FAILED', { error: notCommitted() })
+    const answer = answerFor('RINGHOOK_HANDLER_FAILED', {
+      reason: 'its transaction was not committed',
+      error: notCommitted(),
+    })
     // In flight: somebody took over, or the transaction is still open and may yet be committed.
     if (claim.state === 'claimed') return await this.giveBack(delivery, run, answer, claim)
     return answer

@@ -1,5 +1,7 @@
-import { types } from 'node:util'
+import { debuglog, types } from 'node:util'
 import type { Clock } from './clock.ts'
+
+export { whereThrown } from './thrown.ts'
 
 /** Where ringhook writes its lines: `console`, pino, winston and most others fit. */
 export interface Logger {
@@ -13,22 +15,49 @@ export type LogLevel = keyof Logger
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
+/** Prints with `NODE_DEBUG=ringhook`. */
+const debugging = debuglog('ringhook')
+
 /** `console` for warnings and errors only: a library that prints what went well is noise. */
-const warnings: Logger = {
+const preset: Logger = {
   ...silent,
+  debug: (line) => debugging('%s', line),
   warn: (line) => console.warn(line),
   error: (line) => console.error(line),
 }
 
-/** Gives the logger for the `logger` option, made safe: a logger that throws changes no answer. */
-export function safeLogger(logger: Logger | false | undefined): Logger {
-  const target = logger === false ? silent : (logger ?? warnings)
+/** A logger that never throws. */
+export interface SafeLogger extends Logger {
+  /** Whether a debug line is worth putting together. */
+  isDebugging(): boolean
+}
+
+/** Returns the logger for the `logger` option, made safe: a logger that throws changes no answer. */
+export function safeLogger(logger: Logger | false | undefined): SafeLogger {
+  const target = logger === false ? silent : (logger ?? preset)
   return {
     debug: (line) => write(target, 'debug', line),
     info: (line) => write(target, 'info', line),
     warn: (line) => write(target, 'warn', line),
     error: (line) => write(target, 'error', line),
+    isDebugging: () => isDebugging(target),
   }
+}
+
+function isDebugging(logger: LeveledLogger): boolean {
+  if (logger === silent) return false
+  if (logger === preset) return debugging.enabled
+  try {
+    // Asked for each delivery: the level of a running process can be changed.
+    return logger.isLevelEnabled?.('debug') !== false
+  } catch {
+    return true
+  }
+}
+
+/** pino and winston know whether a line would be written. */
+interface LeveledLogger extends Logger {
+  isLevelEnabled?(level: string): unknown
 }
 
 function write(target: Logger, level: LogLevel, line: string): void {
@@ -74,36 +103,4 @@ export class LogThrottle {
 export function printable(text: string): string {
   const short = text.length > 80 ? `${text.slice(0, 79)}…` : text
   return short.replace(/[^\x20-\x7e…]/g, '?')
-}
-
-/**
- * Where an error was thrown: its name and the first lines of its stack, without its message, which
- * is the handler's own and may quote the event. Never throws, whatever was thrown.
- */
-export function whereThrown(error: unknown): string {
-  try {
-    // Not by `instanceof` alone: in Jest an error of Node's is no instance of the sandbox's Error.
-    if (types.isNativeError(error) || error instanceof Error) return placeOf(error)
-  } catch {
-    // A getter or a proxy that throws.
-  }
-  return `a thrown ${error === null ? 'null' : typeof error}`
-}
-
-function placeOf(error: Error): string {
-  const stack = String(error.stack ?? '')
-  const message = String(error.message ?? '')
-  const messageAt = stack.indexOf(message)
-  // A message that was changed later is not in the stack, and what stands there in its place may
-  // have lines that look like frames.
-  const frames = (messageAt === -1 ? '' : stack.slice(messageAt + message.length))
-    .split('\n')
-    // The handler's place, and not ours that called it.
-    .filter((line) => /^\s+at /.test(line) && !/[\\/]node_modules[\\/]ringhook[\\/]/.test(line))
-  const place = frames.slice(0, 3).map((frame) => printablePath(frame.trim()))
-  return [printable(String(error.name)), ...place].join(' ')
-}
-
-function printablePath(frame: string): string {
-  return frame.slice(0, 300).replace(/[^\x20-\x7e]/g, '?')
 }

@@ -111,8 +111,16 @@ export interface CommonOptions<
   readonly eventId?: (event: WebhookEvent, rawBody: Uint8Array) => string
   /** Called once per delivery, and with an inbox once per attempt. What it throws is logged and changes nothing. */
   readonly onOutcome?: (outcome: Outcome) => void
-  /** Default: `console` for warnings and errors. `false`: silence. */
+  /**
+   * Gets what needs looking at as `warn` and `error`, and one `debug` line per delivery. Default:
+   * `console` for warnings and errors, and debug lines with `NODE_DEBUG=ringhook`. `false`: silence.
+   */
   readonly logger?: Logger | false
+  /**
+   * `true`: what a handler threw is logged with message and stack, which may quote the event.
+   * `false`: only its code and place. Default: `true`.
+   */
+  readonly logErrors?: boolean
   /** Default: the machine's clock. */
   readonly clock?: Clock
 }

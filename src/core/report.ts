@@ -1,16 +1,10 @@
 import type { Answer } from './answers.ts'
 import type { Clock } from './clock.ts'
 import { type AttemptCode, type DeliveryCode, RinghookError } from './errors.ts'
-import {
-  type Logger,
-  type LogLevel,
-  LogThrottle,
-  printable,
-  safeLogger,
-  whereThrown,
-} from './log.ts'
+import { type Logger, type LogLevel, LogThrottle, printable, safeLogger } from './log.ts'
 import type { Outcome } from './outcome.ts'
 import { isThenable } from './thenable.ts'
+import { ownMessageOrPlace, textOfThrown, whereThrown } from './thrown.ts'
 
 /** Tells what became of deliveries: to `onOutcome` all, to the logger what somebody should look at. */
 export interface Reporter {
@@ -66,23 +60,40 @@ const levels: Partial<Record<Outcome['outcome'], LogLevel>> = {
   timed_out: 'warn',
 }
 
-/** Gives the reporter of a receiver. */
+/** The options of a receiver that say who is told what. */
+export interface ReportOptions {
+  readonly logger?: Logger | false | undefined
+  readonly logErrors?: boolean | undefined
+  readonly onOutcome?: ((outcome: Outcome) => void) | undefined
+}
+
+/** Returns the reporter of a receiver. */
 export function outcomeReporter(
   clock: Clock,
-  logger: Logger | false | undefined,
-  onOutcome: ((outcome: Outcome) => void) | undefined,
+  { logger, logErrors = true, onOutcome }: ReportOptions,
 ): Reporter {
   const log = safeLogger(logger)
   const throttle = new LogThrottle(clock)
 
   function report(outcome: Outcome): void {
     if (onOutcome !== undefined) tell(onOutcome, outcome, complain)
-    write(outcome, whatBecame(outcome))
+    const what = whatBecame(outcome)
+    write(outcome, what)
+    if (log.isDebugging()) debug(outcome, what)
   }
 
   function concerns({ code, bodyChanged, unmarked }: Answer): boolean {
-    const isTold = onOutcome !== undefined
+    const isTold = onOutcome !== undefined || log.isDebugging()
     return isTold || code !== undefined || bodyChanged === true || unmarked === true
+  }
+
+  /** Throttled where the sender is not known: `debug` may be on in production. */
+  function debug(outcome: Outcome, what: string): void {
+    const { code = '', durationMs, type } = outcome
+    const suffix = type === undefined ? throttle.admit(`debug ${code}`) : ''
+    if (suffix === undefined) return
+    const reason = code === '' ? '' : ` [${code}]`
+    log.debug(`${headOf(outcome)} ${what} in ${Math.round(durationMs)} ms${reason}${suffix}`)
   }
 
   /** Throttled too: `onOutcome` is told of deliveries that anybody can send. */
@@ -105,7 +116,7 @@ export function outcomeReporter(
     const suffix = throttle.admit('renewal')
     if (suffix === undefined) return
     log.warn(
-      `ringhook ${provider}: the lease of a running event could not be renewed. If the store stays away for leaseMs, the event may run beside itself (${storeError(error)})${suffix}`,
+      `ringhook ${provider}: the lease of a running event could not be renewed. If the store stays away for leaseMs, the event may run beside itself (${ownMessageOrPlace(error)})${suffix}`,
     )
   }
 
@@ -121,12 +132,12 @@ export function outcomeReporter(
     const suffix = throttle.admit('inbox')
     if (suffix === undefined) return
     log.error(
-      `ringhook ${provider}: the worker of the inbox failed, and will try again (${storeError(error)})${suffix}`,
+      `ringhook ${provider}: the worker of the inbox failed, and will try again (${ownMessageOrPlace(error)})${suffix}`,
     )
   }
 
   function write(outcome: Outcome, what: string, topicPrefix = ''): void {
-    const line = lineFor(outcome, what)
+    const line = lineFor(outcome, what, logErrors)
     if (line === undefined) return
     const isNews = losesSomething(outcome)
     const suffix = isNews ? '' : throttle.admit(`${topicPrefix}${line.topic}`)
@@ -171,11 +182,6 @@ function losesSomething({ outcome, code, status, unmarked, next }: Outcome): boo
   return unmarked === true || (outcome === 'invalid' && status === 200)
 }
 
-/** A store that knows what failed says so, with the remedy; the messages of drivers may hold anything. */
-function storeError(error: unknown): string {
-  return error instanceof RinghookError ? error.message : whereThrown(error)
-}
-
 /** The codes of mistakes that only a delivery can show. */
 const wiringCodes: readonly Outcome['code'][] = [
   'RINGHOOK_BODY_ALREADY_READ',
@@ -189,24 +195,31 @@ interface Line {
   readonly text: string
 }
 
-function lineFor(outcome: Outcome, what: string): Line | undefined {
+function lineFor(outcome: Outcome, what: string, logErrors: boolean): Line | undefined {
   const { code } = outcome
   if (outcome.bodyChanged === true) {
     const text = `${headOf(outcome)} was sent again with other bytes under the same id; the event had finished and was not run again`
     return { level: 'warn', topic: 'bodyChanged', text }
   }
   if (outcome.unmarked === true) {
-    const text = `${headOf(outcome)} had finished, but the store could not be told, so a repeat may run it again${because(outcome)}`
+    const text = `${headOf(outcome)} had finished, but the store could not be told, so a repeat may run it again${because(outcome, false)}`
     return { level: 'error', topic: 'unmarked', text }
   }
   if (code === undefined || code === 'RINGHOOK_SHUTTING_DOWN') return undefined
   const isBad = wiringCodes.includes(code) || outcome.next === 'dead'
   const level = isBad ? 'error' : levels[outcome.outcome]
   if (level === undefined) return undefined
-  const hint = outcome.reason ?? hintFor(outcome, code)
-  const text = `${headOf(outcome)} ${what}${hint === undefined ? '' : `: ${hint}`}${because(outcome)} [${code}, see ringhook/docs/errors.md#${code.toLowerCase()}]`
+  const isShown = logErrors && isOfHandler(outcome)
+  const hint = outcome.reason ?? (isShown ? 'the handler threw' : hintFor(outcome, code))
+  const text = `${headOf(outcome)} ${what}${hint === undefined ? '' : `: ${hint}`}${because(outcome, isShown)} [${code}, see ringhook/docs/errors.md#${code.toLowerCase()}]`
   return { level, topic: code, text }
 }
+
+/** The codes with an error of a store or an inbox. */
+const ofStores: readonly Outcome['code'][] = [
+  'RINGHOOK_STORE_UNAVAILABLE',
+  'RINGHOOK_INBOX_UNAVAILABLE',
+]
 
 /** Where nothing says what failed, the server may be away; a store that knows has its own remedy. */
 function hintFor({ error }: Outcome, code: DeliveryCode | AttemptCode): string | undefined {
@@ -225,17 +238,17 @@ function headOf({ provider, type, sentAs, eventId, tenant, attempt }: Outcome): 
   return `ringhook ${provider}: ${name}${id}${whose}${attempt === undefined ? '' : ` attempt ${attempt}`}`
 }
 
-/** The codes with an error of a store or an inbox. */
-const ofStores: readonly Outcome['code'][] = [
-  'RINGHOOK_STORE_UNAVAILABLE',
-  'RINGHOOK_INBOX_UNAVAILABLE',
-]
+/** Whether its error is what a handler threw. What failed before one ran has a reason. */
+function isOfHandler({ code, reason, unmarked }: Outcome): boolean {
+  const isFailure = code === 'RINGHOOK_HANDLER_FAILED' || code === 'RINGHOOK_PERMANENT_FAILURE'
+  return isFailure && reason === undefined && unmarked !== true
+}
 
-function because({ ageMs, issues, error, ...outcome }: Outcome): string {
+/** The messages of drivers, schemas and functions of the user's may hold anything. */
+function because({ ageMs, issues, error }: Outcome, isErrorShown: boolean): string {
   const parts: string[] = []
   if (ageMs !== undefined) parts.push(`age ${Math.round(ageMs / 1_000)} s`)
   for (const { path, code } of issues?.slice(0, 5) ?? []) parts.push(`${path}: ${code}`)
-  const isOfStore = ofStores.includes(outcome.code) || outcome.unmarked === true
-  if (error !== undefined) parts.push(isOfStore ? storeError(error) : whereThrown(error))
+  if (error !== undefined) parts.push(isErrorShown ? textOfThrown(error) : ownMessageOrPlace(error))
   return parts.length === 0 ? '' : ` (${parts.join(', ')})`
 }

@@ -55,7 +55,7 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
   const limits = checkLimits(provider, options)
   const inbox = checkInbox(options)
   const clock = options.clock ?? systemClock
-  const report = outcomeReporter(clock, options.logger, options.onOutcome)
+  const report = outcomeReporter(clock, options)
   const on = options.on ?? {}
   const retry = checkRetry(options.retry, Object.keys(on))
   const settings: Settings = {

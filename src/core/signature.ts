@@ -8,7 +8,7 @@ import {
 import { types } from 'node:util'
 import type { SignatureScheme } from '../providers/provider.ts'
 import type { RequestHeaders } from './http.ts'
-import { whereThrown } from './log.ts'
+import { whereThrown } from './thrown.ts'
 
 /** More signatures than this in one header are not looked at: each costs a comparison. */
 const maxSignatures = 16

@@ -3,7 +3,14 @@ import type { EventSchema, RawSchemaIssue } from '../providers/provider.ts'
 import { type Answer, answerFor } from './answers.ts'
 import { RinghookError } from './errors.ts'
 import type { WebhookEvent } from './event.ts'
+import { printable } from './log.ts'
 import type { SchemaIssue } from './outcome.ts'
+import { namesIn } from './schema-names.ts'
+
+const mostIssues = 10
+const mostSegments = 20
+/** More elements than fit into a body. A number beyond it is no index. */
+const largestIndex = 64 * 1024 * 1024
 
 /** Data that its schema accepted, or the answer to data that it did not. */
 export type Validated =
@@ -23,10 +30,13 @@ export function validateData(
     refusePromise('safeParse', result)
   } catch (error) {
     // A transform that throws, or an asynchronous refinement: the user's code, not the sender's.
-    return { valid: false, answer: answerFor('RINGHOOK_HANDLER_FAILED', { error }) }
+    const reason = 'the schema of the event threw'
+    return { valid: false, answer: answerFor('RINGHOOK_HANDLER_FAILED', { reason, error }) }
   }
   if (result.success) return { valid: true, data: result.data }
-  const issues = result.error.issues.slice(0, 10).map(describeIssue)
+  const issues = result.error.issues
+    .slice(0, mostIssues)
+    .map((issue) => describeIssue(schema, issue))
   const status = invalidEvents === 'acknowledge' ? 200 : 422
   return { valid: false, answer: answerFor('RINGHOOK_EVENT_INVALID', { status, issues }) }
 }
@@ -46,7 +56,7 @@ export function identify<Event extends WebhookEvent>(
       'eventId gave something that is no string, or an empty one. Return a string that repeats of the event have in common.',
     )
   } catch (error) {
-    return answerFor('RINGHOOK_HANDLER_FAILED', { error })
+    return answerFor('RINGHOOK_HANDLER_FAILED', { reason: 'eventId failed', error })
   }
 }
 
@@ -65,7 +75,7 @@ export function orderOf(
       'orderingKey gave something that is no string. Return what the events that run one after another have in common, or undefined.',
     )
   } catch (error) {
-    return answerFor('RINGHOOK_HANDLER_FAILED', { error })
+    return answerFor('RINGHOOK_HANDLER_FAILED', { reason: 'orderingKey failed', error })
   }
 }
 
@@ -79,11 +89,17 @@ function refusePromise(name: string, result: unknown): void {
   )
 }
 
-/** Says where and which kind, but never what was sent: a key of a free-form object may be a phone number. */
-function describeIssue({ path, code }: RawSchemaIssue): SchemaIssue {
-  const segments = path.map((segment) => {
-    const text = String(segment)
-    return typeof segment === 'number' || /^[A-Za-z_]\w{0,40}$/.test(text) ? text : '?'
+/**
+ * Says where and which kind, but never what was sent: a key of a free-form object may be a phone
+ * number. Only names that stand in the schema are shown, and indexes.
+ */
+function describeIssue(schema: EventSchema, { path, code }: RawSchemaIssue): SchemaIssue {
+  const names = namesIn(schema)
+  const segments = path.slice(0, mostSegments).map((segment) => {
+    if (typeof segment === 'number') return segment < largestIndex ? String(segment) : '?'
+    return typeof segment === 'string' && names.has(segment) ? printable(segment) : '?'
   })
-  return { path: ['data', ...segments].join('.'), code: code ?? 'invalid' }
+  if (path.length > mostSegments) segments.push('…')
+  const isPlain = typeof code === 'string' && /^[a-z][a-z_]{0,40}$/i.test(code)
+  return { path: ['data', ...segments].join('.'), code: isPlain ? code : 'invalid' }
 }

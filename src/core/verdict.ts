@@ -1,8 +1,7 @@
 import type { Attempt, Failure, Verdict } from '../inboxes/inbox.ts'
 import type { Answer } from './answers.ts'
-import { RinghookError } from './errors.ts'
-import { whereThrown } from './log.ts'
 import { delayAfter, type RetryPolicy } from './retry.ts'
+import { ownMessageOrPlace } from './thrown.ts'
 
 /** How long a delivery waits for a store that is away. */
 const storePauseMs = 5_000
@@ -50,15 +49,6 @@ function jittered(): number {
   return Math.round(storePauseMs * (0.5 + Math.random()))
 }
 
-function wordsFor(error: unknown): string {
-  try {
-    if (error instanceof RinghookError) return error.message
-  } catch {
-    // A proxy, which may throw at any question.
-  }
-  return whereThrown(error)
-}
-
 /** Why, where nothing was thrown: for operators, who see neither the log nor the code's page. */
 const reasons: Partial<Record<NonNullable<Answer['code']>, string>> = {
   RINGHOOK_HANDLER_MISSING: 'on has no handler for it any more',
@@ -70,7 +60,7 @@ export function failureOf({ code, reason, issues, error }: Answer, now: number):
   const parts = [
     reason ?? (code === undefined ? undefined : reasons[code]),
     issues?.map((issue) => `${issue.path}: ${issue.code}`).join(', '),
-    error === undefined ? '' : wordsFor(error),
+    error === undefined ? '' : ownMessageOrPlace(error),
   ]
   return {
     code: code ?? 'RINGHOOK_INTERNAL_ERROR',

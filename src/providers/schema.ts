@@ -70,15 +70,21 @@ export function isObject(value: unknown): value is FreeForm {
 }
 
 function unchanged<Data>(build: () => z.ZodType<Data>): EventSchema<Data> {
-  let schema: z.ZodType<Data> | undefined
-  return {
+  let built: z.ZodType<Data> | undefined
+  const schema: EventSchema<Data> & { readonly def: object } = {
     safeParse(value) {
-      schema ??= build()
-      const result = schema.safeParse(value)
+      built ??= build()
+      const result = built.safeParse(value)
       if (!result.success) return result
       return { success: true, data: withoutPrototypeKey(value as Data) }
     },
+    /** As a schema of zod's has it, for what looks for the names of fields. */
+    get def() {
+      built ??= build()
+      return { innerType: built }
+    },
   }
+  return schema
 }
 
 // An own `__proto__` key, which `JSON.parse` makes, is harmless until a handler writes

@@ -56,6 +56,7 @@ describe('an attempt', () => {
   it('comes again when the handler throws: later each time, and no more after the last', async () => {
     const { inbox, deliver, lines, outcomes, clock } = await started({
       retry: { attempts: 4, firstDelayMs: 1_000, maxDelayMs: 3_000 },
+      logErrors: false,
       handle: () => {
         throw new TypeError('call +15550100')
       },

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { krosai, PermanentFailure } from 'ringhook'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -52,7 +55,7 @@ describe('what is logged', () => {
     },
   )
 
-  it('never holds a secret, a signature, a payload, a phone number or a message of the handler', async () => {
+  it('never holds a secret, a signature, a payload, a phone number or, with logErrors: false, a message of the handler', async () => {
     const forged = sign('forged')
     const body = event({ event: 'call.completed', data: completed })
     const told: string[] = []
@@ -82,8 +85,28 @@ describe('what is logged', () => {
         throw phone
       },
       () => Promise.reject({ phone }),
+      () => {
+        throw Object.assign(new Error('other'), { name: phone, code: phone })
+      },
+      ...[
+        `Error: other\n    at ${phone} (${phone})`,
+        `Error: other\n    at cannot (/srv/${phone}.js:1:1)`,
+        `Error: other\n    at Object.cannot (${process.cwd()}/${phone}.js:1:1)`,
+        'Error: other\n    at cannot call_1 (file:///srv/call_1/cannot.js:1:1)',
+        `Error: other\n    at /cannot/${phone}:1:1`,
+        `Error: other\n    at node:${phone}:1:1`,
+      ].map((stack) => () => {
+        throw Object.assign(new Error('other'), { stack })
+      }),
+      () => {
+        throw { [phone]: 1, toString: () => phone, message: phone, stack: `\n    at ${phone}` }
+      },
+      () => {
+        const named = { [`cannot_${phone}`]: () => Promise.reject(new Error('other')) }
+        return named[`cannot_${phone}`]?.()
+      },
     ]) {
-      const { deliver, lines } = endpoint({ handle })
+      const { deliver, lines, debugLines } = endpoint({ handle, logErrors: false })
       const replies = [
         await deliver(body),
         await deliver(body, {
@@ -102,6 +125,7 @@ describe('what is logged', () => {
       ]
       told.push(
         ...lines,
+        ...debugLines,
         ...replies.map((reply) => `${JSON.stringify(reply.headers)}${reply.body}`),
       )
       expect(lines).toHaveLength(5)
@@ -121,10 +145,26 @@ describe('what is logged', () => {
     }
   })
 
-  it('says where a handler failed', async () => {
+  it.each([true, undefined])('says what a handler threw, and where (logErrors: %s)', async (on) => {
     const { deliver, lines } = endpoint({
+      ...(on !== undefined && { logErrors: on }),
       handle: function saveCall() {
-        throw new TypeError('no')
+        throw new TypeError('no table calls', { cause: new Error('ECONNRESET') })
+      },
+    })
+    await deliver()
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^error ringhook krosai: call\.ringing evt_1 attempt 1 answered 500 failed: the handler threw \(TypeError: no table calls at saveCall \(.*report\.test\.ts:\d+:\d+\).*; cause: Error: ECONNRESET at .*\) \[RINGHOOK_HANDLER_FAILED, see /,
+      ),
+    ])
+  })
+
+  it('says only where a handler failed with logErrors: false', async () => {
+    const { deliver, lines } = endpoint({
+      logErrors: false,
+      handle: function saveCall() {
+        throw new TypeError('no table calls')
       },
     })
     await deliver()
@@ -133,6 +173,66 @@ describe('what is logged', () => {
         /^error ringhook krosai: call\.ringing evt_1 attempt 1 answered 500 failed: the handler threw\. onOutcome is given the error with its message \(TypeError at .*report\.test\.ts:\d+.*\) \[RINGHOOK_HANDLER_FAILED, see /,
       ),
     ])
+    expect(lines.join()).not.toContain('no table calls')
+  })
+
+  it.each([true, false])(
+    'says what ringhook itself threw into a handler (logErrors: %s)',
+    async (logErrors) => {
+      for (const wrapped of [false, true]) {
+        const { deliver, lines } = endpoint({
+          logErrors,
+          handle: async (_, { complete }) => {
+            try {
+              await complete({})
+            } catch (cause) {
+              throw wrapped ? new Error(`cannot call ${phone}`, { cause }) : cause
+            }
+          },
+        })
+        await deliver()
+        expect(lines).toHaveLength(1)
+        expect(lines[0]).toMatch(/memory.*RINGHOOK_STORE_NOT_TRANSACTIONAL/)
+        expect(lines[0]?.includes(phone)).toBe(wrapped && logErrors)
+      }
+    },
+  )
+
+  it('is one line, however an error is made, and no longer than 5,000 characters', async () => {
+    for (const error of [
+      new Error('a\nringhook krosai: a forged line\r\u001b[31m\u202e\u2028\u0085\ud800'),
+      new Error('x'.repeat(1_000_000)),
+      Object.assign(new Error('a'), { stack: `Error: a\n${'    at b (c:1:1)\n'.repeat(100_000)}` }),
+      Object.assign(new Error('a'), { name: 'x'.repeat(1_000_000) }),
+      circular(),
+      new AggregateError([new Error('the first\n')], ''),
+      'a\ntext'.repeat(1_000),
+    ]) {
+      const { deliver, lines } = endpoint({ handle: () => Promise.reject(error) })
+      await deliver()
+      expect(lines).toHaveLength(1)
+      expect(lines[0]).toMatch(/^[^\p{C}\p{Zl}\p{Zp}]{1,5000}$/u)
+      expect(lines[0]).not.toMatch(/^ringhook/m)
+    }
+  })
+
+  it('does not show what a schema, eventId or orderingKey threw, and does not blame the handler', async () => {
+    const fail = (): never => {
+      throw new Error(`cannot call ${phone}`)
+    }
+    for (const [options, cause] of [
+      [{ eventId: fail }, /eventId failed \(Error at /],
+      [
+        { events: { 'call.ringing': { safeParse: fail } } },
+        /the schema of the event threw \(Error at /,
+      ],
+      [{ eventId: () => 5 as never }, /eventId failed \(eventId gave something that is no string/],
+    ] as const) {
+      const { deliver, lines } = endpoint(options)
+      await deliver()
+      expect(lines).toEqual([expect.stringMatching(cause)])
+      expect(lines.join()).not.toMatch(/handler threw|4155550199/)
+    }
   })
 
   it('is one line for a thousand forged requests, and a minute later how many were left out', async () => {
@@ -162,10 +262,30 @@ describe('what is logged', () => {
     expect(lines).toHaveLength(7)
   })
 
-  it('is nothing for deliveries that went well', async () => {
-    const { deliver, lines } = endpoint()
+  it('is nothing but a debug line for deliveries that went well', async () => {
+    const { deliver, lines, debugLines } = endpoint()
     for (let at = 0; at < 3; at++) await deliver()
     expect(lines).toEqual([])
+    expect(debugLines).toEqual([
+      'ringhook krosai: call.ringing evt_1 attempt 1 answered 200 handled in 0 ms',
+      'ringhook krosai: call.ringing evt_1 answered 200 duplicate in 0 ms',
+      'ringhook krosai: call.ringing evt_1 answered 200 duplicate in 0 ms',
+    ])
+  })
+
+  it('is a debug line for each delivery that is authentic, and for one a minute that is not', async () => {
+    const { deliver, debugLines } = endpoint({ handle: () => Promise.reject(new Error('no')) })
+    for (let at = 0; at < 3; at++) {
+      await deliver(event(), { headers: { 'x-webhook-signature': 'forged' } })
+      await deliver()
+    }
+    const failed =
+      'ringhook krosai: call.ringing evt_1 attempt 1 answered 500 failed in 0 ms [RINGHOOK_HANDLER_FAILED]'
+    expect(debugLines.filter((line) => line === failed)).toHaveLength(1)
+    expect(debugLines).toHaveLength(4)
+    expect(debugLines[0]).toBe(
+      'ringhook krosai: a delivery answered 401 rejected in 0 ms [RINGHOOK_NOT_AUTHENTIC]',
+    )
   })
 })
 
@@ -225,6 +345,46 @@ describe('logger', () => {
   })
 })
 
+describe('debug lines', () => {
+  it('are not put together for a logger that leaves them out', async () => {
+    const debug = vi.fn()
+    const isLevelEnabled = vi.fn(() => false)
+    const logger = { debug, info() {}, warn() {}, error() {}, isLevelEnabled }
+    const { deliver } = endpoint({ logger })
+    await deliver()
+    expect(debug).not.toHaveBeenCalled()
+    isLevelEnabled.mockReturnValue(true)
+    await deliver()
+    expect(debug).toHaveBeenCalledOnce()
+  })
+
+  it.each([
+    ['ringhook', 1],
+    ['http,RINGHOOK', 1],
+    ['ring*', 1],
+    ['http', 0],
+    ['', 0],
+  ])('are printed with NODE_DEBUG=%s %i times', async (NODE_DEBUG, times) => {
+    const program = `
+      import { createReceiver, krosai } from './src/index.ts'
+      import { deliver } from './src/testing.ts'
+      const on = { 'call.completed': () => {} }
+      const receiver = createReceiver(krosai, { secret: 'a secret for this test', on })
+      await deliver(receiver, 'call.completed')`
+    const { PATH = '' } = process.env
+    const { stdout, stderr } = await promisify(execFile)(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '--eval', program],
+      { env: { PATH, NODE_DEBUG }, cwd: fileURLToPath(new URL('../..', import.meta.url)) },
+    )
+    const line =
+      /^RINGHOOK \d+: ringhook krosai: call\.completed \S+ attempt 1 answered 200 handled in \d+ ms$/gm
+    expect(stdout).toBe('')
+    expect(stderr.match(line) ?? []).toHaveLength(times)
+    expect(stderr.includes('ringhook krosai')).toBe(times > 0)
+  })
+})
+
 describe('printable', () => {
   it('is plain, at most 80 characters, and the same text where that is possible', () => {
     fc.assert(
@@ -272,3 +432,9 @@ describe('LogThrottle', () => {
     ])
   })
 })
+
+function circular(): Error {
+  const error = new Error('a circle')
+  error.cause = error
+  return error
+}

@@ -174,6 +174,7 @@ describe('a delivery', () => {
       const thrown = makeThrown()
       if (types.isPromise(thrown)) thrown.catch(() => {})
       const { deliver, runs, outcomes, lines } = endpoint({
+        logErrors: false,
         handle: () => {
           if (runs.length === 1) throw thrown
         },
@@ -188,6 +189,7 @@ describe('a delivery', () => {
 
   it('whose handler fails past the deadline is answered 503 once, and the failure is logged', async () => {
     const { deliver, clock, runs, outcomes, lines, receiver } = endpoint({
+      logErrors: false,
       handle: async () => {
         await clock.sleep(15_000)
         throw runs.length === 1 ? new Error('secret 555') : new PermanentFailure('secret 555')

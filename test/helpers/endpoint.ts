@@ -27,8 +27,10 @@ export interface Endpoint {
   /** Every run of the handler. */
   readonly runs: { readonly event: WebhookEvent; readonly context: HandlerContext }[]
   readonly outcomes: Outcome[]
-  /** What was logged, with the level in front. */
+  /** What was logged, with the level in front, but for debug lines. */
   readonly lines: string[]
+  /** One for each delivery. */
+  readonly debugLines: string[]
   /** Delivers a body as the provider does: signed and in one piece. */
   deliver(body?: unknown, request?: Partial<DeliveryRequest>): Promise<Reply>
 }
@@ -44,11 +46,12 @@ export function endpoint({ handle = () => {}, ...options }: EndpointOptions = {}
   const runs: Endpoint['runs'] = []
   const outcomes: Outcome[] = []
   const lines: string[] = []
+  const debugLines: string[] = []
   const store = spied(options.store ?? memoryStore({ clock }))
   const receiver = createReceiver(krosai, {
     secret,
     clock,
-    logger: logInto(lines),
+    logger: logInto(lines, debugLines),
     onOutcome: (outcome) => outcomes.push(outcome),
     on: {
       '*': (received, context) => {
@@ -66,6 +69,7 @@ export function endpoint({ handle = () => {}, ...options }: EndpointOptions = {}
     runs,
     outcomes,
     lines,
+    debugLines,
     deliver: (body = event(), request = {}) => receiver.receive(post(body, request)),
   }
 }
@@ -103,9 +107,9 @@ export function sign(body: Uint8Array | string, key: string = secret): string {
   return `sha256=${createHmac('sha256', key).update(body).digest('hex')}`
 }
 
-function logInto(lines: string[]) {
+function logInto(lines: string[], debugLines: string[]) {
   return {
-    debug: (line: string) => void lines.push(`debug ${line}`),
+    debug: (line: string) => void debugLines.push(line),
     info: (line: string) => void lines.push(`info ${line}`),
     warn: (line: string) => void lines.push(`warn ${line}`),
     error: (line: string) => void lines.push(`error ${line}`),

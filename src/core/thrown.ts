@@ -1,0 +1,132 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { types } from 'node:util'
+import { RinghookError } from './errors.ts'
+
+/** How many errors that caused each other are looked at. */
+const mostCauses = 4
+const mostFrames = 10
+const longestMessage = 1_000
+const longestText = 4_000
+
+/**
+ * Returns what an error says, with its stack and its causes, on one line: for errors that may be
+ * shown. At most 4,000 characters. Never throws, whatever was thrown.
+ */
+export function textOfThrown(error: unknown): string {
+  try {
+    const texts = [...causesOf(error)].map((each) =>
+      isError(each) ? textOf(each) : nameless(each),
+    )
+    return texts.join('; cause: ').slice(0, longestText)
+  } catch {
+    return nameless(error)
+  }
+}
+
+/**
+ * Returns the message of ringhook's own error, which quotes nothing, if that or one of its causes
+ * was thrown. Otherwise where an error was thrown.
+ */
+export function ownMessageOrPlace(error: unknown): string {
+  try {
+    for (const each of causesOf(error)) if (each instanceof RinghookError) return each.message
+  } catch {
+    // A getter or a proxy that throws.
+  }
+  return whereThrown(error)
+}
+
+/**
+ * Returns where an error was thrown: its class and the first places in its stack. Neither its
+ * message nor anything else that may quote the event: `name` and `stack` may have been set by hand.
+ * Never throws, whatever was thrown.
+ */
+export function whereThrown(error: unknown): string {
+  try {
+    if (isError(error)) return [classOf(error), ...placesOf(error)].join(' ')
+  } catch {
+    // A getter or a proxy that throws.
+  }
+  return nameless(error)
+}
+
+function nameless(thrown: unknown): string {
+  return `a thrown ${thrown === null ? 'null' : typeof thrown}`
+}
+
+/** Not by `instanceof` alone: in Jest an error of Node's is no instance of the sandbox's Error. */
+function isError(thrown: unknown): thrown is Error {
+  return types.isNativeError(thrown) || thrown instanceof Error
+}
+
+/** An error, what caused it, what caused that. Of several that were thrown as one, the first. */
+function* causesOf(thrown: unknown): Generator {
+  let next: unknown = thrown
+  for (let count = 0; count < mostCauses && next !== undefined; count++) {
+    yield next
+    if (!isError(next)) return
+    const { cause, errors } = next as { readonly cause?: unknown; readonly errors?: unknown }
+    next = cause ?? (Array.isArray(errors) ? errors[0] : undefined)
+  }
+}
+
+function textOf(error: Error): string {
+  const name = typeof error.name === 'string' ? error.name : classOf(error)
+  const message = typeof error.message === 'string' ? error.message : ''
+  const frames = framesBehind(error).slice(0, mostFrames)
+  return [`${shown(name)}: ${shown(message)}`, ...frames.map(shown)].join(' ')
+}
+
+/** On one line, and without what a terminal acts upon: a message must not forge lines of a log. */
+function shown(text: string): string {
+  return text
+    .slice(0, longestMessage)
+    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (sign) =>
+      sign === '\n' ? '\\n' : `\\u{${sign.codePointAt(0)?.toString(16)}}`,
+    )
+}
+
+/**
+ * The frames of a stack. A message that was changed later is not in it, and what stands there in
+ * its place may have lines that look like frames.
+ */
+function framesBehind({ stack, message }: Error): readonly string[] {
+  if (typeof stack !== 'string' || typeof message !== 'string') return []
+  const messageAt = stack.indexOf(message)
+  if (messageAt === -1) return []
+  return (
+    stack
+      .slice(messageAt + message.length)
+      .split('\n', 50)
+      .map((line) => line.trim().slice(0, 300))
+      // The handler's place, and not ours that called it.
+      .filter((line) => line.startsWith('at ') && !/[\\/]node_modules[\\/]ringhook[\\/]/.test(line))
+  )
+}
+
+/** By its class, which stands in the code, and not by `name`, which can be set to anything. */
+function classOf(error: Error): string {
+  const name: unknown = (Object.getPrototypeOf(error) as Error | null)?.constructor?.name
+  return typeof name === 'string' && /^[A-Za-z_$][\w$]{0,60}$/.test(name) ? name : 'Error'
+}
+
+/** Files and lines of a stack, as far as they are beyond doubt. The names of functions may be keys of the payload. */
+function placesOf(error: Error): readonly string[] {
+  const places: string[] = []
+  for (const frame of framesBehind(error)) {
+    const [, file = '', position] = /([^()\s]+?)((?::\d{1,7}){2})\)?$/.exec(frame) ?? []
+    if (isFile(file)) places.push(`at ${file}${position}`)
+    if (places.length === 3) break
+  }
+  return places
+}
+
+/** Whether text names a file of the program. Where its sources are not shipped, one that could be. */
+function isFile(text: string): boolean {
+  if (/^node:[a-z/_-]+$/.test(text)) return true
+  if (!/^[\w@.+~%,=\\/:-]+$/.test(text)) return false
+  const path = text.startsWith('file:') ? fileURLToPath(text) : text
+  if (existsSync(path)) return true
+  return path.startsWith(process.cwd()) && !/\d{5}/.test(path)
+}
