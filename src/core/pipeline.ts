@@ -1,11 +1,12 @@
 import { types } from 'node:util'
 import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
+import { ActiveDeliveries } from './active-deliveries.ts'
 import { type Answer, answerFor } from './answers.ts'
 import { authenticate } from './authentication.ts'
 import { abandonBody, isStream, refuseBody } from './body.ts'
 import { checkArguments, optionInvalid, type UncheckedOptions, wholeNumber } from './checks.ts'
-import { DelayQueue, inTime, systemClock } from './clock.ts'
+import { DelayQueue } from './clock.ts'
 import { Closing, type ClosingSteps } from './closing.ts'
 import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
 import { type DeliveryCode, RinghookError } from './errors.ts'
@@ -33,10 +34,6 @@ import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
 import { checkTenant } from './tenant.ts'
 import { isThenable } from './thenable.ts'
-import { UnderWay } from './under-way.ts'
-
-/** How long closing waits for a store that was asked for a claim, in ms. */
-const giveBackMs = 1_000
 
 const settings = new WeakMap<Receiver, Settings>()
 
@@ -52,9 +49,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   readonly #runs: Runs
   readonly #deadlines: DelayQueue
   readonly #ignore: (read: ReadEvent) => Answer
-  readonly #underWay = new UnderWay()
-  /** Refused while the store was asked for a claim, which may have to be given back. */
-  readonly #givingBack = new UnderWay()
+  readonly #active = new ActiveDeliveries()
   readonly #intake: Intake | undefined
   readonly #worker: InboxWorker | undefined
   readonly #desk: ReceiverInbox | undefined
@@ -68,7 +63,13 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     this.#deadlines = new DelayQueue(this.#settings.clock, this.#settings.ackDeadlineMs)
     const { inbox, clock } = this.#settings
     if (inbox !== undefined) {
-      const worker = new InboxWorker(provider, this.#settings, inbox, this.#runs, this.#underWay)
+      const worker = new InboxWorker(
+        provider,
+        this.#settings,
+        inbox,
+        this.#runs,
+        this.#active.underWay,
+      )
       this.#intake = new Intake(provider, this.#settings, inbox, () => worker.noticePut())
       this.#worker = worker
       this.#desk = new InboxDesk(inbox, clock)
@@ -95,7 +96,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       deadlineMs: receivedAtMs + this.#settings.ackDeadlineMs,
       phase: 'body',
       answered: false,
-      countedBy: this.#underWay,
+      countedBy: this.#active.underWay,
       // Every property from the start: an object that grows is copied several times.
       deadline: undefined,
       result: undefined,
@@ -109,7 +110,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       fence: undefined,
       job: undefined,
     }
-    this.#underWay.enter()
+    this.#active.underWay.enter()
     return new Promise((resolve) => {
       const answer = (decided: Answer) => {
         if (delivery.answered) return
@@ -120,7 +121,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       // Before anything else: what comes at the very moment of the deadline comes too late.
       delivery.deadline = this.#deadlines.add(receivedAtMs, (isDue) => {
         if (!isDue) {
-          if (this.#dropsUnclaimed(delivery)) answer(answerFor('RINGHOOK_SHUTTING_DOWN'))
+          if (this.#active.dropUnclaimed(delivery)) answer(answerFor('RINGHOOK_SHUTTING_DOWN'))
           return
         }
         delivery.isLate = delivery.phase === 'handler' || delivery.phase === 'claim'
@@ -166,9 +167,8 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     await this.#worker.start(wholeNumber('concurrency', options.concurrency, 10, 1, 1_000))
   }
 
-  async idle(): Promise<void> {
-    await this.#underWay.idle()
-    await this.#givingBack.idle()
+  idle(): Promise<void> {
+    return this.#active.idle()
   }
 
   close(options: CloseOptions = {}): Promise<CloseReport> {
@@ -309,15 +309,11 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         this.#runs.close()
         this.#deadlines.interrupt()
       },
-      idle: async () => {
-        await this.#underWay.idle()
-        // Within a moment the store has answered, and a claim was given back; else its lease ends.
-        await inTime(systemClock, this.#givingBack.idle(), giveBackMs).catch(() => {})
-      },
-      running: () => this.#underWay.count,
+      idle: () => this.#active.drained(),
+      running: () => this.#active.underWay.count,
       abort: () => {
         this.#worker?.end()
-        if (this.#underWay.count === 0) return
+        if (this.#active.underWay.count === 0) return
         this.#runs.abortAll(
           new RinghookError(
             'RINGHOOK_SHUTTING_DOWN',
@@ -326,25 +322,6 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         )
       },
     }
-  }
-
-  /** Stops waiting for a delivery that has no claim yet. Its sender has lost nothing. */
-  #dropsUnclaimed(delivery: Delivery): boolean {
-    switch (delivery.phase) {
-      case 'body':
-      case 'secret':
-      case 'turn':
-        delivery.countedBy = undefined
-        break
-      case 'claim':
-        delivery.countedBy = this.#givingBack
-        this.#givingBack.enter()
-        break
-      default:
-        return false
-    }
-    this.#underWay.leave()
-    return true
   }
 }
 
