@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { DeliveryCode } from './errors.ts'
 
 /** How old and how far in the future a signed timestamp may be. */
@@ -13,25 +14,70 @@ export interface StaleTimestamp {
   readonly ageMs?: number
 }
 
+/** A longer text is not a time. Fractions of a second may have any number of digits below that. */
+const maxLength = 1_000
+const form = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
+
 /**
- * Reads a timestamp: a `Date`, or a string in the form of RFC 3339 with its zone. A string without
- * a zone would mean another moment on every server.
+ * Reads a timestamp: a `Date`, or a string in the form of RFC 3339 with its zone, to the millisecond.
+ * A string without a zone would mean another moment on every server.
+ *
+ * Not by `Date`, which takes 24:00, the 31st of November and offsets of 99 hours for other moments,
+ * and refuses leap seconds. `:60` is the second that follows.
  */
 export function parseTimestamp(timestamp: unknown): Date | undefined {
-  if (timestamp instanceof Date) return Number.isNaN(timestamp.getTime()) ? undefined : timestamp
-  if (typeof timestamp !== 'string' || timestamp.length > 64) return undefined
-  if (!rfc3339.test(timestamp)) return undefined
-  const date = new Date(timestamp)
-  return Number.isNaN(date.getTime()) || !isInItsMonth(timestamp) ? undefined : date
+  // Not by `instanceof`: in Jest a Date of the sandbox is not an instance of Node's.
+  if (types.isDate(timestamp)) return Number.isNaN(timestamp.getTime()) ? undefined : timestamp
+  if (typeof timestamp !== 'string' || timestamp.length > maxLength) return undefined
+  if (!form.test(timestamp)) return undefined
+  const year = 100 * twoDigits(timestamp, 0) + twoDigits(timestamp, 2)
+  const month = twoDigits(timestamp, 5)
+  const day = twoDigits(timestamp, 8)
+  const hour = twoDigits(timestamp, 11)
+  const minute = twoDigits(timestamp, 14)
+  const second = twoDigits(timestamp, 17)
+  if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return undefined
+  if (hour > 23 || minute > 59 || second > 60) return undefined
+  const offset = offsetOf(timestamp)
+  if (offset === undefined) return undefined
+  const ms = millisecondsOf(timestamp)
+  // Four centuries later and back again: Date.UTC takes the year 99 for 1999.
+  const later = Date.UTC(year + 400, month - 1, day, hour, minute - offset, second, ms)
+  return new Date(later - fourCenturiesMs)
 }
 
-/** `Date` takes the 31st of November for the 1st of December. */
-function isInItsMonth(timestamp: string): boolean {
-  // Most days are in every month: a look at four digits, and no text is cut out.
-  const day = twoDigits(timestamp, 8)
-  if (day <= 28 || (day <= 30 && twoDigits(timestamp, 5) !== 2)) return true
-  const [year, month] = [Number(timestamp.slice(0, 4)), twoDigits(timestamp, 5)]
-  return day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
+const fourCenturiesMs = 146_097 * 24 * 60 * 60_000
+
+function daysIn(year: number, month: number): number {
+  if (month !== 2) return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
+  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
+}
+
+/** The zone in minutes, or `undefined` for one that there is not. */
+function offsetOf(text: string): number | undefined {
+  const end = text.length
+  const sign = text[end - 6]
+  if (sign !== '+' && sign !== '-') return 0
+  const hours = twoDigits(text, end - 5)
+  const minutes = twoDigits(text, end - 2)
+  if (hours > 23 || minutes > 59) return undefined
+  return sign === '+' ? 60 * hours + minutes : -60 * hours - minutes
+}
+
+/** The first three digits of the fraction: the others are left out, not rounded. */
+function millisecondsOf(text: string): number {
+  if (text[19] !== '.') return 0
+  let ms = 0
+  let weight = 100
+  for (let at = 20; weight >= 1 && isDigit(text.charCodeAt(at)); at++) {
+    ms += weight * (text.charCodeAt(at) - digitZero)
+    weight /= 10
+  }
+  return ms
+}
+
+function isDigit(code: number): boolean {
+  return code >= digitZero && code <= digitZero + 9
 }
 
 function twoDigits(text: string, at: number): number {
@@ -39,7 +85,6 @@ function twoDigits(text: string, at: number): number {
 }
 
 const digitZero = 0x30
-const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/
 
 /**
  * Refuses a signed timestamp that is missing, malformed, older than events are remembered, or too

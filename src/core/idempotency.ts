@@ -21,6 +21,32 @@ export function keyMaker(provider: string, namespace: string): KeyMaker {
   }
 }
 
+/**
+ * Returns an id as text, or `undefined` for what cannot be one. Whole numbers are ids if they are
+ * safe: `JSON.parse` has rounded larger ones, so two events might have the same.
+ */
+export function idText(id: unknown): string | undefined {
+  if (typeof id === 'string') return id.trim() === '' ? undefined : id
+  return Number.isSafeInteger(id) || typeof id === 'bigint' ? String(id) : undefined
+}
+
+/** What an id is that is there and cannot be used, for the log: never its value. */
+export function oddId(id: unknown): string | undefined {
+  if (id === undefined || id === null || idText(id) !== undefined) return undefined
+  if (typeof id === 'string') return 'a blank text'
+  if (Number.isInteger(id)) return 'a whole number beyond 2^53, which JSON.parse has rounded'
+  if (typeof id === 'number') return 'a number that is not whole'
+  return Array.isArray(id) ? 'an array' : `of the type ${typeof id}`
+}
+
+/**
+ * Returns what events of one call run in order by, or `undefined` for none. Any number will do: if
+ * rounding makes two calls one, they only wait for each other.
+ */
+export function callIdText(callId: unknown): string | undefined {
+  return typeof callId === 'number' && Number.isFinite(callId) ? String(callId) : idText(callId)
+}
+
 /** The id of an event that its provider gives none: the same bytes are the same event. */
 export function bodyId(body: Uint8Array): string {
   return sha256(body)

@@ -82,9 +82,7 @@ export class Intake {
   #orderOf({ callId }: ReadEvent, routed: RoutedEvent | undefined): string | undefined | Answer {
     const { orderingKey } = this.#settings
     if (orderingKey === false || !this.#inbox.keepsOrder) return undefined
-    if (orderingKey === undefined) {
-      return typeof callId === 'string' && callId !== '' ? callId : undefined
-    }
+    if (orderingKey === undefined) return callId
     return routed === undefined ? undefined : orderOf(routed.event, orderingKey)
   }
 }

@@ -248,6 +248,9 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     }
     const { handler } = read
     if (handler === undefined) return this.#ignore(read)
+    if (read.oddId !== undefined && this.#settings.ownId === undefined) {
+      this.#settings.report.idUnusable(this.provider.name, read.sentAs, read.oddId)
+    }
 
     const routed = routeEvent(this.provider, this.#settings, read, handler, body, delivery.tenant)
     const isRouted = 'event' in routed
@@ -336,11 +339,11 @@ function tenantIn(where: string, options: TenantOption): string | undefined {
   return options.tenant
 }
 
-/** The `secret` function failed; or what it returned cannot be a secret, which is ours to explain. */
+/** The `secret` function failed; or what it returned cannot be a secret, and its error says why. */
 function secretUnavailable(error: unknown): Answer {
   const isUnfit = error instanceof RinghookError && error.code.startsWith('RINGHOOK_SECRET_')
   if (!isUnfit) return answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error })
-  const reason = `the secret function returned something that cannot be a secret. ${error.message}`
+  const reason = 'the secret function returned something that cannot be a secret'
   return answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error, reason })
 }
 

@@ -6,11 +6,11 @@ import type { RoutedEvent } from './delivery.ts'
 import type { Handler } from './event.ts'
 import { parseTimestamp } from './freshness.ts'
 import type { RequestHeaders } from './http.ts'
-import { bodyId, type KeyMaker } from './idempotency.ts'
+import { bodyId, callIdText, idText, type KeyMaker, oddId } from './idempotency.ts'
 import { parseJsonObject } from './json.ts'
 import { recordReads } from './kept-headers.ts'
 import type { Route, Router } from './routing.ts'
-import { identify, validateData } from './validation.ts'
+import { identify, refusePromise, validateData } from './validation.ts'
 
 /** What {@link readEvent} and {@link routeEvent} need. */
 export interface ReadingSettings {
@@ -27,14 +27,16 @@ export interface ReadEvent extends Route {
   readonly sentAs: string
   /** The provider's id, or the body's. */
   readonly eventId: string
+  /** What the provider's id is, in words, if there is one that cannot be used. */
+  readonly oddId: string | undefined
   /** As the body has it, and as a time. */
   readonly sent: unknown
   readonly timestamp: Date | undefined
   readonly data: unknown
-  /** The call that it is about, as the body has it. */
-  readonly callId: unknown
   /** The headers that the provider's `read` looked at, with an inbox. */
   readonly headersRead: ReadonlySet<string> | undefined
+  /** The call that it is about. */
+  readonly callId: string | undefined
 }
 
 /** Reads an authentic body, and finds its handler. */
@@ -47,13 +49,9 @@ export function readEvent(
   const json = parseJsonObject(body)
   if (typeof json === 'string') return answerFor(json)
   const recorded = inbox === undefined ? undefined : recordReads(headers)
-  const {
-    event: sentAs,
-    id,
-    timestamp: sent,
-    data,
-    callId,
-  } = provider.read(json, recorded?.headers ?? headers)
+  const envelope = provider.read(json, recorded?.headers ?? headers)
+  refusePromise('read', envelope)
+  const { event: sentAs, id, timestamp: sent, data, callId } = envelope
   if (typeof sentAs !== 'string' || sentAs === '') return answerFor('RINGHOOK_EVENT_MISSING')
   const { type, schema, handler, retry } = routeOf(sentAs)
   return {
@@ -62,12 +60,13 @@ export function readEvent(
     handler,
     retry,
     sentAs,
-    eventId: typeof id === 'string' && id !== '' ? id : bodyId(body),
+    eventId: idText(id) ?? bodyId(body),
+    oddId: oddId(id),
     sent,
     timestamp: parseTimestamp(sent),
     data,
-    callId,
     headersRead: recorded?.read,
+    callId: callIdText(callId),
   }
 }
 

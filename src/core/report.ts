@@ -19,6 +19,8 @@ export interface Reporter {
   renewalFailed(provider: string, error: unknown): void
   /** Logs that the store had forgotten a running event, which was marked again. */
   forgotten(provider: string): void
+  /** Logs that an event has an id that cannot be used. */
+  idUnusable(provider: string, sentAs: string, oddity: string): void
   readonly logger: Logger
 }
 
@@ -128,6 +130,14 @@ export function outcomeReporter(
     )
   }
 
+  function idUnusable(provider: string, sentAs: string, oddity: string): void {
+    const suffix = throttle.admit('id')
+    if (suffix === undefined) return
+    log.warn(
+      `ringhook ${provider}: the id of ${printable(sentAs)} is ${oddity}, so the SHA-256 of its body takes its place. If it is sent again with other bytes, such as a new timestamp, it runs again. Ids are text or whole numbers up to 2^53; eventId can make one${suffix}`,
+    )
+  }
+
   function inboxFailed(provider: string, error: unknown): void {
     const suffix = throttle.admit('inbox')
     if (suffix === undefined) return
@@ -148,6 +158,7 @@ export function outcomeReporter(
     late,
     renewalFailed,
     forgotten,
+    idUnusable,
     inboxFailed,
     logger: log,
   })
@@ -244,10 +255,17 @@ function isOfHandler({ code, reason, unmarked }: Outcome): boolean {
   return isFailure && reason === undefined && unmarked !== true
 }
 
+/** To the millisecond where seconds would say 0. */
+function ageOf(ageMs: number): string {
+  const distance = Math.abs(ageMs)
+  const length = distance < 1_000 ? `${distance} ms` : `${Math.round(distance / 1_000)} s`
+  return ageMs < 0 ? `${length} ahead of this machine's clock` : `age ${length}`
+}
+
 /** The messages of drivers, schemas and functions of the user's may hold anything. */
 function because({ ageMs, issues, error }: Outcome, isErrorShown: boolean): string {
   const parts: string[] = []
-  if (ageMs !== undefined) parts.push(`age ${Math.round(ageMs / 1_000)} s`)
+  if (ageMs !== undefined) parts.push(ageOf(ageMs))
   for (const { path, code } of issues?.slice(0, 5) ?? []) parts.push(`${path}: ${code}`)
   if (error !== undefined) parts.push(isErrorShown ? textOfThrown(error) : ownMessageOrPlace(error))
   return parts.length === 0 ? '' : ` (${parts.join(', ')})`

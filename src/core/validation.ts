@@ -80,7 +80,7 @@ export function orderOf(
 }
 
 /** Its rejection, which nobody waits for, must not end the process. */
-function refusePromise(name: string, result: unknown): void {
+export function refusePromise(name: string, result: unknown): void {
   if (!types.isPromise(result)) return
   result.catch(() => {})
   throw new RinghookError(

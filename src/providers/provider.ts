@@ -70,15 +70,15 @@ export interface SignatureScheme {
 export interface Envelope {
   /** The event's name on the wire. Refused (400) unless it is a string with something in it. */
   readonly event: unknown
-  /** What repeats of the event have in common. Unless it is a string with something in it, the id is the SHA-256 of the body. */
+  /** What repeats of the event have in common: text that is not blank, an integer up to 2^53 either way, or a `bigint`. For anything else the id is the SHA-256 of the body, and what is there and cannot be used is logged. */
   readonly id?: unknown
-  /** When it was sent: a `Date`, or a string in the form of RFC 3339. */
+  /** When it was sent: a `Date`, or a string in the form of RFC 3339, with its zone. Convert epochs. */
   readonly timestamp?: unknown
   /** What the event's schema validates. */
   readonly data?: unknown
   /**
    * The call that the event is about: an inbox runs the events of one call in the order received.
-   * Unless it is a string with something in it, the event is in no order.
+   * Text that is not blank, or a number. For anything else the event is in no order.
    */
   readonly callId?: unknown
 }

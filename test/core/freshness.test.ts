@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { krosai, memoryStore, odis } from 'ringhook'
 import { describe, expect, it } from 'vitest'
@@ -38,6 +39,38 @@ describe('a signed timestamp', () => {
     ['of a 29th of February that there is not', '2026-02-29T12:00:00Z', answers.invalid],
     ['of a 31st of November', '2025-11-31T12:00:00Z', answers.invalid],
     ['of a 31st of December', '2025-12-31T12:00:00Z', answers.old],
+    ['of a 24th hour', '2026-03-01T24:00:00Z', answers.invalid],
+    ['of a 60th minute', '2026-03-01T12:60:00Z', answers.invalid],
+    ['of a 61st second', '2026-03-01T12:00:61Z', answers.invalid],
+    ['of no month', '2026-00-01T12:00:00Z', answers.invalid],
+    ['of no day', '2026-03-00T12:00:00Z', answers.invalid],
+    ['of a 32nd day', '2026-03-32T12:00:00Z', answers.invalid],
+    ['of a 29th of February of a century', '2100-02-29T12:00:00Z', answers.invalid],
+    ['in a zone without a colon', '2026-03-01T12:00:00+0000', answers.invalid],
+    ['in a zone without minutes', '2026-03-01T12:00:00+00', answers.invalid],
+    ['in a zone of 24 hours', '2026-03-01T12:00:00+24:00', answers.invalid],
+    ['in a zone of 60 minutes', '2026-03-01T12:00:00+05:60', answers.invalid],
+    ['in a zone behind Z', '2026-03-01T12:00:00Z+00:00', answers.invalid],
+    ['in a zone with seconds', '2026-03-01T12:00:00+00:00:00', answers.invalid],
+    ['in a zone by name', '2026-03-01T12:00:00 UTC', answers.invalid],
+    ['in a zone with a minus sign of Unicode', '2026-03-01T12:00:00\u221200:00', answers.invalid],
+    ['without seconds', '2026-03-01T12:00Z', answers.invalid],
+    ['with a point and no fraction', '2026-03-01T12:00:00.Z', answers.invalid],
+    ['with a comma', '2026-03-01T12:00:00,5Z', answers.invalid],
+    ['with a blank before it', ' 2026-03-01T12:00:00Z', answers.invalid],
+    ['with an underscore for the T', '2026-03-01_12:00:00Z', answers.invalid],
+    ['without hyphens', '20260301T120000Z', answers.invalid],
+    ['as a week', '2026-W09-7T12:00:00Z', answers.invalid],
+    ['in lower case', '2026-03-01t12:00:00z', answers.fine],
+    ['in lower case in part', '2026-03-01T12:00:00.5z', answers.fine],
+    ['with one digit of a fraction', '2026-03-01T12:00:00.0Z', answers.fine],
+    ['with ten digits of a fraction', '2026-03-01T12:00:00.0000000001Z', answers.fine],
+    ['with 500 digits of a fraction', `2026-03-01T12:00:00.${'9'.repeat(500)}Z`, answers.fine],
+    ['a leap second', '2026-03-01T11:59:60Z', answers.fine],
+    ['a leap second with a fraction', '2026-03-01T11:59:60.999999z', answers.fine],
+    ['a leap second in another zone', '2026-03-01T17:29:60+05:30', answers.fine],
+    ['in a zone that is not known', '2026-03-01T12:00:00-00:00', answers.fine],
+    ['in lower case with a zone', '2026-03-01t06:30:00-05:30', answers.fine],
     ['of a 25th hour', '2026-03-01T25:00:00Z', answers.invalid],
     ['in Arabic digits', at(0).replaceAll('0', '\u0660'), answers.invalid],
     ['a year in six digits', '+002026-03-01T12:00:00Z', answers.invalid],
@@ -63,10 +96,18 @@ describe('a signed timestamp', () => {
     expect(seen(await deliver(event({ timestamp: at(-60_000) })))).toBe(answers.fine)
     expect(seen(await deliver(event({ timestamp: at(-60_001) })))).toBe(answers.old)
     expect(seen(await deliver(event({ timestamp: at(1) })))).toBe(answers.future)
-    expect(outcomes.map(({ ageMs }) => ageMs)).toEqual([undefined, 60_001, -1])
+    expect(seen(await deliver(event({ timestamp: at(86_400_000) })))).toBe(answers.future)
+    expect(outcomes.map(({ ageMs }) => ageMs)).toEqual([undefined, 60_001, -1, -86_400_000])
     expect(lines).toEqual([
-      expect.stringMatching(/^warn .*age 60 s/),
-      expect.stringMatching(/^warn .*Is the clock of this machine wrong/),
+      expect.stringMatching(/^warn .*\(age 60 s\)/),
+      expect.stringMatching(
+        /^warn .*Is the clock of this machine wrong \(1 ms ahead of this machine's clock\)/,
+      ),
+    ])
+    const later = endpoint()
+    await later.deliver(event({ timestamp: at(86_400_000) }))
+    expect(later.lines).toEqual([
+      expect.stringContaining("(86400 s ahead of this machine's clock)"),
     ])
   })
 
@@ -176,6 +217,59 @@ describe('parseTimestamp', () => {
       }),
       { numRuns: 300, seed: 9 },
     )
+  })
+})
+
+describe('parseTimestamp, beside Date', () => {
+  const digits = (count: number, max: number) =>
+    fc.integer({ min: 0, max }).map((value) => String(value).padStart(count, '0'))
+  const dates = fc.tuple(digits(4, 9_999), digits(2, 13), digits(2, 32))
+  const times = fc.tuple(digits(2, 24), digits(2, 60), digits(2, 61))
+  const fractions = fc.option(fc.stringMatching(/^\.[0-9]{1,30}$/), { nil: '' })
+  const zones = fc.oneof(
+    fc.constantFrom('Z', 'z', '-00:00'),
+    fc
+      .tuple(fc.constantFrom('+', '-'), digits(2, 24), digits(2, 60))
+      .map(([sign, hours, minutes]) => `${sign}${hours}:${minutes}`),
+  )
+  const letters = fc.constantFrom('T', 't')
+
+  it('reads the same moments, and refuses those that there are not', () => {
+    let read = 0
+    fc.assert(
+      fc.property(dates, letters, times, fractions, zones, (date, letter, time, fraction, zone) => {
+        const [year, month, dayOfMonth] = date.map(Number) as [number, number, number]
+        const [hour, minute, second] = time.map(Number) as [number, number, number]
+        const midnight = new Date(0)
+        midnight.setUTCFullYear(year, month - 1, dayOfMonth)
+        const isDay = midnight.getUTCMonth() === month - 1 && midnight.getUTCDate() === dayOfMonth
+        const [hours = 0, minutes = 0] = zone.length > 1 ? zone.slice(1).split(':').map(Number) : []
+        const isMoment =
+          isDay && hour < 24 && minute < 60 && second < 61 && hours < 24 && minutes < 60
+        const sent = `${date.join('-')}${letter}${time.join(':')}${fraction}${zone}`
+        const parsed = parseTimestamp(sent)?.getTime()
+        if (!isMoment) {
+          expect(parsed).toBeUndefined()
+          return
+        }
+        read++
+        const leap = second === 60
+        const clock = `${time[0]}:${time[1]}:${leap ? '59' : time[2]}`
+        // V8 rounds some fractions of ten digits and more up.
+        const known = Date.parse(
+          `${date.join('-')}T${clock}${fraction.slice(0, 4)}${zone.toUpperCase()}`,
+        )
+        expect(parsed).toBe(leap ? known + 1_000 : known)
+      }),
+      { numRuns: 3_000, seed: 13 },
+    )
+    expect(read).toBeGreaterThan(1_500)
+  })
+
+  it('reads a date of another realm', () => {
+    const date: unknown = runInNewContext('new Date(1234)')
+    expect(date).not.toBeInstanceOf(Date)
+    expect(parseTimestamp(date)?.getTime()).toBe(1_234)
   })
 })
 

@@ -120,7 +120,7 @@ describe('secret', () => {
         '503 unavailable RINGHOOK_SECRET_UNAVAILABLE retry-after 30',
       )
       expect(lines).toEqual([
-        expect.stringMatching(/cannot be a secret\. The secret .*\[RINGHOOK_SECRET_INVALID/),
+        expect.stringMatching(/cannot be a secret \(The secret .*\[RINGHOOK_SECRET_INVALID/),
       ])
     },
   )

@@ -73,7 +73,8 @@ describe('callkaro', () => {
     ['data that is null', { event: 'call_ended', data: null }],
     ['data that is a list', { event: 'call_ended', data: [] }],
     ['no callSid', { event: 'call_ended', data: {} }],
-    ['a callSid that is a number', { event: 'call_ended', data: { callSid: 7 } }],
+    ['a callSid that is not a whole number', { event: 'call_ended', data: { callSid: 7.5 } }],
+    ['a callSid that JSON.parse has rounded', { event: 'call_ended', data: { callSid: 2 ** 53 } }],
     ['an empty callSid', { event: 'call_ended', data: { callSid: '' } }],
     ['no name', { data: { callSid: 'c' } }],
   ])('a body with %s has no id', (_, body) => {

@@ -1,4 +1,5 @@
 import { parseTimestamp } from '../../core/freshness.ts'
+import { idText } from '../../core/idempotency.ts'
 import { krosai } from '../../providers/krosai/krosai.ts'
 import type { KrosaiDelivery } from './deliveries.ts'
 
@@ -26,7 +27,7 @@ export function eventIn(
   return {
     event: {
       name: event,
-      id: typeof id === 'string' && id !== '' ? id : undefined,
+      id: idText(id),
       timestamp: timeOf(timestamp),
     },
     // Of an object the bytes are not those that were sent. That matters where they are the id.

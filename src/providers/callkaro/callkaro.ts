@@ -37,8 +37,7 @@ function readCallkaroBody(body: JsonObject): Envelope {
   const identified =
     typeof event === 'string' &&
     !event.includes(':') &&
-    typeof callSid === 'string' &&
-    callSid !== ''
+    (Number.isSafeInteger(callSid) || (typeof callSid === 'string' && callSid !== ''))
   return { event, data, callId: callSid, id: identified ? `${event}:${callSid}` : undefined }
 }
 
