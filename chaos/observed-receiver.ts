@@ -1,5 +1,5 @@
 import type { AsyncLocalStorage } from 'node:async_hooks'
-import type { Receiver } from 'ringhook'
+import type { DeliveryRequest, Receiver } from 'ringhook'
 import { deliveryHeader } from './endpoint.ts'
 import type { Journal } from './journal.ts'
 
@@ -23,7 +23,7 @@ export function observed(inner: Receiver, { journal, worker, deliveries }: Obser
     close: (options) => inner.close(options),
     forget: (event) => inner.forget(event),
     status: (event) => inner.status(event),
-    async receive(request) {
+    async receive(request: DeliveryRequest) {
       const delivery = String(request.headers[deliveryHeader])
       const reply = await deliveries.run(delivery, () => inner.receive(request))
       const { status, outcome, code, idempotencyKey, unmarked, bodyChanged } = reply.outcome

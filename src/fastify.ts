@@ -3,6 +3,7 @@ import { type NodeMessage, nodeRequest } from './core/http.ts'
 import { isFastifyInstance, refuseCall } from './core/mismatch.ts'
 import type { ReceiverOptions } from './core/options.ts'
 import { checkReceiver, createReceiver, type Receiver } from './core/receiver.ts'
+import type { ParsedBody } from './core/request-body.ts'
 import { callkaro } from './providers/callkaro/callkaro.ts'
 import { krosai } from './providers/krosai/krosai.ts'
 import { odis } from './providers/odis/odis.ts'
@@ -21,7 +22,7 @@ export interface FastifyLike {
   all(
     path: string,
     options: {
-      onRequest(request: { readonly raw: NodeMessage }, reply: FastifyReplyLike): void
+      onRequest(request: ParsedBody & { readonly raw: NodeMessage }, reply: FastifyReplyLike): void
     },
     handler: () => Promise<unknown>,
   ): unknown
@@ -63,9 +64,9 @@ export function webhooks(receiver: Receiver): FastifyWebhooks {
     fastify.all(
       '/',
       {
-        onRequest({ raw }, reply) {
+        onRequest(request, reply) {
           receiver
-            .receive(nodeRequest(raw))
+            .receive(nodeRequest(request.raw, request))
             .then(({ status, headers, body }) => {
               // Something else, such as a timeout, may have answered in the meantime.
               if (reply.sent || reply.raw.headersSent) return

@@ -25,9 +25,9 @@ export type {
   ByteStream,
   DeliveryRequest,
   NodeMessage,
-  ParsedBody,
   Reply,
   RequestHeaders,
+  RequestLike,
   RequestSocket,
 } from './core/http.ts'
 export type {
@@ -56,6 +56,7 @@ export {
   type StartOptions,
   type TenantOption,
 } from './core/receiver.ts'
+export type { ParsedBody } from './core/request-body.ts'
 export type { RetryOptions } from './core/retry.ts'
 export type {
   Attempt as InboxAttempt,

@@ -33,6 +33,7 @@ export const ignored: Answer = { outcome: 'ignored', status: 200 }
 /** The HTTP status of each code. The same table stands in docs/errors.md. */
 const statuses: Readonly<Record<DeliveryCode, number>> & Partial<Record<AttemptCode, number>> = {
   RINGHOOK_ADAPTER_MISMATCH: 500,
+  RINGHOOK_REQUEST_INVALID: 500,
   RINGHOOK_METHOD_NOT_ALLOWED: 405,
   RINGHOOK_IP_NOT_ALLOWED: 403,
   RINGHOOK_BODY_ENCODED: 415,

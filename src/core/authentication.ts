@@ -2,16 +2,16 @@ import type { KeyObject } from 'node:crypto'
 import type { Provider } from '../providers/provider.ts'
 import { optionInvalid, type UncheckedOptions } from './checks.ts'
 import { RinghookError } from './errors.ts'
-import type { DeliveryRequest } from './http.ts'
 import { type IpAllowlist, ipAllowlist } from './ip-allowlist.ts'
 import { type Keyring, keyringOf, noKeys } from './keyring.ts'
 import type { SecretFunction } from './options.ts'
+import type { CheckedRequest } from './request.ts'
 import { flawIn, secretKeyMaker, secretMissing } from './secrets.ts'
 import type { SignatureVerifier, Verification } from './signature.ts'
 import { type UrlTokenRule, urlTokenRule } from './url-token.ts'
 
 /** Returns the keys for a request: at once, or from the user's function. */
-export type KeySource = (request: DeliveryRequest) => Keyring | Promise<Keyring>
+export type KeySource = (request: CheckedRequest) => Keyring | Promise<Keyring>
 
 /** Compiles the rule for `allowedIps`, which goes by the connection. */
 export function checkAllowedIps(
@@ -133,7 +133,7 @@ const unsigned: Verification = { keyIndex: undefined }
  */
 export function authenticate(
   { hasUrlToken, verifier }: AuthenticationSettings,
-  request: DeliveryRequest,
+  request: CheckedRequest,
   body: Uint8Array,
   keys: readonly KeyObject[],
 ): Verification {

@@ -4,8 +4,10 @@ import { types } from 'node:util'
 import getRawBody from 'raw-body'
 import { type Clock, DelayQueue } from './clock.ts'
 import type { DeliveryCode } from './errors.ts'
-import type { ByteStream, DeliveryRequest, RequestHeaders } from './http.ts'
+import type { ByteStream, RequestHeaders } from './http.ts'
 import { Pieces } from './pieces.ts'
+import type { CheckedRequest } from './request.ts'
+import { isStream } from './request-body.ts'
 
 /** How many bytes raw-body is given at a time. */
 const blockBytes = 64 * 1024
@@ -37,9 +39,9 @@ export function refuseBody(
     : undefined
 }
 
-/** Gives the bytes of a delivery, or the code of why there are none. */
+/** Returns the bytes of a delivery, or the code of why there are none. */
 export type BodyReader = (
-  request: DeliveryRequest,
+  request: Pick<CheckedRequest, 'headers' | 'body'> & Partial<CheckedRequest>,
   receivedAtMs: number,
 ) => Uint8Array | DeliveryCode | Promise<Uint8Array | DeliveryCode>
 
@@ -61,10 +63,10 @@ export function bodyReader(
 ): BodyReader {
   const deadlines = new DelayQueue(clock, bodyTimeoutMs)
 
-  return function readBody({ body, headers }, receivedAtMs) {
+  return function readBody({ body, bodyMistake, headers }, receivedAtMs) {
     if (types.isUint8Array(body))
       return body.length > maxBodyBytes ? 'RINGHOOK_BODY_TOO_LARGE' : body
-    if (!isStream(body)) return 'RINGHOOK_BODY_ALREADY_READ'
+    if (!isStream(body)) return bodyMistake?.code ?? 'RINGHOOK_BODY_ALREADY_READ'
     // An empty body leaves no other trace of having been read.
     if (body.readableEnded === true) return 'RINGHOOK_BODY_ALREADY_READ'
     // A stream that was destroyed says nothing any more: waiting for it would end at the deadline.
@@ -173,16 +175,6 @@ function readToItsEnd(stream: ByteStream, maxBodyBytes: number, reading: Reading
     if (isTooMuch || pieces.length >= blockBytes) pass(pieces.take())
     if (isTooMuch) pass(piece)
   })
-}
-
-/** Whether a body is still to be read. What is neither bytes nor a stream was made by a parser. */
-export function isStream(body: DeliveryRequest['body']): body is ByteStream {
-  const stream = body as Partial<ByteStream> | null | undefined
-  return (
-    typeof stream?.on === 'function' &&
-    typeof stream.resume === 'function' &&
-    typeof stream.destroy === 'function'
-  )
 }
 
 /**

@@ -2,8 +2,8 @@ import type { Attempt, Verdict } from '../inboxes/inbox.ts'
 import { type Answer, answerFor, handled } from './answers.ts'
 import type { DelayTicket } from './clock.ts'
 import type { Handler, WebhookEvent } from './event.ts'
-import type { DeliveryRequest } from './http.ts'
 import type { DeliveryOutcome, Outcome } from './outcome.ts'
+import type { CheckedRequest } from './request.ts'
 import type { RetryPolicy } from './retry.ts'
 import type { UnderWay } from './under-way.ts'
 
@@ -21,7 +21,7 @@ export type Phase =
 
 /** One delivery on its way through the pipeline. */
 export interface Delivery {
-  readonly request: DeliveryRequest
+  readonly request: CheckedRequest
   readonly receivedAtMs: number
   /** When this attempt began: on arrival, or when the inbox handed it out. */
   readonly beganAtMs: number

@@ -38,6 +38,7 @@ export type SetupCode =
 /** Answered to a sender, and reported to `onOutcome`. */
 export type DeliveryCode =
   | 'RINGHOOK_ADAPTER_MISMATCH'
+  | 'RINGHOOK_REQUEST_INVALID'
   | 'RINGHOOK_METHOD_NOT_ALLOWED'
   | 'RINGHOOK_IP_NOT_ALLOWED'
   | 'RINGHOOK_BODY_ENCODED'

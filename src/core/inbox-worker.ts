@@ -3,6 +3,7 @@ import type { Provider } from '../providers/provider.ts'
 import { type Answer, answerFor } from './answers.ts'
 import { attemptOutcome, type Delivery } from './delivery.ts'
 import { readEvent, routeEvent } from './reading.ts'
+import { CheckedRequest } from './request.ts'
 import { mostAttempts, type RetryPolicy } from './retry.ts'
 import type { Runs } from './runs.ts'
 import type { Settings } from './settings.ts'
@@ -139,7 +140,7 @@ export class InboxWorker implements Colleague {
   #deliveryOf(stored: StoredDelivery, attempt: Attempt): JobDelivery {
     const now = this.now()
     return {
-      request: { method: 'POST', url: '', headers: stored.headers, body: undefined },
+      request: new CheckedRequest({ method: 'POST', headers: stored.headers }),
       receivedAtMs: stored.receivedAt,
       beganAtMs: now,
       deadlineMs: now + this.#settings.ackDeadlineMs,

@@ -1,5 +1,6 @@
 import { RinghookError } from './errors.ts'
 import { type DeliveryRequest, type NodeMessage, nodeRequest, type Reply } from './http.ts'
+import { CheckedRequest } from './request.ts'
 
 /** What was mounted, as messages name it. */
 export type Mounted =
@@ -19,7 +20,7 @@ interface Host {
   readonly passes: string
   readonly remedy: string
   /** Absent where there is no request yet. */
-  readonly request?: DeliveryRequest
+  readonly request?: CheckedRequest
   /** Answers in the host's own way. Returns what the host is to get back. */
   answer?(reply: Reply): unknown
 }
@@ -38,8 +39,8 @@ export function refuseCall(
 ): Promise<unknown> {
   // Rejected, and not thrown: Fastify's loader catches nothing else.
   if (given.some(isFastifyInstance))
-    return Promise.reject(mistake(reasonFor(mounted, fastifyInstance)))
-  if (given.some(isApp)) throw mistake(reasonFor(mounted, app))
+    return Promise.reject(mistakeOf(reasonFor(mounted, fastifyInstance)))
+  if (given.some(isApp)) throw mistakeOf(reasonFor(mounted, app))
   const host = hostOf(given)
   const refused = refuseRequest(receiver, mounted, host)
   // A caller that ignores the promise must not end the process; it was logged.
@@ -47,29 +48,35 @@ export function refuseCall(
   return refused
 }
 
-/** Whether `receive` was passed something else than one request, as a framework that calls it does. */
-export function isMountedAsHandler(request: DeliveryRequest, second: unknown): boolean {
+/** Whether `receive` was passed what a framework passes to its handlers, and not one request. */
+export function isMountedAsHandler(request: unknown, second: unknown): boolean {
+  if (request instanceof CheckedRequest) return false
   // A number beside it is of an array's `map`.
   if (hasProperties(second)) return true
-  return (
-    !hasProperties(request) || typeof request.method !== 'string' || !hasProperties(request.headers)
-  )
+  try {
+    const { method, headers } = partsOf(request)
+    const isRequest = typeof method === 'string' && hasProperties(headers)
+    return !isRequest && hostOf([request]) !== unknownHost
+  } catch {
+    // A property that throws: it is told of where the request is checked.
+    return false
+  }
 }
 
 async function refuseRequest(receiver: Receives, mounted: Mounted, host: Host): Promise<unknown> {
   const reason = reasonFor(mounted, host)
-  const nothing: DeliveryRequest = { method: '', url: '', headers: {}, body: undefined }
-  const reply = await receiver.receive({ ...(host.request ?? nothing), mismatch: reason })
+  const mistake = { code: 'RINGHOOK_ADAPTER_MISMATCH', reason } as const
+  const reply = await receiver.receive(new CheckedRequest({ ...host.request, mistake }))
   if (host.answer !== undefined) return host.answer(reply)
   if (mounted === 'receiver.receive()') return reply
-  throw mistake(reason)
+  throw mistakeOf(reason)
 }
 
 function reasonFor(mounted: Mounted, { passes, remedy }: Host): string {
   return `${mounted} was called with ${passes}. ${remedy}`
 }
 
-function mistake(reason: string): RinghookError {
+function mistakeOf(reason: string): RinghookError {
   return new RinghookError('RINGHOOK_ADAPTER_MISMATCH', reason)
 }
 

@@ -52,7 +52,11 @@ export interface Outcome {
   readonly undocumented?: true
   /** How old a refused timestamp was, in ms; negative for one in the future. */
   readonly ageMs?: number
-  /** Why a delivery is not authentic, why its sender is not allowed, or what failed before its handler ran, in words: for you, not for the sender. It may hold the addresses of the connection and of the client. */
+  /**
+   * Why a delivery is not authentic, why its sender is not allowed, why it could not be read, or what
+   * failed before its handler ran, in words: for you, not for the sender. It may hold the addresses of
+   * the connection and of the client.
+   */
   readonly reason?: string
   /** What the schema objected to: where and which kind, never the value. */
   readonly issues?: readonly SchemaIssue[]

@@ -4,14 +4,14 @@ import type { Forgotten } from '../stores/store.ts'
 import { ActiveDeliveries } from './active-deliveries.ts'
 import { type Answer, answerFor } from './answers.ts'
 import { authenticate } from './authentication.ts'
-import { abandonBody, isStream, refuseBody } from './body.ts'
+import { abandonBody, refuseBody } from './body.ts'
 import { checkArguments, optionInvalid, type UncheckedOptions, wholeNumber } from './checks.ts'
 import { DelayQueue } from './clock.ts'
 import { Closing, type ClosingSteps } from './closing.ts'
 import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
 import { type DeliveryCode, RinghookError } from './errors.ts'
 import { checkFreshness } from './freshness.ts'
-import type { DeliveryRequest, Reply } from './http.ts'
+import type { Reply, RequestLike } from './http.ts'
 import { ignorer } from './ignored.ts'
 import { noInbox } from './inbox-checks.ts'
 import { InboxDesk, type ReceiverInbox } from './inbox-desk.ts'
@@ -30,6 +30,8 @@ import type {
   TenantOption,
 } from './receiver.ts'
 import { DeliveryReply } from './reply.ts'
+import { type CheckedRequest, checkedRequest } from './request.ts'
+import { isStream, whyUnreadable } from './request-body.ts'
 import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
 import { checkTenant } from './tenant.ts'
@@ -86,11 +88,11 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   }
 
   /** @param second - What a framework passes beside its request, where this was mounted as a handler. */
-  receive(request: DeliveryRequest, second?: unknown): Promise<Reply> {
+  receive(request: RequestLike, second?: unknown): Promise<Reply> {
     if (isMountedAsHandler(request, second)) return this.#refuseCall(request, second)
     const receivedAtMs = this.#settings.clock.now()
     const delivery: Delivery = {
-      request,
+      request: checkedRequest(request),
       receivedAtMs,
       beganAtMs: receivedAtMs,
       deadlineMs: receivedAtMs + this.#settings.ackDeadlineMs,
@@ -191,9 +193,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   /** From the socket to an authentic body: the steps that run before anything is believed. */
   #receive(delivery: Delivery): Answer | Promise<Answer> {
     const { request } = delivery
-    if (request.mismatch !== undefined) {
-      return answerFor('RINGHOOK_ADAPTER_MISMATCH', { reason: request.mismatch })
-    }
+    if (request.mistake !== undefined) return answerFor(request.mistake.code, request.mistake)
     if (this.#closing.isRefusing) return answerFor('RINGHOOK_SHUTTING_DOWN')
     if (request.method !== 'POST') return answerFor('RINGHOOK_METHOD_NOT_ALLOWED')
     const reason = this.#settings.whyNotAllowed?.(request)
@@ -208,7 +208,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
 
   /** From the body's bytes to the secrets that it may be signed with. */
   #find(delivery: Delivery, body: Uint8Array | DeliveryCode): Answer | Promise<Answer> {
-    if (typeof body === 'string') return answerFor(body)
+    if (typeof body === 'string') return unread(delivery.request, body)
     if (delivery.answered) return answerFor('RINGHOOK_BODY_TIMEOUT')
 
     delivery.phase = 'secret'
@@ -329,7 +329,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
 }
 
 /** From HTTP/2 on there is no such header. */
-function canClose({ httpVersionMajor = 1 }: DeliveryRequest): boolean {
+function canClose({ httpVersionMajor = 1 }: CheckedRequest): boolean {
   return httpVersionMajor < 2
 }
 
@@ -345,6 +345,12 @@ function secretUnavailable(error: unknown): Answer {
   if (!isUnfit) return answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error })
   const reason = 'the secret function returned something that cannot be a secret'
   return answerFor('RINGHOOK_SECRET_UNAVAILABLE', { error, reason })
+}
+
+/** A mistake of the program's is logged with what it is. */
+function unread({ body, bodyMistake }: CheckedRequest, code: DeliveryCode): Answer {
+  const isMistake = code === 'RINGHOOK_BODY_ALREADY_READ' || code === 'RINGHOOK_REQUEST_INVALID'
+  return answerFor(code, isMistake ? { reason: (bodyMistake ?? whyUnreadable(body)).reason } : {})
 }
 
 function internalError(error: unknown): Answer {

@@ -3,7 +3,7 @@ import type { Forgotten } from '../stores/store.ts'
 import type { UncheckedOptions } from './checks.ts'
 import { RinghookError } from './errors.ts'
 import type { OwnEvents } from './event.ts'
-import type { DeliveryRequest, Reply } from './http.ts'
+import type { Reply, RequestLike } from './http.ts'
 import type { ReceiverInbox } from './inbox-desk.ts'
 import type { ReceiverOptions } from './options.ts'
 import { Pipeline } from './pipeline.ts'
@@ -12,8 +12,11 @@ import { isThenable } from './thenable.ts'
 /** Receives the deliveries of one provider. Adapters mount it; tests deliver straight into it. */
 export interface Receiver<P extends Provider = Provider> {
   readonly provider: P
-  /** Takes one delivery through the whole pipeline to its answer. Never rejects. */
-  receive(request: DeliveryRequest): Promise<Reply>
+  /**
+   * Takes one delivery through the whole pipeline to its answer. Never rejects: a request that cannot
+   * be read is answered 500 RINGHOOK_REQUEST_INVALID, and the log says what it is and what to give.
+   */
+  receive(request: RequestLike): Promise<Reply>
   /**
    * Makes one finished event run again when it is delivered again: for an operator who has the
    * provider redeliver it by hand, which would be a duplicate otherwise. `eventId` is the `id` of

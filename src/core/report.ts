@@ -28,8 +28,14 @@ export interface Reporter {
 const hints: Partial<Record<DeliveryCode | AttemptCode, string>> = {
   RINGHOOK_BODY_TOO_LARGE: 'the body is longer than maxBodyBytes',
   RINGHOOK_BODY_TIMEOUT: 'the body did not arrive within bodyTimeoutMs',
-  RINGHOOK_BODY_ALREADY_READ:
-    'a body parser read the body before ringhook and kept no bytes to verify. Either mount ringhook before the parser (on Koa ctx.disableBodyParser = true for its path does too), or, on Express, let the parser keep the bytes: express.json({ verify: (req, _res, bytes) => { req.rawBody = bytes } })',
+  RINGHOOK_BODY_ENCODED:
+    'its Content-Encoding is not identity. Providers send plain bodies; if something in front of this server compresses or labels requests, stop it there',
+  RINGHOOK_BODY_ABORTED:
+    'the connection ended before the body did, or the body is not as long as its Content-Length. A time-out of a proxy in front, perhaps',
+  RINGHOOK_BODY_NOT_UTF8: 'the body is authentic, but its bytes are not UTF-8',
+  RINGHOOK_BODY_NOT_JSON:
+    'the body is authentic, but not a JSON object. Is this URL that of the right provider',
+  RINGHOOK_BODY_TOO_DEEP: 'the body is authentic, but nested more than 256 levels deep',
   RINGHOOK_METHOD_NOT_ALLOWED: 'it was no POST. A browser or a health check, perhaps',
   RINGHOOK_HANDLER_FAILED: 'the handler threw. onOutcome is given the error with its message',
   RINGHOOK_TIMESTAMP_MISSING:
@@ -197,6 +203,7 @@ function losesSomething({ outcome, code, status, unmarked, next }: Outcome): boo
 const wiringCodes: readonly Outcome['code'][] = [
   'RINGHOOK_BODY_ALREADY_READ',
   'RINGHOOK_ADAPTER_MISMATCH',
+  'RINGHOOK_REQUEST_INVALID',
 ]
 
 interface Line {

@@ -7,6 +7,7 @@ import type { Keyring } from '../core/keyring.ts'
 import type { Outcome, OutcomeName } from '../core/outcome.ts'
 import { settingsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
+import { CheckedRequest } from '../core/request.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
 import { refuseUnknown } from './options.ts'
 import {
@@ -96,7 +97,7 @@ export async function signFor(
   const settings = settingsOf(receiver)
   const url = options.url ?? '/'
   const headers = lowerCased(options.headers ?? {})
-  const keyring = await settings?.keysFor({ method: 'POST', url, headers, body: undefined })
+  const keyring = await settings?.keysFor(new CheckedRequest({ method: 'POST', url, headers }))
   const withClock = settings === undefined ? options : { clock: settings.clock, ...options }
   return requestFor(receiver.provider, sent, keyOf(keyring, options.tenant), withClock)
 }

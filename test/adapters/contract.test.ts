@@ -1,6 +1,6 @@
 import type { RequestListener } from 'node:http'
 import { text } from 'node:stream/consumers'
-import type { Receiver, Reply } from 'ringhook'
+import type { DeliveryRequest, Receiver, Reply } from 'ringhook'
 import { webhooks } from 'ringhook/express'
 import { adapterContract } from 'ringhook/testing'
 import { describe, expect, it } from 'vitest'
@@ -61,7 +61,7 @@ describe('adapterContract()', () => {
       (receiver) => {
         const believing: Receiver = {
           ...receiver,
-          receive: (request) => {
+          receive: (request: DeliveryRequest) => {
             const forwarded = request.headers['x-forwarded-for']
             return receiver.receive({ ...request, socket: { remoteAddress: String(forwarded) } })
           },

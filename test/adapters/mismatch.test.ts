@@ -236,7 +236,7 @@ describe('receiver.receive', () => {
     for (const wrong of [undefined, null, 'text', {}, { method: 'POST' }]) {
       const logger = recordingLogger()
       const { status, outcome } = await receiverWith(logger).receive(wrong as never)
-      expect([status, outcome.code]).toEqual([500, 'RINGHOOK_ADAPTER_MISMATCH'])
+      expect([status, outcome.code]).toEqual([500, 'RINGHOOK_REQUEST_INVALID'])
     }
   })
 
