@@ -10,9 +10,11 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const packages = new Set([...Object.keys(manifest.dependencies), 'zod'])
 /**
  * The leaves of core, whose values every room may import: a mistake has one class of error whoever
- * finds it, and addresses, time and log lines have one form.
+ * finds it, addresses, time and log lines have one form, and shared work runs outside every request.
  */
-const shared = ['addresses', 'errors', 'clock', 'log'].map((name) => `src/core/${name}.ts`)
+const shared = ['addresses', 'async-context', 'errors', 'clock', 'log'].map(
+  (name) => `src/core/${name}.ts`,
+)
 /** The one value that core takes from another room: the store of a receiver that was given none. */
 const presets: Readonly<Record<string, string>> = { 'src/core/settings.ts': 'src/stores/memory.ts' }
 const adapters = ['src/express.ts', 'src/koa.ts', 'src/fastify.ts']

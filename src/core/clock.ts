@@ -1,3 +1,5 @@
+import { detached } from './async-context.ts'
+
 /** Where ringhook takes its time from. Tests bring their own: `manualClock()` of `ringhook/testing`. */
 export interface Clock {
   /** Milliseconds since 1970-01-01T00:00:00Z. */
@@ -60,7 +62,7 @@ export class DelayQueue {
 
   /**
    * Calls `callback` when the delay, counted from `now`, is over. `now` must not run backwards by
-   * much. `isDue` is false when {@link interrupt} calls it.
+   * much. `isDue` is false when {@link interrupt} calls it. It is called outside every request.
    */
   add(now: number, callback: (isDue: boolean) => void): DelayTicket {
     const ticket = new Ticket(this, now + this.#delayMs, callback, this.#tail)
@@ -75,7 +77,9 @@ export class DelayQueue {
   interrupt(): void {
     const waiting: Ticket[] = []
     for (let ticket = this.#head; ticket !== undefined; ticket = ticket.next) waiting.push(ticket)
-    for (const ticket of waiting) ticket.callback(false)
+    detached(() => {
+      for (const ticket of waiting) ticket.callback(false)
+    })
   }
 
   /** Takes an entry out. For {@link Ticket.cancel}. */
@@ -90,7 +94,10 @@ export class DelayQueue {
   }
 
   #arm(delayMs: number): void {
-    const timer = this.#clock.setTimeout(() => this.#fire(), delayMs)
+    // One timer for the entries of many requests: none of them may lend it its async context.
+    const timer = detached(() =>
+      this.#clock.setTimeout(() => detached(() => this.#fire()), delayMs),
+    )
     // What waits in a queue is watched over; it is not what a process should stay alive for.
     if (typeof timer === 'object' && timer !== null && 'unref' in timer)
       (timer as NodeJS.Timeout).unref()

@@ -1,6 +1,7 @@
 import type { Attempt, Inbox, StoredDelivery, Verdict } from '../inboxes/inbox.ts'
 import type { Provider } from '../providers/provider.ts'
 import { type Answer, answerFor } from './answers.ts'
+import { captureContext, type InContext } from './async-context.ts'
 import { attemptOutcome, type Delivery } from './delivery.ts'
 import { readEvent, routeEvent } from './reading.ts'
 import { CheckedRequest } from './request.ts'
@@ -25,6 +26,8 @@ export class InboxWorker implements Colleague {
   readonly #underWay: UnderWay
   readonly #workplace: Workplace
   #isEnding = false
+  /** Until it is started itself, the async context of the receiver that started the worker. */
+  #inContext: InContext = (run) => run()
 
   /** @throws {RinghookError} RINGHOOK_INBOX_INVALID */
   constructor(
@@ -46,6 +49,8 @@ export class InboxWorker implements Colleague {
 
   /** Begins to process: this receiver's deliveries, and those of the others that share the inbox. */
   async start(concurrency: number): Promise<void> {
+    // The worker may be another receiver's. The handlers of this one see its own async context.
+    this.#inContext = captureContext()
     await this.#workplace.start(concurrency)
   }
 
@@ -58,7 +63,11 @@ export class InboxWorker implements Colleague {
     return this.#settings.clock.now()
   }
 
-  async process(stored: StoredDelivery, attempt: Attempt): Promise<Verdict> {
+  process(stored: StoredDelivery, attempt: Attempt): Promise<Verdict> {
+    return this.#inContext(() => this.#attempt(stored, attempt))
+  }
+
+  async #attempt(stored: StoredDelivery, attempt: Attempt): Promise<Verdict> {
     const delivery = this.#deliveryOf(stored, attempt)
     this.#underWay.enter()
     let policy = this.#settings.retry.common

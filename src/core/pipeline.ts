@@ -3,6 +3,7 @@ import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
 import { ActiveDeliveries } from './active-deliveries.ts'
 import { type Answer, answerFor } from './answers.ts'
+import { captureContext, type InContext } from './async-context.ts'
 import { authenticate } from './authentication.ts'
 import { abandonBody, refuseBody } from './body.ts'
 import { checkArguments, optionInvalid, type UncheckedOptions, wholeNumber } from './checks.ts'
@@ -120,23 +121,31 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         delivery.deadline?.cancel()
         resolve(this.#reply(delivery, decided))
       }
+      // The timer is shared. What is told of a delivery is told in the async context of its request.
+      let inContext: InContext = (run) => run()
       // Before anything else: what comes at the very moment of the deadline comes too late.
-      delivery.deadline = this.#deadlines.add(receivedAtMs, (isDue) => {
-        if (!isDue) {
-          if (this.#active.dropUnclaimed(delivery)) answer(answerFor('RINGHOOK_SHUTTING_DOWN'))
-          return
-        }
-        delivery.isLate = delivery.phase === 'handler' || delivery.phase === 'claim'
-        answer(answerAtDeadline(delivery, this.#settings.leaseMs))
-      })
+      delivery.deadline = this.#deadlines.add(receivedAtMs, (isDue) =>
+        inContext(() => {
+          if (!isDue) {
+            if (this.#active.dropUnclaimed(delivery)) answer(answerFor('RINGHOOK_SHUTTING_DOWN'))
+            return
+          }
+          delivery.isLate = delivery.phase === 'handler' || delivery.phase === 'claim'
+          answer(answerAtDeadline(delivery, this.#settings.leaseMs))
+        }),
+      )
       const finish = (decided: Answer) => {
         answer(decided)
         if (delivery.isLate) this.#settings.report.late(this.#outcome(delivery, decided))
         delivery.countedBy?.leave()
       }
       const given = this.#begin(delivery)
-      if (isThenable(given)) given.then(finish, (error: unknown) => finish(internalError(error)))
-      else finish(given)
+      if (!isThenable(given)) {
+        finish(given)
+        return
+      }
+      inContext = captureContext()
+      given.then(finish, (error: unknown) => finish(internalError(error)))
     })
   }
 

@@ -1,5 +1,6 @@
 import type { Attempt, Inbox, Process, StoredDelivery, Verdict } from '../inboxes/inbox.ts'
 import { type Answer, answerFor } from './answers.ts'
+import { captureContext, detached } from './async-context.ts'
 import { optionInvalid } from './checks.ts'
 import { RinghookError } from './errors.ts'
 import { readStoredDelivery } from './stored-delivery.ts'
@@ -78,17 +79,20 @@ export class Workplace {
     const isFirst = this.#looksAgainAt === 0
     this.#looksAgainAt = now + neglectMs
     if (isFirst) return
-    this.#inbox.stats().then(
-      ({ waiting, running, delayed, oldest = now }) => {
-        const ageMs = now - oldest
-        // One that is tried again may be old, and hold back others.
-        const isNeglected = waiting > 0 && running === 0 && delayed === 0 && ageMs >= neglectMs
-        if (isNeglected) colleague.onNeglect(waiting, ageMs)
-      },
-      () => {
-        // The next delivery that cannot be put says so.
-      },
-    )
+    // It is about all deliveries, and not about the one that was put.
+    detached(() => void this.#look(colleague, now))
+  }
+
+  async #look(colleague: Colleague, now: number): Promise<void> {
+    try {
+      const { waiting, running, delayed, oldest = now } = await this.#inbox.stats()
+      const ageMs = now - oldest
+      // One that is tried again may be old, and hold back others.
+      const isNeglected = waiting > 0 && running === 0 && delayed === 0 && ageMs >= neglectMs
+      if (isNeglected) colleague.onNeglect(waiting, ageMs)
+    } catch {
+      // The next delivery that cannot be put says so.
+    }
   }
 
   /** Starts the worker, unless it runs. */
@@ -119,8 +123,11 @@ export class Workplace {
   }
 
   #begin(concurrency: number): StartedWorker {
-    const process: Process = (delivery, attempt) => this.#process(delivery, attempt)
-    const onError = (error: unknown) => this.#anybody()?.onInboxError(error)
+    // Handlers see the async context of whoever starts the worker, whatever wakes it.
+    const inContext = captureContext()
+    const process: Process = (delivery, attempt) =>
+      inContext(() => this.#process(delivery, attempt))
+    const onError = (error: unknown) => inContext(() => this.#anybody()?.onInboxError(error))
     const started = this.#stopping.then(() => this.#inbox.start(process, { concurrency, onError }))
     const worker = { concurrency, started }
     started.catch(() => {

@@ -1,3 +1,4 @@
+import { captureContext } from '../core/async-context.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 
 /** What a {@link Pump} works with. */
@@ -30,6 +31,8 @@ const longestPauseMs = 10_000
 export class Pump<Claimed extends object> {
   readonly #options: PumpOptions<Claimed>
   readonly #clock: Clock
+  /** Whoever wakes it: it works in the async context in which it was made. */
+  readonly #inContext = captureContext()
   readonly #running = new Set<Claimed>()
   /** What a take brought when it was too late to begin with it. */
   readonly #unbegun: Claimed[] = []
@@ -54,7 +57,7 @@ export class Pump<Claimed extends object> {
   /** Looks as soon as there is room: at the start, and when there may be something new. */
   wake(): void {
     this.#mayBeMore = true
-    this.#look()
+    this.#inContext(() => this.#look())
   }
 
   /**

@@ -1,3 +1,4 @@
+import { detached } from '../core/async-context.ts'
 import { DelayQueue, type DelayTicket, inTime, systemClock } from '../core/clock.ts'
 import type { RinghookError } from '../core/errors.ts'
 import { storeFailure } from '../databases/failures.ts'
@@ -91,10 +92,13 @@ export class Batches<Item, Result> {
   #schedule(): void {
     if (this.#isScheduled || this.#waiting.size === 0 || this.#underWay >= this.#maxUnderWay) return
     this.#isScheduled = true
-    setImmediate(() => {
-      this.#isScheduled = false
-      void this.#runNext()
-    })
+    // A batch has items of several requests, and runs in the async context of none of them.
+    detached(() =>
+      setImmediate(() => {
+        this.#isScheduled = false
+        void this.#runNext()
+      }),
+    )
   }
 
   async #runNext(): Promise<void> {

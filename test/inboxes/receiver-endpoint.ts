@@ -1,4 +1,4 @@
-import express from 'express'
+import express, { type RequestHandler } from 'express'
 import {
   createReceiver,
   type HandlerContext,
@@ -18,6 +18,8 @@ import { serveExpress } from '../helpers/frameworks.ts'
 type Options = Partial<ReceiverOptions<typeof krosai>> & {
   readonly inbox?: Inbox
   readonly store: PersistentStore
+  /** What runs around the endpoint. */
+  readonly around?: RequestHandler
   /** What the handler of all events does. */
   readonly handle?: (event: WebhookEvent, context: HandlerContext) => unknown
 }
@@ -29,7 +31,11 @@ export function signed(id: string, callId: unknown = id, event = 'call.ringing')
 }
 
 /** A KrosAI endpoint on Express, with what it did kept. It is closed when the test ends. */
-export async function openEndpoint({ handle = () => {}, ...options }: Options) {
+export async function openEndpoint({
+  handle = () => {},
+  around = (_request, _response, next) => next(),
+  ...options
+}: Options) {
   const runs: { readonly event: WebhookEvent; readonly context: HandlerContext }[] = []
   const outcomes: Outcome[] = []
   const receiver = createReceiver(krosai, {
@@ -44,7 +50,7 @@ export async function openEndpoint({ handle = () => {}, ...options }: Options) {
     },
     ...options,
   })
-  const served = await serveExpress(express().post('/hooks', webhooks(receiver)))
+  const served = await serveExpress(express().use(around).post('/hooks', webhooks(receiver)))
   const close = () => receiver.close({ drainMs: 0 })
   onTestFinished(async () => {
     await close()

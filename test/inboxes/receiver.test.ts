@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { secret } from '../helpers/deliveries.ts'
 import { codeOf, gate } from '../helpers/endpoint.ts'
 import { describeOn } from '../helpers/servers.ts'
+import { runsInItsContext } from './receiver-contexts.ts'
 import { openEndpoint, signed, until } from './receiver-endpoint.ts'
 import {
   bullmqPlaces,
@@ -24,6 +25,7 @@ describe('a receiver with sqliteInbox and sqliteStore', () => {
   runsOnce(sqlitePlace)
   forgets(sqlitePlace)
   separatesTenants(sqlitePlace)
+  runsInItsContext(sqlitePlace)
   keepsOrder(sqlitePlace)
   completes(sqlitePlace)
 
@@ -50,6 +52,7 @@ describeOn('redis', 'a receiver with bullmqInbox and redisStore', (url) => {
   runsOnce(open)
   forgets(open)
   separatesTenants(open)
+  runsInItsContext(open)
   answersWithout(openFar)
 
   it('is refused when it asks for an order', async () => {
@@ -70,6 +73,7 @@ describeOn('postgres', 'a receiver with pgBossInbox and postgresStore', (url) =>
   runsOnce(open)
   forgets(open)
   separatesTenants(open)
+  runsInItsContext(open)
   keepsOrder(open)
   completes(open)
   answersWithout(openFar)

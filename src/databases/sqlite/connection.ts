@@ -1,3 +1,4 @@
+import { detached } from '../../core/async-context.ts'
 import type { RinghookError } from '../../core/errors.ts'
 import { isMethod } from '../clients.ts'
 import { storeFailure } from '../failures.ts'
@@ -133,8 +134,11 @@ export class SqliteConnection {
       this.#runNext()
       this.#schedule()
     }
-    if (this.#refusals === 0) setImmediate(run)
-    else setTimeout(run, pauseAfter(this.#refusals))
+    // A transaction has work of several requests, and runs in the async context of none of them.
+    detached(() => {
+      if (this.#refusals === 0) setImmediate(run)
+      else setTimeout(run, pauseAfter(this.#refusals))
+    })
   }
 
   #runNext(): void {

@@ -1,3 +1,4 @@
+import { detached } from '../../core/async-context.ts'
 import type { BullmqQueue, Client } from './library.ts'
 import { runScript } from './scripts.ts'
 
@@ -30,7 +31,9 @@ export class Announcements {
   add(client: Client, jobId: string): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ jobId, resolve, reject })
-      if (this.#waiting.length === 1) queueMicrotask(() => this.#send(client))
+      if (this.#waiting.length > 1) return
+      // It announces for several requests, and in the async context of none of them.
+      detached(() => queueMicrotask(() => this.#send(client)))
     })
   }
 

@@ -1,0 +1,66 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import Database from 'better-sqlite3'
+import { webhooks } from '../../src/express.ts'
+import { sqliteInbox } from '../../src/inboxes/sqlite.ts'
+import { createReceiver, krosai, type ReceiverOptions } from '../../src/index.ts'
+import { sqliteStore } from '../../src/stores/sqlite.ts'
+import { answerRequests } from '../../src/testing/child-program.ts'
+import { signedRequest } from '../../src/testing.ts'
+
+const secret = 'a secret that only the tests know'
+const contexts = new AsyncLocalStorage<object>()
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** Whether the context of the first request is collected, while the receiver goes on. */
+async function firstContext(options: Partial<ReceiverOptions<typeof krosai>>) {
+  let first: WeakRef<object> | undefined
+  const receiver = createReceiver(krosai, {
+    secret,
+    logger: false,
+    on: { '*': () => {} },
+    ...options,
+  })
+  if (options.inbox !== undefined) await receiver.start()
+  const handler = webhooks(receiver)
+  const server = createServer((request, response) => {
+    const context = { of: 'the first request' }
+    first ??= new WeakRef(context)
+    contexts.run(context, () => handler(request, response))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const send = async () => {
+    const { method, headers, body } = signedRequest(krosai, 'call.completed', { secret })
+    const { status } = await fetch(url, {
+      method,
+      body,
+      headers: { ...headers, connection: 'close' },
+    })
+    return status
+  }
+  const status = await send()
+  for (let sent = 0; sent < 3; sent++) await send()
+  let state = 'kept'
+  for (let round = 0; round < 100 && state === 'kept'; round++) {
+    await turn()
+    globalThis.gc?.()
+    if (first?.deref() === undefined) state = 'collected'
+  }
+  await receiver.close()
+  server.close()
+  return [String(status), state]
+}
+
+answerRequests(async () => {
+  const database = new Database(':memory:')
+  const [store, inbox] = [sqliteStore(database), sqliteInbox(database)]
+  await store.migrate()
+  await inbox.migrate()
+  return {
+    memory: await firstContext({}),
+    'sqlite store': await firstContext({ store }),
+    'sqlite inbox': await firstContext({ store, inbox }),
+  }
+})
