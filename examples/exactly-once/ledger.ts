@@ -14,7 +14,7 @@ export interface Minutes {
 export interface Ledger {
   readonly store: PersistentStore
   /** Writes the line and marks its event as finished: both or neither. */
-  record(minutes: Minutes, context: Pick<HandlerContext, 'complete'>): Promise<void>
+  record(minutes: Minutes, context: Pick<HandlerContext, 'transaction'>): Promise<void>
   lines(): Promise<readonly Minutes[]>
   close(): Promise<void>
 }

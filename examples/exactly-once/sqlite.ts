@@ -13,15 +13,11 @@ export async function sqliteLedger(file: string): Promise<Ledger> {
   const lines = database.prepare<[], Minutes>(ledgerLines)
   return {
     store,
-    async record(minutes, context) {
-      const transaction = database.transaction(() => {
+    record: (minutes, context) =>
+      // SQLite runs a transaction in one go: no async function, and no await in it.
+      context.transaction(() => {
         insert.run(minutes)
-        // Has marked, or thrown, when it returns: no await in here.
-        void context.complete(database)
-      })
-      // From its start the only writer: nobody else's commit can come between.
-      transaction.immediate()
-    },
+      }),
     lines: async () => lines.all(),
     close: async () => void database.close(),
   }
