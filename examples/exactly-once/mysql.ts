@@ -5,7 +5,7 @@ import { type Ledger, ledgerLines, ledgerTable, type Minutes } from './ledger.ts
 /** A ledger in MySQL or MariaDB. */
 export async function mysqlLedger(url: string): Promise<Ledger> {
   const pool = createPool(url)
-  const store = mysqlStore(pool)
+  const store = mysqlStore(pool, { pruneEveryMs: 3_600_000 })
   await store.migrate()
   await pool.query(ledgerTable)
   return {

@@ -63,13 +63,9 @@ export async function serve({ port, ...options }: AppOptions & { port: number })
   const server = app.listen(port)
   await once(server, 'listening')
   console.log(`Listening on http://localhost:${portOf(server)}/hooks/krosai`)
-  const pruning = setInterval(() => {
-    ledger.store.prune().catch((error: unknown) => console.error(error))
-  }, 3_600_000)
 
   async function stop(signal: string): Promise<void> {
     console.log(`${signal}: letting handlers finish`)
-    clearInterval(pruning)
     await receiver.close(closingTimes())
     await endServer(server)
     await ledger.close()

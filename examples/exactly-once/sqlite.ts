@@ -6,7 +6,7 @@ import { type Ledger, ledgerLines, ledgerTable, type Minutes } from './ledger.ts
 export async function sqliteLedger(file: string): Promise<Ledger> {
   const database = new Database(file)
   database.pragma('synchronous = FULL')
-  const store = sqliteStore(database)
+  const store = sqliteStore(database, { pruneEveryMs: 3_600_000 })
   await store.migrate()
   database.exec(ledgerTable)
   const insert = database.prepare('insert into ledger values (:eventId, :callId, :seconds)')

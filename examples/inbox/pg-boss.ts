@@ -28,7 +28,7 @@ export async function openPgBoss({ name, leaseMs }: EngineOptions): Promise<Engi
   // Without listeners a connection that is lost would end the process: in use, or idle.
   pool.on('connect', (client) => client.on('error', (error) => console.error(error.message)))
   pool.on('error', () => {})
-  const store = postgresStore(pool, { schema: name })
+  const store = postgresStore(pool, { schema: name, pruneEveryMs: 3_600_000 })
   await inbox.migrate()
   await store.migrate()
   return {

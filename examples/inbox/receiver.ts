@@ -34,14 +34,11 @@ export async function openReceiver(env = process.env) {
         '*': ({ id, type }, context) => journal.write({ eventId: id, type }, context),
       },
     })
-    const pruning = setInterval(() => store.prune().catch(console.error), 3_600_000)
-    pruning.unref()
     return {
       receiver,
       journal,
       /** Lets handlers finish. What still runs after 10 s goes back to the inbox. */
       async close(server?: Server) {
-        clearInterval(pruning)
         await receiver.close(closingTimes())
         if (server !== undefined) await endServer(server)
         await close()

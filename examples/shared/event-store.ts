@@ -16,15 +16,11 @@ export interface EventStore {
 /** Opens the file in which finished events are remembered. `store.migrate()` makes its table. */
 export function openEventStore(file: string): EventStore {
   const database = open(file)
-  const store = sqliteStore(database)
-  const pruning = setInterval(() => store.prune().catch(console.error), hourMs)
-  pruning.unref()
-
+  const store = sqliteStore(database, { pruneEveryMs: hourMs })
   return {
     store,
     database,
     close() {
-      clearInterval(pruning)
       database.close()
     },
   }

@@ -13,7 +13,7 @@ const explanations: Readonly<Record<StoreCode, string>> = {
   RINGHOOK_STORE_FILE_REPLACED:
     'has a file open that is not at its path any more: it, or the -wal or -shm file beside it, was deleted, moved or replaced. What is written to it would be lost, so nothing is accepted. Restart the process, and stop it before you touch its files.',
   RINGHOOK_STORE_FULL:
-    'has no room left to write: the disk or the memory of the server is full. Make room, and prune() more often.',
+    'has no room left to write: the disk or the memory of the server is full. Make room.',
   RINGHOOK_STORE_BUSY:
     'was kept waiting: by locks that others hold, or because all connections are taken. Keep transactions short, and look for those that were left open.',
   RINGHOOK_STORE_TIMEOUT:
@@ -42,7 +42,7 @@ export function storeFailure(
   store: string,
   code: StoreCode,
   cause?: unknown,
-  explanation = explanations[code],
+  explanation = explanations[code] + (code === 'RINGHOOK_STORE_FULL' ? waysToMakeRoom(store) : ''),
 ): RinghookError {
   const driverCode = codeOf(cause)
   const hint = driverCode === undefined ? '' : ` The driver says ${driverCode}.`
@@ -51,6 +51,13 @@ export function storeFailure(
     `${store}() ${explanation}${hint}`,
     cause === undefined ? undefined : { cause },
   )
+}
+
+/** What takes up the room: only a store with a table has rows that it does not need any more. */
+function waysToMakeRoom(store: string): string {
+  if (store.endsWith('Inbox')) return ' Deliveries that wait and dead letters take it up.'
+  if (store === 'redisStore') return ' A shorter retentionMs takes less.'
+  return ' Call prune() more often, or set pruneEveryMs.'
 }
 
 /** The driver's own code for an error, if it has one that is fit to print, as in `ECONNREFUSED`. */

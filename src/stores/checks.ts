@@ -40,13 +40,16 @@ export function isFence(fence: number): boolean {
 }
 
 /**
- * Refuses a limit of `prune` that is no whole number from 1.
+ * Returns how many entries `prune` may delete: without a limit all that there are.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
-export function checkPruneLimit(limit: number): number {
+export function checkPruneLimit(limit: number | undefined): number {
+  if (limit === undefined) return Number.POSITIVE_INFINITY
   if (Number.isSafeInteger(limit) && limit >= 1) return limit
-  throw invalid('limit is not a whole number from 1. The default is 10000.')
+  throw invalid(
+    'limit must be a whole number from 1. Without it prune() deletes all that is past its retention.',
+  )
 }
 
 function invalid(message: string): RinghookError {

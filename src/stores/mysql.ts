@@ -21,6 +21,7 @@ import { committed, rowsOf, textsOf } from './mysql/replies.ts'
 import { type Change, completed, released, running, Statements } from './mysql/sql.ts'
 import { hasColumns, tableOf } from './mysql/table.ts'
 import { completeIn, noTransaction } from './mysql/transaction.ts'
+import { type PruningOptions, pruneRegularly, pruningOptions } from './pruning.ts'
 import type {
   Claim,
   ClaimOptions,
@@ -35,7 +36,7 @@ import { storedForm } from './stored-form.ts'
 export type { MysqlClient, MysqlQueryable } from './mysql/client.ts'
 
 /** Options of {@link mysqlStore}. */
-export interface MysqlStoreOptions {
+export interface MysqlStoreOptions extends PruningOptions {
   /** The name of its table, in the database of the client. Default: `ringhook_events`. */
   readonly table?: string
 }
@@ -57,8 +58,10 @@ export interface MysqlStoreOptions {
  * ```
  */
 export function mysqlStore(client: MysqlClient, options: MysqlStoreOptions = {}): PersistentStore {
-  checkOptions('mysqlStore', options, ['table'])
-  return new MysqlStore(client, options)
+  checkOptions('mysqlStore', options, optionNames)
+  const store = new MysqlStore(client, options)
+  pruneRegularly(storeName, store, options)
+  return store
 }
 
 /**
@@ -73,9 +76,11 @@ export function mysqlStore(client: MysqlClient, options: MysqlStoreOptions = {})
  * ```
  */
 export function mysqlMigration(options: MysqlStoreOptions = {}): string {
-  checkOptions('mysqlMigration', options, ['table'])
+  checkOptions('mysqlMigration', options, optionNames)
   return `${new Statements(tableOf(options.table)).create()};\n`
 }
+
+const optionNames = ['table', ...pruningOptions]
 
 /** Waits before the tries to change a row that somebody has locked. */
 const pausesMs = [20, 50, 100, 200, 400]
@@ -191,7 +196,7 @@ class MysqlStore implements PersistentStore {
     })
   }
 
-  async prune({ limit = 10_000 }: { readonly limit?: number } = {}): Promise<number> {
+  async prune({ limit }: { readonly limit?: number } = {}): Promise<number> {
     const most = checkPruneLimit(limit)
     let count = 0
     while (count < most) {

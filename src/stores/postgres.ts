@@ -26,6 +26,7 @@ import {
   released,
   running,
 } from './postgres/table.ts'
+import { type PruningOptions, pruneRegularly, pruningOptions } from './pruning.ts'
 import type {
   Claim,
   ClaimOptions,
@@ -41,7 +42,7 @@ export type { PostgresClient } from './postgres/client.ts'
 export type { PostgresTableOptions } from './postgres/table.ts'
 
 /** Options of {@link postgresStore}. */
-export interface PostgresStoreOptions extends PostgresTableOptions {
+export interface PostgresStoreOptions extends PostgresTableOptions, PruningOptions {
   /**
    * Whether statements are prepared by name on a Pool or Client of `pg`. Default: `true`. `false`
    * for a pooler that hands out connections by transaction and does not keep names, such as
@@ -73,8 +74,10 @@ export function postgresStore(
   options: PostgresStoreOptions = {},
 ): PersistentStore {
   checkOptions('postgresStore', options, optionNames)
-  const { prepare = true, ...table } = options
-  return new PostgresStore(new PostgresServer(client, prepare), table)
+  const server = new PostgresServer(client, options.prepare ?? true)
+  const store = new PostgresStore(server, options)
+  pruneRegularly('postgresStore', store, options)
+  return store
 }
 
 /**
@@ -93,7 +96,7 @@ export function postgresMigration(options: PostgresTableOptions = {}): string {
   return migrationText(options)
 }
 
-const optionNames = ['table', 'schema', 'prepare']
+const optionNames = ['table', 'schema', 'prepare', ...pruningOptions]
 /** The pauses before an item that met a lock is asked for again. */
 const pausesMs = [0, 2, 20, 50]
 /** Rows that one statement of `prune` deletes, so that it is over in milliseconds. */
@@ -193,8 +196,9 @@ class PostgresStore implements PersistentStore {
     }
   }
 
-  async prune({ limit = 10_000 }: { readonly limit?: number } = {}): Promise<number> {
+  async prune({ limit }: { readonly limit?: number } = {}): Promise<number> {
     let left = checkPruneLimit(limit)
+    let pruned = 0
     for (const state of [completed, released, running]) {
       for (let isMore = true; isMore && left > 0; ) {
         const rows = Math.min(left, pruneRows)
@@ -202,10 +206,11 @@ class PostgresStore implements PersistentStore {
         const [row] = await this.#server.rowsInTime(this.#statements.prune, values)
         const count = wholeNumber(row?.['count'])
         left -= count
+        pruned += count
         isMore = count === rows
       }
     }
-    return limit - left
+    return pruned
   }
 
   /** `false`: there is no table. */

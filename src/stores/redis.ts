@@ -105,7 +105,7 @@ class RedisStore implements PersistentStore {
     this.#warnOfEviction(await this.#askForPolicy())
   }
 
-  async prune({ limit = 10_000 }: { readonly limit?: number } = {}): Promise<number> {
+  async prune({ limit }: { readonly limit?: number } = {}): Promise<number> {
     checkPruneLimit(limit)
     return 0
   }

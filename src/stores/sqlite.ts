@@ -13,6 +13,7 @@ import {
 } from '../databases/sqlite/database.ts'
 import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
 import { keptMs, presetTable } from './limits.ts'
+import { type PruningOptions, pruneRegularly, pruningOptions } from './pruning.ts'
 import { claimElsewhere, nonsense, statusOf } from './sqlite/replies.ts'
 import { sqliteMigration, statementsFor } from './sqlite/table.ts'
 import { completeThrough, noOpenTransaction, runAtOnce } from './sqlite/transaction.ts'
@@ -32,7 +33,7 @@ export { sqliteMigration } from './sqlite/table.ts'
 export type { SqliteTransactionAdapter } from './sqlite/transaction.ts'
 
 /** Options of {@link sqliteStore}. */
-export interface SqliteStoreOptions {
+export interface SqliteStoreOptions extends PruningOptions {
   /** The name of its table. Default: `ringhook_events`. */
   readonly table?: string
   /** Default: the machine's clock, which all processes on a file share. */
@@ -64,8 +65,10 @@ export function sqliteStore(
   database: SqliteDatabase,
   options: SqliteStoreOptions = {},
 ): PersistentStore {
-  checkOptions('sqliteStore', options, ['table', 'clock'])
-  return new SqliteStore(database, options)
+  checkOptions('sqliteStore', options, ['table', 'clock', ...pruningOptions])
+  const store = new SqliteStore(database, options)
+  pruneRegularly('sqliteStore', store, options)
+  return store
 }
 
 /** How many rows one transaction deletes, and how long others may then write before the next. */
@@ -173,17 +176,17 @@ class SqliteStore implements PersistentStore {
     })
   }
 
-  async prune({ limit = 10_000 }: { readonly limit?: number } = {}): Promise<number> {
-    checkPruneLimit(limit)
+  async prune({ limit }: { readonly limit?: number } = {}): Promise<number> {
+    const most = checkPruneLimit(limit)
     let pruned = 0
     for (;;) {
-      const size = Math.min(pruneSize, limit - pruned)
+      const size = Math.min(pruneSize, most - pruned)
       const gone = await this.#connection.transact(() => {
         const now = this.#now()
         return this.#change(this.#sql.prune, [now, now - keptMs, size])
       })
       pruned += gone
-      if (gone < size || pruned === limit) return pruned
+      if (gone < size || pruned === most) return pruned
       await pause(prunePauseMs)
     }
   }

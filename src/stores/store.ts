@@ -63,10 +63,11 @@ export interface PersistentStore extends IdempotencyStore {
    */
   migrate(): Promise<void>
   /**
-   * Deletes entries that are past their retention, and gives how many they were. In small batches,
-   * so that nobody waits for it. Call it from time to time; hourly will do.
+   * Deletes entries that are past their retention until none is left, and returns how many they
+   * were. In small batches, so that no delivery waits for it. Call it from time to time, hourly will
+   * do, or let the store do so: `pruneEveryMs`.
    *
-   * @param options.limit - Deletes at most so many. Default: 10 000. From 1.
+   * @param options.limit - Deletes at most so many. Default: no limit. From 1.
    */
   prune(options?: { readonly limit?: number }): Promise<number>
 }

@@ -290,6 +290,36 @@ describe('sqliteStore', () => {
   })
 })
 
+describe('a file of SQLite that may not grow', () => {
+  /** Room for the tables and a few pages. */
+  function crowded(): Database.Database {
+    const database = new Database(':memory:')
+    database.pragma('max_page_count = 12')
+    return database
+  }
+  const untilItFails = async (ask: (index: number) => unknown) => {
+    for (let index = 0; ; index++) await ask(index)
+  }
+
+  it('is told to prune by a store', async () => {
+    const store = sqliteStore(crowded())
+    await store.migrate()
+    const claiming = untilItFails((index) => store.claim(`${index}`, claimOptions('a'.repeat(100))))
+    await expect(claiming).rejects.toMatchObject(failure('FULL', /prune\(\).*pruneEveryMs/))
+  })
+
+  it('is not told so by an inbox, which has no prune()', async () => {
+    const inbox = sqliteInbox(crowded())
+    await inbox.migrate()
+    const names = { provider: 'krosai', namespace: '', type: 'a', sentAs: 'a', eventId: 'a' }
+    const delivery = { version: 1, ...names, receivedAt: 1, headers: {}, body: 'a'.repeat(1_000) }
+    const putting = untilItFails((index) =>
+      inbox.put({ ...delivery, key: `${index}` } as never, { key: `${index}` }),
+    )
+    await expect(putting).rejects.toMatchObject(failure('FULL', /^(?!.*prune).*dead letters/))
+  })
+})
+
 describe('a receiver whose table was never made', () => {
   const secret = 'a secret for tests'
   const on = { 'call.completed': () => {} }

@@ -1,6 +1,7 @@
 import { checkOptions } from '../../databases/options.ts'
 import { checkTable, quoted } from '../../databases/sqlite/names.ts'
 import { presetTable } from '../limits.ts'
+import { pruningOptions } from '../pruning.ts'
 
 /**
  * Gives the SQL with which `migrate()` makes the store's table, for those who run their own
@@ -15,7 +16,7 @@ import { presetTable } from '../limits.ts'
  * ```
  */
 export function sqliteMigration(options: { readonly table?: string } = {}): string {
-  checkOptions('sqliteMigration', options, ['table', 'clock'])
+  checkOptions('sqliteMigration', options, ['table', 'clock', ...pruningOptions])
   const { table = presetTable } = options
   checkTable(table, presetTable)
   return `CREATE TABLE IF NOT EXISTS ${quoted(table)} (
