@@ -4,6 +4,7 @@ import type { IdempotencyStore } from '../stores/store.ts'
 import { longestTimer } from './clock.ts'
 import { RinghookError } from './errors.ts'
 import type { CommonOptions } from './options.ts'
+import { isGeneratorFunction } from './returned.ts'
 import { nearest } from './routing.ts'
 
 /** The options as the checks see them: whatever was passed, by name. */
@@ -127,6 +128,13 @@ export function checkChoice<Choice extends string>(
 
 /** Checks that options which are to be functions or a string are. */
 export function checkShapes(options: UncheckedOptions): void {
+  for (const name of ['secret', 'eventId', 'orderingKey', 'onOutcome'] as const) {
+    if (!isGeneratorFunction(options[name])) continue
+    throw optionInvalid(
+      `${name} is a generator function, and calling one runs nothing of it.`,
+      'Give a function without the asterisk.',
+    )
+  }
   for (const name of ['eventId', 'onOutcome'] as const) {
     if (options[name] !== undefined && typeof options[name] !== 'function') {
       throw optionInvalid(`${name} is no function.`, 'Give a function, or leave it out.')

@@ -94,7 +94,10 @@ export interface SqlTransaction {
   query(text: string, values?: unknown[]): Promise<unknown>
 }
 
-/** A handler. What it returns is awaited and then dropped. */
+/**
+ * A handler. What it returns is awaited and then dropped. Work that has not been started, such as an
+ * iterator or a function, is a failure: RINGHOOK_HANDLER_DID_NOT_RUN.
+ */
 export type Handler<Event extends WebhookEvent = WebhookEvent> = (
   event: Event,
   context: HandlerContext,

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { type Answer, ignored } from './answers.ts'
 import { type Logger, printable } from './log.ts'
 import type { ReadEvent } from './reading.ts'
@@ -5,13 +6,16 @@ import type { ReadEvent } from './reading.ts'
 /** Names that are warned of once: whoever knows the secret could send new ones for ever. */
 const most = 100
 
-/** Gives what answers events that nobody handles, and warns once of each name that nobody documents. */
+/** Returns what answers events that nobody handles, and warns once of each name that nobody documents. */
 export function ignorer(provider: string, logger: Logger): (read: ReadEvent) => Answer {
+  // Hashes, because a name may be as long as a body.
   const unheard = new Set<string>()
   return function ignore({ sentAs, schema }) {
     if (schema !== undefined) return ignored
-    if (unheard.size < most && !unheard.has(sentAs)) {
-      unheard.add(sentAs)
+    if (unheard.size < most) {
+      const name = hash('sha256', sentAs, 'base64')
+      if (unheard.has(name)) return { ...ignored, undocumented: true }
+      unheard.add(name)
       logger.warn(
         `ringhook ${provider}: "${printable(sentAs)}" is no documented event and was ignored. To receive it add its schema to events, or a "*" handler.`,
       )

@@ -62,10 +62,10 @@ const inboxOperations = [
   'stats',
 ] as const
 
-/** The error for what needs an inbox. `what`: as in `receiver.start() was called`. */
+/** The error for what needs an inbox. `what`: as in `receiver.start()`. */
 export function noInbox(what: string): RinghookError {
   return new RinghookError(
     'RINGHOOK_INBOX_MISSING',
-    `${what} for a receiver that has no inbox. Give createReceiver() the option inbox, such as sqliteInbox(database).`,
+    `${what} needs an inbox, and this receiver has none. Give createReceiver() the option inbox, such as sqliteInbox(database).`,
   )
 }

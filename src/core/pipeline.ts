@@ -162,13 +162,13 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   }
 
   get inbox(): ReceiverInbox {
-    if (this.#desk === undefined) throw noInbox('receiver.inbox is')
+    if (this.#desk === undefined) throw noInbox('receiver.inbox')
     return this.#desk
   }
 
   async start(options: StartOptions = {}): Promise<void> {
     checkArguments('receiver.start()', options, ['concurrency'])
-    if (this.#worker === undefined) throw noInbox('receiver.start() was called')
+    if (this.#worker === undefined) throw noInbox('receiver.start()')
     if (this.#closing.hasBegun) {
       throw new RinghookError(
         'RINGHOOK_SHUTTING_DOWN',

@@ -2,6 +2,7 @@ import type { EventSchema, Provider } from '../providers/provider.ts'
 import { RinghookError } from './errors.ts'
 import type { Handler, OwnEvents } from './event.ts'
 import type { RetryPolicies, RetryPolicy } from './retry.ts'
+import { isClass, isGeneratorFunction } from './returned.ts'
 
 /** Where an event goes. */
 export interface Route {
@@ -48,7 +49,7 @@ export function compileRoutes(
   let fallback: Listed | undefined
 
   for (const [key, handler] of Object.entries(on)) {
-    if (typeof handler !== 'function') throw handlerInvalid(key)
+    checkHandler(key, handler)
     const listed = { handler, retry: retry.byKey.get(key) ?? retry.common }
     if (key === '*') fallback = listed
     else if (key.endsWith('.*')) prefixes.push({ prefix: key.slice(0, -1), listed })
@@ -158,10 +159,27 @@ function wildcardUnknown(
   )
 }
 
-function handlerInvalid(key: string): RinghookError {
+function checkHandler(key: string, handler: unknown): asserts handler is Handler {
+  if (typeof handler !== 'function') {
+    throw handlerInvalid(key, 'must be a function', 'Give a function that takes the event')
+  }
+  if (isGeneratorFunction(handler)) {
+    const why = 'is a generator function, and calling one runs nothing of it'
+    throw handlerInvalid(
+      key,
+      why,
+      'Give a function without the asterisk, such as an async function',
+    )
+  }
+  if (isClass(handler)) {
+    throw handlerInvalid(key, 'is a class', 'Give a function, such as (event) => new Call(event)')
+  }
+}
+
+function handlerInvalid(key: string, cause: string, remedy: string): RinghookError {
   return new RinghookError(
     'RINGHOOK_HANDLER_INVALID',
-    `on["${key}"] is no function. Give a function that takes the event, or leave the key out.`,
+    `on["${key}"] ${cause}. ${remedy}, or leave the key out.`,
   )
 }
 

@@ -11,6 +11,7 @@ import { isPermanentFailure, RinghookError } from './errors.ts'
 import { fingerprintOf } from './idempotency.ts'
 import { LeaseKeeper, type LeaseSettings } from './lease.ts'
 import type { EventStatus } from './receiver.ts'
+import { reasonNotRun } from './returned.ts'
 import { type Run, Running } from './running.ts'
 import { checkForgotten, checkStatus } from './store-answers.ts'
 import { isThenable } from './thenable.ts'
@@ -154,18 +155,32 @@ export class Runs {
     delivery.fence = claim.fence
     const run = this.#begin(delivery, routed, claim, askedAtMs)
     this.#leases.keep(run, askedAtMs, now)
+    let handling: unknown
     try {
-      const handling = routed.handler(routed.event, run.context)
+      handling = routed.handler(routed.event, run.context)
       if (isThenable(handling)) {
         return Promise.resolve(handling).then(
-          () => this.#endOfDone(delivery, run, fingerprint),
+          (returned: unknown) => this.#endOfReturned(delivery, run, fingerprint, returned),
           (error: unknown) => this.#endOfFailed(delivery, run, error),
         )
       }
     } catch (error) {
       return this.#endOfFailed(delivery, run, error)
     }
-    return this.#endOfDone(delivery, run, fingerprint)
+    return this.#endOfReturned(delivery, run, fingerprint, handling)
+  }
+
+  /** What a handler returned may show that nothing has run, unless it marked the event itself. */
+  #endOfReturned(
+    delivery: Delivery,
+    run: Run,
+    fingerprint: string,
+    returned: unknown,
+  ): Answer | Promise<Answer> {
+    const reason = run.context.completes ? undefined : reasonNotRun(returned)
+    if (reason === undefined) return this.#endOfDone(delivery, run, fingerprint)
+    const answer = answerFor('RINGHOOK_HANDLER_DID_NOT_RUN', { reason })
+    return this.#end(run, this.#endings.giveBack(delivery, run, answer))
   }
 
   #endOfDone(delivery: Delivery, run: Run, fingerprint: string): Answer | Promise<Answer> {
@@ -224,8 +239,10 @@ export class Runs {
     const run = this.#begin(delivery, routed, claim, this.#settings.clock.now())
     let answer: Answer
     try {
-      await routed.handler(routed.event, run.context)
-      answer = { ...handled, undeduplicated: true }
+      const reason = reasonNotRun(await routed.handler(routed.event, run.context))
+      const ended =
+        reason === undefined ? handled : answerFor('RINGHOOK_HANDLER_DID_NOT_RUN', { reason })
+      answer = { ...ended, undeduplicated: true }
     } catch (error) {
       answer = answerFor(failureCodeOf(error), { error, undeduplicated: true })
     }

@@ -1,0 +1,73 @@
+/**
+ * Returns why what a handler returned shows that its work has not run, or `undefined`. Asked after
+ * promises, and anything else with a `then`, were awaited: that is what runs them. Never throws.
+ */
+export function reasonNotRun(returned: unknown): string | undefined {
+  if (typeof returned === 'function') return reasonFor('a function, which nothing calls')
+  if (typeof returned !== 'object' || returned === null) return undefined
+  try {
+    const kind = lazyKindOf(returned as Lazy)
+    return kind === undefined ? undefined : reasonFor(kind)
+  } catch {
+    // A getter or a proxy that throws: not something whose work waits to be started.
+    return undefined
+  }
+}
+
+/** Whether calling a function runs nothing of its body. Bound functions and proxies are seen through. */
+export function isGeneratorFunction(value: unknown): boolean {
+  try {
+    return /GeneratorFunction\]$/.test(Object.prototype.toString.call(value))
+  } catch {
+    return false
+  }
+}
+
+/** Whether a function can only be called with `new`. */
+export function isClass(value: object): boolean {
+  try {
+    return /^class[\s{]/.test(Function.prototype.toString.call(value))
+  } catch {
+    return false
+  }
+}
+
+/** What tells those apart that run only when somebody asks them to. */
+interface Lazy {
+  readonly next?: unknown
+  readonly subscribe?: unknown
+  readonly execute?: unknown
+  readonly toOperationNode?: unknown
+  readonly getQuery?: unknown
+  readonly on?: unknown
+  readonly publish?: unknown
+  readonly getState?: unknown
+  readonly pipe?: unknown
+  readonly getReader?: unknown
+  readonly [Symbol.asyncIterator]?: unknown
+}
+
+function lazyKindOf(value: Lazy): string | undefined {
+  if (isFunction(value.next)) return 'an iterator, which nothing iterates'
+  // Clients that publish and subscribe, and stores, are no Observables.
+  const isClient = isFunction(value.on) || isFunction(value.publish) || isFunction(value.getState)
+  if (isFunction(value.subscribe) && !isClient) return 'an Observable, which nothing subscribes to'
+  // A stream may flow by itself.
+  const isStream = isFunction(value.pipe) || isFunction(value.getReader)
+  if (isFunction(value[Symbol.asyncIterator]) && !isStream) {
+    return 'an async iterable, which nothing iterates'
+  }
+  // The query builders of Kysely and TypeORM. Those of Knex and Drizzle have a `then`.
+  const isBuilder = isFunction(value.toOperationNode) || isFunction(value.getQuery)
+  if (isFunction(value.execute) && isBuilder) return 'a query, which nothing executes'
+  if (Symbol.for('effect/Effect') in value) return 'an Effect, which nothing runs'
+  return undefined
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === 'function'
+}
+
+function reasonFor(kind: string): string {
+  return `the handler returned ${kind}, so its work has not run. Do the work in an async function, and await it`
+}
