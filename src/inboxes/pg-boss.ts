@@ -72,6 +72,7 @@ export interface PgBossInboxOptions {
  * import { pgBossInbox } from 'ringhook/inboxes/pg-boss'
  *
  * export const boss = new PgBoss(process.env.DATABASE_URL ?? 'postgres://localhost/app')
+ * boss.on('error', (error) => console.error('pg-boss:', error.message))
  * export const inbox = pgBossInbox(boss)
  * ```
  */

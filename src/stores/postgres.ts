@@ -66,6 +66,7 @@ export interface PostgresStoreOptions extends PostgresTableOptions, PruningOptio
  *   connectionString: process.env.DATABASE_URL,
  *   connectionTimeoutMillis: 5_000,
  * })
+ * pool.on('error', (error) => console.error('postgres:', error.message))
  * export const store = postgresStore(pool)
  * ```
  */

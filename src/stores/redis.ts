@@ -69,6 +69,7 @@ export interface RedisStoreOptions {
  * import { redisStore } from 'ringhook/stores/redis'
  *
  * const client = new Redis({ lazyConnect: true, maxRetriesPerRequest: 1 })
+ * client.on('error', (error) => console.error('redis:', error.message))
  * export const store = redisStore(client, { prefix: 'webhooks:' })
  * ```
  */

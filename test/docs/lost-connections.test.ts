@@ -179,7 +179,9 @@ async function mysqlBills(server: string): Promise<Bills> {
       connection.release()
     },
     async killWaiting() {
-      const [rows] = await pool.query<RowDataPacket[]>(`select id from information_schema.processlist
+      const [rows] = await pool.query<
+        RowDataPacket[]
+      >(`select id from information_schema.processlist
         where db = '${name}' and info like 'INSERT INTO bills%'`)
       const ids = rows.map(({ id }) => Number(id))
       for (const id of ids) await pool.query(`kill ${id}`)
