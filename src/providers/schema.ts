@@ -31,7 +31,7 @@ export function freeForm(): z.ZodType<FreeForm> {
  * an issue costs a microsecond, and 1 MB has room for 500 000 wrong elements.
  */
 export function list<Item>(item: z.ZodType<Item>): z.ZodType<Item[]> {
-  return z.custom<Item[]>().superRefine((value: unknown, context) => {
+  const schema = z.custom<Item[]>().superRefine((value: unknown, context) => {
     if (!Array.isArray(value)) {
       context.addIssue({ code: 'invalid_type', expected: 'array' })
       return
@@ -45,6 +45,9 @@ export function list<Item>(item: z.ZodType<Item>): z.ZodType<Item[]> {
       return
     }
   })
+  // As `z.array` has it, for what looks for the names of fields.
+  Object.assign(schema.def, { element: item })
+  return schema
 }
 
 /** Whether every value of an object is an object. Looks no further than the first that is not. */
