@@ -1,5 +1,6 @@
 export { type AdapterContractOptions, adapterContract } from './testing/adapter-contract.ts'
 export { type Delivered, type DeliverOptions, deliver } from './testing/deliver.ts'
+export { drainInbox } from './testing/drain-inbox.ts'
 export {
   type DeepPartial,
   type Fixture,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Claim, ClaimOptions, HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import { answerFor } from './answers.ts'
-import { type Clock, inTime } from './clock.ts'
+import { type Clock, inTime, nextTurn } from './clock.ts'
 import type { Delivery } from './delivery.ts'
 import type { Running } from './running.ts'
 import { checkClaim } from './store-answers.ts'
@@ -64,7 +64,7 @@ export class Claims {
     if (timed.claim.state !== 'in_flight') return timed
     delivery.phase = 'turn'
     // The delivery that won may have come to this process too: now its handler runs, or has ended.
-    await new Promise<void>((resolve) => setImmediate(resolve))
+    await nextTurn()
     if (this.#running.ended > endedBefore) {
       timed = await this.#claimUnlessHere(delivery, key, owner, fingerprint)
     }

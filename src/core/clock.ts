@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers'
 import { detached } from './async-context.ts'
 
 /** Where ringhook takes its time from. Tests bring their own: `manualClock()` of `ringhook/testing`. */
@@ -14,6 +15,20 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+}
+
+// Kept when ringhook is loaded: a test's fake timers, put in its place later, would stop work that
+// waits for no time. jsdom has none among its globals.
+const immediate = setImmediate
+
+/** Calls back in the next turn of the event loop. */
+export function inNextTurn(callback: () => void): void {
+  immediate(callback)
+}
+
+/** Resolves in the next turn of the event loop. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => immediate(resolve))
 }
 
 /** The longest wait that a timer can hold, in ms: 2^31 - 1. A longer one would be over at once. */

@@ -47,6 +47,11 @@ export class InboxWorker implements Colleague {
     this.#workplace.join(this)
   }
 
+  /** Whether deliveries of the inbox are processed in this process. */
+  get isStarted(): boolean {
+    return this.#workplace.isStarted
+  }
+
   /** Begins to process: this receiver's deliveries, and those of the others that share the inbox. */
   async start(concurrency: number): Promise<void> {
     // The worker may be another receiver's. The handlers of this one see its own async context.

@@ -38,11 +38,26 @@ import { compileSettings, type Settings } from './settings.ts'
 import { checkTenant } from './tenant.ts'
 import { isThenable } from './thenable.ts'
 
-const settings = new WeakMap<Receiver, Settings>()
+/**
+ * Registered, so that another copy of ringhook finds it: a test that is an ES module, and an
+ * application in CommonJS. The number rises when what is behind it changes.
+ */
+const internals: unique symbol = Symbol.for('ringhook.receiver.1')
+
+interface Internals {
+  readonly settings: Settings
+  /** Whether a worker of its inbox runs in this process. */
+  readonly hasWorker: boolean
+}
+
+/** What the testing kit has to know of a receiver. `undefined` for what no ringhook of this kind has made. */
+export function internalsOf(receiver: Receiver): Internals | undefined {
+  return (receiver as { readonly [internals]?: Internals })[internals]
+}
 
 /** What a receiver was built with. For the testing kit, which signs and stamps what it delivers. */
 export function settingsOf(receiver: Receiver): Settings | undefined {
-  return settings.get(receiver)
+  return internalsOf(receiver)?.settings
 }
 
 /** A receiver: the steps that a delivery takes, in the order that keeps the unauthentic out. */
@@ -85,7 +100,10 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     this.start = this.start.bind(this)
     this.idle = this.idle.bind(this)
     this.close = this.close.bind(this)
-    settings.set(this, this.#settings)
+  }
+
+  get [internals](): Internals {
+    return { settings: this.#settings, hasWorker: this.#worker?.isStarted === true }
   }
 
   /** @param second - What a framework passes beside its request, where this was mounted as a handler. */

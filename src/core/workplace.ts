@@ -57,6 +57,10 @@ export class Workplace {
     this.#inbox = inbox
   }
 
+  get isStarted(): boolean {
+    return this.#worker !== undefined
+  }
+
   /** @throws {RinghookError} RINGHOOK_INBOX_INVALID where another receiver has the same deliveries. */
   join(colleague: Colleague): void {
     const name = nameOf(colleague)

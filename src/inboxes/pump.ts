@@ -1,5 +1,5 @@
 import { captureContext } from '../core/async-context.ts'
-import { type Clock, systemClock } from '../core/clock.ts'
+import { type Clock, nextTurn, systemClock } from '../core/clock.ts'
 
 /** What a {@link Pump} works with. */
 export interface PumpOptions<Claimed> {
@@ -87,7 +87,7 @@ export class Pump<Claimed extends object> {
   async #take(): Promise<void> {
     // Not in this turn of the event loop: places that get free together are filled by one take, and
     // a driver and handlers that never wait leave room for requests.
-    await new Promise<void>((resolve) => setImmediate(resolve))
+    await nextTurn()
     if (this.#stopped !== undefined) return
     const room = this.#room()
     this.#mayBeMore = false

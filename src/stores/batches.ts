@@ -1,5 +1,5 @@
 import { detached } from '../core/async-context.ts'
-import { DelayQueue, type DelayTicket, inTime, systemClock } from '../core/clock.ts'
+import { DelayQueue, type DelayTicket, inNextTurn, inTime, systemClock } from '../core/clock.ts'
 import type { RinghookError } from '../core/errors.ts'
 import { storeFailure } from '../databases/failures.ts'
 import { silenceMs } from './limits.ts'
@@ -94,7 +94,7 @@ export class Batches<Item, Result> {
     this.#isScheduled = true
     // A batch has items of several requests, and runs in the async context of none of them.
     detached(() =>
-      setImmediate(() => {
+      inNextTurn(() => {
         this.#isScheduled = false
         void this.#runNext()
       }),

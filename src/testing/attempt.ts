@@ -1,3 +1,4 @@
+import { optionInvalid } from '../core/checks.ts'
 import { systemClock } from '../core/clock.ts'
 import type { OutcomeName } from '../core/outcome.ts'
 import { settingsOf } from '../core/pipeline.ts'
@@ -45,6 +46,12 @@ export async function attemptUrl(
   { method, headers, rawBody: body }: SignedRequest,
   timeoutMs: number,
 ): Promise<Answered> {
+  if (typeof fetch !== 'function') {
+    throw optionInvalid(
+      'This test environment has no fetch, so nothing can be delivered to a URL. jsdom is one.',
+      'Run the test in the environment of Node: in Jest with /** @jest-environment node */ at its top. Or give a receiver as the target.',
+    )
+  }
   try {
     const signal = AbortSignal.timeout(timeoutMs)
     const response = await fetch(url, { method, headers, body, signal, redirect: 'manual' })

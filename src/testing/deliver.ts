@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { types } from 'node:util'
 import { optionInvalid } from '../core/checks.ts'
-import type { DeliveryCode } from '../core/errors.ts'
+import { type DeliveryCode, RinghookError } from '../core/errors.ts'
 import type { DeliveryRequest } from '../core/http.ts'
 import type { Keyring } from '../core/keyring.ts'
 import type { Outcome, OutcomeName } from '../core/outcome.ts'
@@ -48,7 +48,10 @@ export interface Delivered {
  * clock, and waits for the handler: also for one that goes on after its answer. A
  * {@link SignedRequest} is delivered as it is, so delivering it twice is a retry.
  *
- * @throws {RinghookError} RINGHOOK_FIXTURE_INVALID, RINGHOOK_OPTION_INVALID
+ * With an inbox it resolves when the delivery is committed: `drainInbox` waits for its handler.
+ *
+ * @throws {RinghookError} RINGHOOK_FIXTURE_INVALID, RINGHOOK_OPTION_INVALID;
+ * RINGHOOK_RECEIVER_INVALID for a receiver of another version of ringhook.
  * @example
  * ```ts
  * import { createReceiver, krosai } from 'ringhook'
@@ -95,11 +98,19 @@ export async function signFor(
   options: DeliverOptions & { readonly overrides?: JsonObject },
 ): Promise<SignedRequest> {
   const settings = settingsOf(receiver)
+  if (settings === undefined) throw notOurs()
   const url = options.url ?? '/'
   const headers = lowerCased(options.headers ?? {})
-  const keyring = await settings?.keysFor(new CheckedRequest({ method: 'POST', url, headers }))
-  const withClock = settings === undefined ? options : { clock: settings.clock, ...options }
+  const keyring = await settings.keysFor(new CheckedRequest({ method: 'POST', url, headers }))
+  const withClock = { clock: settings.clock, ...options }
   return requestFor(receiver.provider, sent, keyOf(keyring, options.tenant), withClock)
+}
+
+function notOurs(): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_RECEIVER_INVALID',
+    'The receiver under test was made by another version of ringhook than ringhook/testing, or is no receiver, so its secret is not known. Install one version (npm ls ringhook shows them), and give what createReceiver(provider, options) returned.',
+  )
 }
 
 function keyOf(keyring: Keyring | undefined, tenant: string | undefined): KeyObject | undefined {

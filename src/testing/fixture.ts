@@ -1,6 +1,7 @@
 import { RinghookError } from '../core/errors.ts'
 import type { EventData, SentName } from '../core/event.ts'
-import type { JsonObject, Provider } from '../providers/provider.ts'
+import type { EventDefinition, JsonObject, Provider } from '../providers/provider.ts'
+import { suggestionFor } from './options.ts'
 
 /** Any part of a value, at any depth. Arrays are replaced whole. */
 export type DeepPartial<Value> = Value extends readonly unknown[]
@@ -54,12 +55,7 @@ export function buildBody(
   overrides: JsonObject,
   renew: (body: JsonObject) => JsonObject,
 ): JsonObject {
-  const type = provider.canonicalNames.get(name)
-  const definition = type === undefined ? undefined : provider.events[type]
-  if (type === undefined || definition === undefined) {
-    throw fixtureInvalid(`${provider.name} documents no event "${name}". Check the name.`)
-  }
-  const { schema, samples = {} } = definition
+  const [type, { schema, samples = {} }] = checkDocumented(provider, name)
   const sample = samples[name] ?? renamed(samples[type] ?? Object.values(samples)[0], name)
   const body = merge(renew(sample ?? undocumentedBody(provider, name)), overrides)
   const result = schema.safeParse(provider.read(body, {}).data)
@@ -70,6 +66,17 @@ export function buildBody(
     )
   }
   return body
+}
+
+/** Returns the event of a name: its canonical name and its definition. */
+function checkDocumented(provider: Provider, name: string): [string, EventDefinition] {
+  const type = provider.canonicalNames.get(name)
+  const definition = type === undefined ? undefined : provider.events[type]
+  if (type !== undefined && definition !== undefined) return [type, definition]
+  const hint = suggestionFor(name, [...provider.canonicalNames.keys()])
+  throw fixtureInvalid(
+    `${provider.name} documents no event "${name}".${hint} For an event of your own give its body: an object or bytes.`,
+  )
 }
 
 /** The pages name the event and show no payload of it: what all events have in common, and no data. */
@@ -93,14 +100,21 @@ function renamed(sample: JsonObject | undefined, name: string): JsonObject | und
 
 /** Puts `over` on top of `base`, object by object. */
 function merge(base: JsonObject, over: JsonObject): JsonObject {
-  const merged: Record<string, unknown> = structuredClone(base)
+  const merged = copyOf(base) as Record<string, unknown>
   for (const [key, value] of Object.entries(over)) {
     const below = merged[key]
     if (value === undefined) delete merged[key]
-    else
-      merged[key] = isPlain(value) && isPlain(below) ? merge(below, value) : structuredClone(value)
+    else merged[key] = isPlain(value) && isPlain(below) ? merge(below, value) : copyOf(value)
   }
   return merged
+}
+
+/** A copy of what JSON can hold. Not `structuredClone`, which jsdom does not have. */
+function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf)
+  if (Object.prototype.toString.call(value) !== '[object Object]') return value
+  const entries = Object.entries(value as object)
+  return Object.fromEntries(entries.map(([key, inner]) => [key, copyOf(inner)]))
 }
 
 function isPlain(value: unknown): value is JsonObject {

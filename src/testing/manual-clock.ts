@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts'
+import { type Clock, nextTurn } from '../core/clock.ts'
 
 /** A clock that stands still until it is told to go on. */
 export interface ManualClock extends Clock {
@@ -81,6 +81,6 @@ export function manualClock(start: Date | number = Date.now()): ManualClock {
 /** Lets promises and whatever the event loop has ready run on, without waiting for any time to pass. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) {
-    await new Promise<void>((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
 }

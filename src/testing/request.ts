@@ -130,15 +130,24 @@ function bytesOf(
   )
 }
 
-const lastStamps = new WeakMap<Clock, number>()
+/** By clock, the stamps that were given out, each with the next one to try. */
+const takenStamps = new WeakMap<Clock, Map<number, number>>()
+const mostTaken = 10_000
 
 /**
- * The time now, or one millisecond after the last by this clock: two events with equal payloads must
- * differ in their bytes, for providers whose event id is the hash of the body.
+ * The time now, or the last millisecond before that was not given out by this clock: two events with
+ * equal payloads must differ in their bytes, for providers whose event id is the hash of the body.
+ * Never a later one: a clock that stands still or was set back would then refuse it.
  */
 function timestampFor({ clock = systemClock, ageMs = 0 }: RequestOptions): Date {
-  const stamp = Math.max(clock.now(), (lastStamps.get(clock) ?? 0) + 1)
-  lastStamps.set(clock, stamp)
+  const taken = takenStamps.get(clock) ?? new Map<number, number>()
+  takenStamps.set(clock, taken)
+  const now = Math.floor(clock.now())
+  let stamp = now
+  for (let next = taken.get(stamp); next !== undefined; next = taken.get(stamp)) stamp = next
+  if (taken.size >= mostTaken) taken.clear()
+  taken.set(stamp, stamp - 1)
+  taken.set(now, stamp - 1)
   return new Date(stamp - ageMs)
 }
 

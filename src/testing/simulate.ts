@@ -1,13 +1,15 @@
 import { systemClock } from '../core/clock.ts'
 import type { OutcomeName } from '../core/outcome.ts'
-import { settingsOf } from '../core/pipeline.ts'
+import { internalsOf, settingsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
 import { signingKey } from '../core/signature.ts'
 import type { Provider } from '../providers/provider.ts'
 import { attemptReceiver, attemptUrl } from './attempt.ts'
 import { isSignedRequest, signFor } from './deliver.ts'
+import { drainInbox } from './drain-inbox.ts'
 import { type ManualClock, settle } from './manual-clock.ts'
 import { refuseUnknown } from './options.ts'
+import { pause } from './pause.ts'
 import {
   type OverridesFor,
   type RequestOptions,
@@ -190,7 +192,8 @@ export function simulateProvider<P extends Provider>(
       }
       const target = targetNow()
       if (typeof target !== 'string') {
-        await drive(target.idle(), manualClockOf(target), patienceMs)
+        const isDone = internalsOf(target)?.hasWorker === true ? drainInbox(target) : target.idle()
+        await drive(isDone, manualClockOf(target), patienceMs)
       }
       const undelivered = Array.from({ length: sentEvents }, (_, event) => event)
       return {
@@ -239,8 +242,7 @@ async function drive(
   while (clock !== undefined && !isDone) {
     await settle()
     if (isDone) break
-    const patience = new Promise<void>((resolve) => setTimeout(resolve, patienceMs))
-    await Promise.race([done, patience])
+    await Promise.race([done, pause(patienceMs)])
     if (isDone) break
     const nextMs = clock.nextTimerMs()
     if (nextMs !== undefined) await clock.advance(nextMs)

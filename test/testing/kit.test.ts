@@ -3,9 +3,9 @@ import Fastify from 'fastify'
 import { createReceiver, krosai, odis, PermanentFailure, type WebhookEvent } from 'ringhook'
 import { krosaiWebhooks as expressWebhooks } from 'ringhook/express'
 import { krosaiWebhooks as fastifyWebhooks } from 'ringhook/fastify'
-import { deliver, fixture, manualClock, signedRequest } from 'ringhook/testing'
+import { deliver, fixture, manualClock, signedRequest, simulateProvider } from 'ringhook/testing'
 import request from 'supertest'
-import { describe, expect, expectTypeOf, it } from 'vitest'
+import { describe, expect, expectTypeOf, it, vi } from 'vitest'
 
 const secret = 'a secret for tests'
 
@@ -63,6 +63,21 @@ describe('fixture', () => {
     ).toMatchObject({
       code: 'RINGHOOK_FIXTURE_INVALID',
     })
+  })
+
+  it('says which event is probably meant, wherever one is named', async () => {
+    const receiver = createReceiver(krosai, { secret, on: { '*': () => {} } })
+    const meant = {
+      code: 'RINGHOOK_FIXTURE_INVALID',
+      message: expect.stringContaining('mean "call.completed"?'),
+    }
+    const name = 'call.complete' as never
+    expect(errorOf(() => fixture(krosai, name))).toMatchObject(meant)
+    expect(errorOf(() => signedRequest(krosai, name, { secret } as never))).toMatchObject(meant)
+    await expect(deliver(receiver, name)).rejects.toMatchObject(meant)
+    const simulation = simulateProvider(krosai, { target: receiver })
+    simulation.send(name)
+    await expect(simulation.run()).rejects.toMatchObject(meant)
   })
 
   it('refuses a name that nobody documents', () => {
@@ -139,6 +154,27 @@ describe('the kit', () => {
       errorOf(() => signedRequest(krosai, 'call.completed', { secert: secret } as never)),
     ).toMatchObject({
       code: 'RINGHOOK_OPTION_INVALID',
+    })
+  })
+})
+
+describe('a receiver of another copy of ringhook', () => {
+  it('is delivered to', async () => {
+    vi.resetModules()
+    const other = await import('ringhook')
+    expect(other.createReceiver).not.toBe(createReceiver)
+    const receiver = other.createReceiver(other.krosai, { secret, on: { '*': () => {} } })
+    expect(await deliver(receiver, 'call.completed')).toMatchObject({ outcome: 'handled' })
+  })
+
+  it('is refused with a code if it is of a version that the kit does not know', async () => {
+    const receive = async () => {
+      throw new Error('it is not delivered to')
+    }
+    const receiver = { provider: krosai, receive } as never
+    await expect(deliver(receiver, 'call.completed' as never)).rejects.toMatchObject({
+      code: 'RINGHOOK_RECEIVER_INVALID',
+      message: expect.stringContaining('npm ls ringhook'),
     })
   })
 })

@@ -1,4 +1,5 @@
 import { detached } from '../../core/async-context.ts'
+import { inNextTurn } from '../../core/clock.ts'
 import type { RinghookError } from '../../core/errors.ts'
 import { isMethod } from '../clients.ts'
 import { storeFailure } from '../failures.ts'
@@ -136,7 +137,7 @@ export class SqliteConnection {
     }
     // A transaction has work of several requests, and runs in the async context of none of them.
     detached(() => {
-      if (this.#refusals === 0) setImmediate(run)
+      if (this.#refusals === 0) inNextTurn(run)
       else setTimeout(run, pauseAfter(this.#refusals))
     })
   }

@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/clock.ts'
+import { type Clock, nextTurn } from '../../core/clock.ts'
 import type { SqliteConnection } from '../../databases/sqlite/connection.ts'
 import { columnsOf, type SqliteValue } from '../../databases/sqlite/database.ts'
 import { quoted } from '../../databases/sqlite/names.ts'
@@ -33,7 +33,7 @@ export class SqliteListing {
       if (page.length < pageSize) return
       after = Number(page.at(-1)?.[0])
       // A long table must not keep the process from everything else.
-      await new Promise<void>((resolve) => setImmediate(resolve))
+      await nextTurn()
     }
   }
 

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { RinghookError } from '../../core/errors.ts'
 import { strangeReply } from './failures.ts'
 import { type Row, rowOf } from './sql.ts'
@@ -74,13 +75,10 @@ function cellsOf(row: unknown): unknown[] {
   const cells: unknown[] = Object.values(row)
   const [first] = cells
   const isByTable =
-    cells.length === 1 &&
-    typeof first === 'object' &&
-    first !== null &&
-    !(first instanceof Uint8Array)
+    cells.length === 1 && typeof first === 'object' && first !== null && !types.isUint8Array(first)
   return isByTable ? Object.values(first) : cells
 }
 
 function textOf(cell: unknown): string {
-  return cell instanceof Uint8Array ? Buffer.from(cell).toString('latin1') : String(cell)
+  return types.isUint8Array(cell) ? Buffer.from(cell).toString('latin1') : String(cell)
 }

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { RinghookError } from '../../core/errors.ts'
 import { storeFailure } from '../../databases/failures.ts'
 import type { Claim, Forgotten, KeyStatus } from '../store.ts'
@@ -5,7 +6,7 @@ import type { Claim, Forgotten, KeyStatus } from '../store.ts'
 /** The text of a reply: clients can be told to give every text as bytes. */
 export function textOf(reply: unknown): string {
   if (typeof reply === 'string') return reply
-  if (reply instanceof Uint8Array) return Buffer.from(reply).toString('latin1')
+  if (types.isUint8Array(reply)) return Buffer.from(reply).toString('latin1')
   throw strangeReply()
 }
 
