@@ -174,7 +174,7 @@ describe('a Jest consumer in CommonJS', () => {
     const jest = join(folder, 'node_modules', 'jest', 'bin', 'jest.js')
     const { stderr } = await run(process.execPath, [jest, '--ci'], folder)
 
-    expect(stderr).toMatch(/^Tests: +3 passed, 3 total$/m)
+    expect(stderr).toMatch(/^Tests: +4 passed, 4 total$/m)
   })
 })
 

@@ -35,6 +35,20 @@ test('a fixture is delivered without a server', async () => {
   expect(handler.mock.calls[0][0].data.call_id).toBe('call_of_the_kit')
 })
 
+test('a fixture is delivered twice under fake timers, with the date moved', async () => {
+  jest.useFakeTimers({ now: Date.now() + 365 * 24 * 3_600_000 })
+  try {
+    const handler = jest.fn()
+    const receiver = createReceiver(krosai, { secret, on: { 'call.completed': handler } })
+    const { outcome, duplicates } = await deliver(receiver, 'call.completed', { duplicate: 1 })
+
+    expect([outcome, duplicates[0].outcome].sort()).toEqual(['duplicate', 'handled'])
+    expect(handler).toHaveBeenCalledTimes(1)
+  } finally {
+    jest.useRealTimers()
+  }
+})
+
 test('a set-up without a secret is refused with a known error', () => {
   expect(() => krosaiWebhooks({ secret: undefined, on: {} })).toThrow(RinghookError)
   expect(() => krosaiWebhooks({ secret: undefined, on: {} })).toThrow(
