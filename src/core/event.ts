@@ -95,8 +95,8 @@ export interface SqlTransaction {
 }
 
 /**
- * A handler. What it returns is awaited and then dropped. Work that has not been started, such as an
- * iterator or a function, is a failure: RINGHOOK_HANDLER_DID_NOT_RUN.
+ * A handler. What it returns is awaited and then dropped; of an array of promises, each one. Work that
+ * has not been started, such as an iterator or a function, is a failure: RINGHOOK_HANDLER_DID_NOT_RUN.
  */
 export type Handler<Event extends WebhookEvent = WebhookEvent> = (
   event: Event,

@@ -24,8 +24,24 @@ export interface Reporter {
   readonly logger: Logger
 }
 
+/** The codes whose deliveries come with a reason of their own, or are not worth a line. */
+type CodeWithoutHint =
+  | 'RINGHOOK_ADAPTER_MISMATCH'
+  | 'RINGHOOK_REQUEST_INVALID'
+  | 'RINGHOOK_IP_NOT_ALLOWED'
+  | 'RINGHOOK_BODY_ALREADY_READ'
+  | 'RINGHOOK_NOT_AUTHENTIC'
+  | 'RINGHOOK_HANDLER_DID_NOT_RUN'
+  | 'RINGHOOK_RECEIVER_MISSING'
+  | 'RINGHOOK_DELIVERY_UNREADABLE'
+  | 'RINGHOOK_IN_FLIGHT'
+  | 'RINGHOOK_SHUTTING_DOWN'
+
+type HintedCode = Exclude<DeliveryCode | AttemptCode, CodeWithoutHint>
+
 /** What to look at, by code. Lines come once a minute and code, however many deliveries there are. */
-const hints: Partial<Record<DeliveryCode | AttemptCode, string>> = {
+const hints: Readonly<Record<HintedCode, string>> &
+  Partial<Record<DeliveryCode | AttemptCode, string>> = {
   RINGHOOK_BODY_TOO_LARGE: 'the body is longer than maxBodyBytes',
   RINGHOOK_BODY_TIMEOUT: 'the body did not arrive within bodyTimeoutMs',
   RINGHOOK_BODY_ENCODED:
@@ -35,9 +51,15 @@ const hints: Partial<Record<DeliveryCode | AttemptCode, string>> = {
   RINGHOOK_BODY_NOT_UTF8: 'the body is authentic, but its bytes are not UTF-8',
   RINGHOOK_BODY_NOT_JSON:
     'the body is authentic, but not a JSON object. Is this URL that of the right provider',
+  RINGHOOK_EVENT_MISSING:
+    'the body is authentic, but names no event. Is this URL that of the right provider',
   RINGHOOK_BODY_TOO_DEEP: 'the body is authentic, but nested more than 256 levels deep',
   RINGHOOK_METHOD_NOT_ALLOWED: 'it was no POST. A browser or a health check, perhaps',
   RINGHOOK_HANDLER_FAILED: 'the handler threw. onOutcome is given the error with its message',
+  RINGHOOK_PERMANENT_FAILURE:
+    'the handler threw PermanentFailure, so the event is not tried again. onOutcome is given the error with its message',
+  RINGHOOK_INTERNAL_ERROR:
+    'something failed in ringhook, or in the read function of a provider of your own',
   RINGHOOK_TIMESTAMP_MISSING:
     'the body has no timestamp, which the provider sends with every event',
   RINGHOOK_TIMESTAMP_INVALID: 'the timestamp is not in the form of RFC 3339 with its zone',

@@ -1,3 +1,5 @@
+import { isThenable } from './thenable.ts'
+
 /**
  * Returns why what a handler returned shows that its work has not run, or `undefined`. Asked after
  * promises, and anything else with a `then`, were awaited: that is what runs them. Never throws.
@@ -11,6 +13,26 @@ export function reasonNotRun(returned: unknown): string | undefined {
   } catch {
     // A getter or a proxy that throws: not something whose work waits to be started.
     return undefined
+  }
+}
+
+/**
+ * Waits for a list of promises, or returns `undefined` for anything else. A handler returns one that
+ * maps an async function and forgets `Promise.all`: its work goes on, and may still fail. Rejects
+ * with the first failure once every promise has settled, so that nothing runs on beside a retry.
+ */
+export function listedPromises(returned: unknown): Promise<void> | undefined {
+  try {
+    return Array.isArray(returned) && returned.some(isThenable) ? allSettled(returned) : undefined
+  } catch {
+    // A proxy or a getter that throws.
+    return undefined
+  }
+}
+
+async function allSettled(promises: readonly unknown[]): Promise<void> {
+  for (const result of await Promise.allSettled(promises)) {
+    if (result.status === 'rejected') throw result.reason
   }
 }
 
@@ -51,7 +73,8 @@ function lazyKindOf(value: Lazy): string | undefined {
   if (isFunction(value.next)) return 'an iterator, which nothing iterates'
   // Clients that publish and subscribe, and stores, are no Observables.
   const isClient = isFunction(value.on) || isFunction(value.publish) || isFunction(value.getState)
-  if (isFunction(value.subscribe) && !isClient) return 'an Observable, which nothing subscribes to'
+  if ((isFunction(value.subscribe) || isFunction(observableOf(value))) && !isClient)
+    return 'an Observable, which nothing subscribes to'
   // A stream may flow by itself.
   const isStream = isFunction(value.pipe) || isFunction(value.getReader)
   if (isFunction(value[Symbol.asyncIterator]) && !isStream) {
@@ -62,6 +85,12 @@ function lazyKindOf(value: Lazy): string | undefined {
   if (isFunction(value.execute) && isBuilder) return 'a query, which nothing executes'
   if (Symbol.for('effect/Effect') in value) return 'an Effect, which nothing runs'
   return undefined
+}
+
+/** What RxJS and libraries like it are told an Observable by: a symbol that one of them adds, or its stand-in. */
+function observableOf(value: object): unknown {
+  const { observable = '@@observable' } = Symbol as { readonly observable?: symbol }
+  return Reflect.get(value, observable) ?? Reflect.get(value, '@@observable')
 }
 
 function isFunction(value: unknown): boolean {

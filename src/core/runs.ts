@@ -11,7 +11,7 @@ import { isPermanentFailure, RinghookError } from './errors.ts'
 import { fingerprintOf } from './idempotency.ts'
 import { LeaseKeeper, type LeaseSettings } from './lease.ts'
 import type { EventStatus } from './receiver.ts'
-import { reasonNotRun } from './returned.ts'
+import { listedPromises, reasonNotRun } from './returned.ts'
 import { type Run, Running } from './running.ts'
 import { checkForgotten, checkStatus } from './store-answers.ts'
 import { isThenable } from './thenable.ts'
@@ -177,6 +177,13 @@ export class Runs {
     fingerprint: string,
     returned: unknown,
   ): Answer | Promise<Answer> {
+    const listed = listedPromises(returned)
+    if (listed !== undefined) {
+      return listed.then(
+        () => this.#endOfReturned(delivery, run, fingerprint, undefined),
+        (error: unknown) => this.#endOfFailed(delivery, run, error),
+      )
+    }
     const reason = run.context.completes ? undefined : reasonNotRun(returned)
     if (reason === undefined) return this.#endOfDone(delivery, run, fingerprint)
     const answer = answerFor('RINGHOOK_HANDLER_DID_NOT_RUN', { reason })
@@ -239,7 +246,9 @@ export class Runs {
     const run = this.#begin(delivery, routed, claim, this.#settings.clock.now())
     let answer: Answer
     try {
-      const reason = reasonNotRun(await routed.handler(routed.event, run.context))
+      const returned = await routed.handler(routed.event, run.context)
+      const reason = reasonNotRun(returned)
+      await listedPromises(returned)
       const ended =
         reason === undefined ? handled : answerFor('RINGHOOK_HANDLER_DID_NOT_RUN', { reason })
       answer = { ...ended, undeduplicated: true }

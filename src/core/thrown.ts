@@ -14,14 +14,13 @@ const longestText = 4_000
  * shown. At most 4,000 characters. Never throws, whatever was thrown.
  */
 export function textOfThrown(error: unknown): string {
+  const texts: string[] = []
   try {
-    const texts = [...causesOf(error)].map((each) =>
-      isError(each) ? textOf(each) : nameless(each),
-    )
-    return texts.join('; cause: ').slice(0, longestText)
+    for (const each of causesOf(error)) texts.push(isError(each) ? textOf(each) : wordsOf(each))
   } catch {
-    return nameless(error)
+    // A getter or a proxy that throws: what was read before it is shown.
   }
+  return texts.length === 0 ? whereThrown(error) : texts.join('; cause: ').slice(0, longestText)
 }
 
 /**
@@ -69,6 +68,14 @@ function* causesOf(thrown: unknown): Generator {
     const { cause, errors } = next as { readonly cause?: unknown; readonly errors?: unknown }
     next = cause ?? (Array.isArray(errors) ? errors[0] : undefined)
   }
+}
+
+/** What was thrown in place of an error: text, or an object with a message, as some clients throw. */
+function wordsOf(thrown: unknown): string {
+  const words =
+    typeof thrown === 'object' ? (thrown as { readonly message?: unknown } | null)?.message : thrown
+  const isSaid = typeof words === 'string' || typeof words === 'number'
+  return isSaid ? `${nameless(thrown)}: ${shown(String(words))}` : nameless(thrown)
 }
 
 function textOf(error: Error): string {

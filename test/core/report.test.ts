@@ -160,6 +160,36 @@ describe('what is logged', () => {
     ])
   })
 
+  it.each([
+    ['a text', 'no such call', 'a thrown string: no such call'],
+    ['a number', 42, 'a thrown number: 42'],
+    ['null', null, 'a thrown null'],
+    ['an object with a message', { message: 'no row', code: 'P1' }, 'a thrown object: no row'],
+    ['an object without', {}, 'a thrown object'],
+    ['an error caused by a text', new Error('outer', { cause: 'inner' }), 'a thrown string: inner'],
+    ['an error whose cause cannot be read', causeless(), 'Error: outer'],
+  ])('says what a handler threw, if it is %s', async (_, thrown, said) => {
+    const { deliver, lines } = endpoint({ handle: () => Promise.reject(thrown) })
+    await deliver()
+    expect(lines).toEqual([expect.stringContaining(said)])
+    const quiet = endpoint({ logErrors: false, handle: () => Promise.reject(thrown) })
+    await quiet.deliver()
+    expect(quiet.lines.join()).not.toMatch(/no such call|42\)|no row|inner|outer/)
+  })
+
+  it('has a remedy for every code, with logErrors: false too', async () => {
+    const { deliver, lines } = endpoint({
+      logErrors: false,
+      handle: () => Promise.reject(new PermanentFailure('gone')),
+    })
+    await deliver()
+    await deliver(event({ event: '' }))
+    expect(lines).toEqual([
+      expect.stringMatching(/200 failed: the handler threw PermanentFailure, so .* \(Permanent/),
+      expect.stringMatching(/400 rejected: the body is authentic, but names no event\. /),
+    ])
+  })
+
   it('says only where a handler failed with logErrors: false', async () => {
     const { deliver, lines } = endpoint({
       logErrors: false,
@@ -432,6 +462,14 @@ describe('LogThrottle', () => {
     ])
   })
 })
+
+function causeless(): Error {
+  return Object.defineProperty(new Error('outer'), 'cause', {
+    get: () => {
+      throw new Error('no cause')
+    },
+  })
+}
 
 function circular(): Error {
   const error = new Error('a circle')

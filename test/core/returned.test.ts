@@ -22,6 +22,7 @@ const lazy: readonly (readonly [string, () => unknown])[] = [
   ['an async function', () => async () => {}],
   ['a class', () => class {}],
   ['a cold Observable', () => ({ subscribe: () => {} })],
+  ['an Observable without a method subscribe', () => ({ '@@observable': () => {} })],
   ['an Observable as RxJS has it', () => ({ subscribe: () => {}, pipe: () => {} })],
   ['a query of Kysely', () => ({ execute: () => {}, toOperationNode: () => {} })],
   ['a query of TypeORM', () => ({ execute: () => {}, getQuery: () => '' })],
@@ -83,6 +84,31 @@ describe('a handler', () => {
     expect(seen(await endpoint({ handle: () => query }).deliver())).toBe('200 handled')
     expect(ran).toEqual(['query'])
   })
+
+  it.each(['release', 'process'] as const)(
+    'that returns an array of promises is waited for, and fails as they do (%s)',
+    async (mode) => {
+      for (const isAsync of [false, true]) {
+        const ran: string[] = []
+        const work = async (name: string, turns: number) => {
+          for (let turn = 0; turn < turns; turn++) await null
+          ran.push(name)
+          if (name === 'fails') throw new Error('no')
+        }
+        const start = () => [work('fails', 1), work('slow', 50), 'a result']
+        const { deliver, outcomes, store } = endpoint({
+          ...(mode === 'process' && { onStoreError: mode }),
+          handle: isAsync ? async () => start() : start,
+        })
+        if (mode === 'process') {
+          Object.assign(store, { claim: () => Promise.reject(new Error('away')) })
+        }
+        expect(seen(await deliver())).toBe('500 failed RINGHOOK_HANDLER_FAILED')
+        expect(ran).toEqual(['fails', 'slow'])
+        expect(outcomes[0]?.error).toEqual(new Error('no'))
+      }
+    },
+  )
 
   it('that returns an iterator has failed without a store too', async () => {
     const { deliver, store } = endpoint({ onStoreError: 'process', handle: () => countAsync() })
