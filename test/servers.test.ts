@@ -132,7 +132,7 @@ describe('findServers', () => {
     const { urls, missing } = await findServers({ ...nowhere(), folders: [broken] })
     rmSync(broken, { recursive: true })
     expect(urls).toEqual({})
-    expect(missing[0]).toMatch(/^redis: .*could not be started.*ended with 3.*port is on fire/)
+    expect(missing[0]).toMatch(/^redis: .*could not be started.*ended with code 3.*port is on fire/)
     expect(readdirSync(temporary)).toEqual([])
   })
 
