@@ -108,7 +108,8 @@ export function checkSecret(provider: Provider, secret: unknown): KeySource {
       return keyringOf(answer, keyOf)
     }
   }
-  const secrets: readonly unknown[] = Array.isArray(secret) ? secret : [secret]
+  // Copied: `map` would leave out the holes of an array.
+  const secrets: readonly unknown[] = Array.isArray(secret) ? [...secret] : [secret]
   if (secrets.length === 0) throw secretMissing(provider.name)
   const keyring = { keys: secrets.map(keyOf) }
   return () => keyring

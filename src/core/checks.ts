@@ -3,6 +3,7 @@ import type { Provider } from '../providers/provider.ts'
 import type { IdempotencyStore } from '../stores/store.ts'
 import { longestTimer } from './clock.ts'
 import { RinghookError } from './errors.ts'
+import { isOfRequest } from './mismatch.ts'
 import type { CommonOptions } from './options.ts'
 import { isGeneratorFunction } from './returned.ts'
 import { nearest } from './routing.ts'
@@ -68,6 +69,12 @@ export function checkProvider(provider: Provider): void {
 export function checkOptionNames(options: UncheckedOptions): void {
   if (typeof options !== 'object' || options === null) {
     throw optionInvalid('There are no options.', 'Give an object with the secret and the handlers.')
+  }
+  if (isOfRequest(options)) {
+    throw optionInvalid(
+      'The options are a request: was krosaiWebhooks itself mounted?',
+      'Mount what it returns: krosaiWebhooks(options).',
+    )
   }
   for (const name of Object.keys(options)) {
     if (optionNames.includes(name)) continue

@@ -42,7 +42,10 @@ export function ipAllowlist(allowedIps: readonly unknown[], trustedProxies: unkn
     const client = clientBehind(peer, forwarded, trusted.has)
     if ('reason' in client) return client.reason
     if (isAllowed(client.address)) return undefined
-    return `the client is ${client.address} by the X-Forwarded-For of ${nameOf(peer)}, and is not in allowedIps. If ${client.address} is a proxy too, add it to trustedProxies`
+    const hint = trusted.has(client.address)
+      ? 'It is in trustedProxies, as is every address behind it, so no client is named. Have the proxies add the address that they are called from, or add it to allowedIps'
+      : `If ${client.address} is a proxy too, add it to trustedProxies`
+    return `the client is ${client.address} by the X-Forwarded-For of ${nameOf(peer)}, and is not in allowedIps. ${hint}`
   }
 }
 

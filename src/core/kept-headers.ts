@@ -74,7 +74,7 @@ export function headerKeeper(
     for (const [header, value] of Object.entries(headers)) {
       if (value === undefined || !isKept(header, read)) continue
       const values = typeof value === 'string' ? [value] : value
-      if (values.some(holdsToken)) continue
+      if (holdsToken(header) || values.some(holdsToken)) continue
       stored[header] = typeof value === 'string' ? storable(value) : value.map(storable)
     }
     return stored

@@ -23,6 +23,8 @@ interface Host {
   readonly request?: CheckedRequest
   /** Answers in the host's own way. Returns what the host is to get back. */
   answer?(reply: Reply): unknown
+  /** Whether it answers 500 itself if what it called rejects, and in no other way. */
+  readonly rejects?: boolean
 }
 
 /**
@@ -68,7 +70,7 @@ async function refuseRequest(receiver: Receives, mounted: Mounted, host: Host): 
   const mistake = { code: 'RINGHOOK_ADAPTER_MISMATCH', reason } as const
   const reply = await receiver.receive(new CheckedRequest({ ...host.request, mistake }))
   if (host.answer !== undefined) return host.answer(reply)
-  if (mounted === 'receiver.receive()') return reply
+  if (mounted === 'receiver.receive()' && host.rejects !== true) return reply
   throw mistakeOf(reason)
 }
 
@@ -100,7 +102,7 @@ function hostOf(given: readonly unknown[]): Host {
   const context = given.find(isKoaContext)
   if (context !== undefined) return koaHost(context)
   const reply = given.find(isFastifyReply)
-  if (reply !== undefined) return fastifyHost(reply)
+  if (reply !== undefined) return fastifyHost(reply, given)
   const request = given.find(isNodeRequest)
   const response = given.find(isNodeResponse)
   if (request !== undefined && response !== undefined) {
@@ -152,12 +154,18 @@ function koaHost(context: KoaContextLike): Host {
   }
 }
 
-function fastifyHost(reply: FastifyReplyParts): Host {
+function fastifyHost(reply: FastifyReplyParts, given: readonly unknown[]): Host {
   const message = reply.request?.raw
-  return {
+  const host: Host = {
     passes: "Fastify's request and reply",
     remedy: registerIt,
     ...(isNodeRequest(message) && { request: nodeRequest(message) }),
+  }
+  // Another answer is on its way, and a second one would end the process: Fastify makes a 500 of the
+  // error that such a hook rejects with.
+  if (isHookOfAnswer(given)) return { ...host, rejects: true }
+  return {
+    ...host,
     answer: ({ status, headers, body }) => {
       if (reply.sent === true) return
       reply.code(status)
@@ -211,9 +219,23 @@ export function isKoaContext(value: unknown): value is KoaContextLike {
   return hasMethods(value, 'set') && isNodeRequest(req) && partsOf(request)['req'] === req
 }
 
+/** Whether a value is the first thing that some framework passes to a handler. */
+export function isOfRequest(value: unknown): boolean {
+  const { raw } = partsOf(value)
+  return [value, raw].some(isNodeRequest) || isKoaContext(value) || isFetchRequest(value)
+}
+
 /** Whether a value is a Fastify instance. */
 export function isFastifyInstance(value: unknown): boolean {
   return hasMethods(value, 'register', 'decorate', 'addHook', 'all')
+}
+
+/**
+ * Whether a Fastify hook was called with what is being answered: `onSend`, `preSerialization` and
+ * `onError` get it third. So does `preParsing`, but what it gets is the request.
+ */
+function isHookOfAnswer([, , third]: readonly unknown[]): boolean {
+  return third !== undefined && typeof third !== 'function' && !isNodeRequest(third)
 }
 
 function isFastifyReply(value: unknown): value is FastifyReplyParts {

@@ -106,9 +106,9 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return { settings: this.#settings, hasWorker: this.#worker?.isStarted === true }
   }
 
-  /** @param second - What a framework passes beside its request, where this was mounted as a handler. */
-  receive(request: RequestLike, second?: unknown): Promise<Reply> {
-    if (isMountedAsHandler(request, second)) return this.#refuseCall(request, second)
+  /** @param others - What a framework passes beside its request, where this was mounted as a handler. */
+  receive(request: RequestLike, ...others: readonly unknown[]): Promise<Reply> {
+    if (isMountedAsHandler(request, others[0])) return this.#refuseCall(request, ...others)
     const receivedAtMs = this.#settings.clock.now()
     const delivery: Delivery = {
       request: checkedRequest(request),

@@ -5,6 +5,7 @@ import { RinghookError } from './errors.ts'
 import type { OwnEvents } from './event.ts'
 import type { Reply, RequestLike } from './http.ts'
 import type { ReceiverInbox } from './inbox-desk.ts'
+import { isFastifyInstance, isOfRequest } from './mismatch.ts'
 import type { ReceiverOptions } from './options.ts'
 import { Pipeline } from './pipeline.ts'
 import { isThenable } from './thenable.ts'
@@ -143,10 +144,14 @@ export function checkReceiver(receiver: Receiver): Receiver {
   )
 }
 
+const mountedItself = 'was webhooks itself mounted? Mount what it returns.'
+
 function mistakenFor(given: unknown): string {
   if (given === undefined || given === null) return 'nothing.'
   if (typeof given === 'function') return 'a function.'
   if (isThenable(given)) return 'a promise. Await it first.'
+  if (isOfRequest(given)) return `a request: ${mountedItself}`
+  if (isFastifyInstance(given)) return `a Fastify instance: ${mountedItself}`
   if (typeof given !== 'object') return 'something else than a receiver.'
   if ('canonicalNames' in given && 'name' in given) return `the provider ${given.name} alone.`
   return 'secret' in given || 'on' in given || 'urlToken' in given

@@ -102,14 +102,20 @@ function isPair(pair: unknown): pair is readonly [string, unknown] {
 
 /** Joins what stands under one name, as Node does: a header that was sent twice must not look like one. */
 function joined(pairs: readonly (readonly [string, unknown])[]): RequestHeaders {
-  // No name can reach a prototype.
-  const headers: Record<string, string | readonly string[]> = Object.create(null)
+  const values = new Map<string, (string | readonly string[])[]>()
   for (const [name, given] of pairs) {
     const value = typeof given === 'number' ? String(given) : given
     if (!isValue(value)) continue
     const lower = name.toLowerCase()
-    const before = headers[lower]
-    headers[lower] = before === undefined ? value : [before, value].flat().join(', ')
+    const others = values.get(lower)
+    if (others === undefined) values.set(lower, [value])
+    else others.push(value)
+  }
+  // No name can reach a prototype.
+  const headers: Record<string, string | readonly string[]> = Object.create(null)
+  for (const [name, all] of values) {
+    // Joined once: to add each to those before it would copy the first as often as there are more.
+    headers[name] = all.length === 1 ? (all[0] ?? '') : all.flat().join(', ')
   }
   return headers
 }

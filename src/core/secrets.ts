@@ -59,7 +59,12 @@ const unfilled =
   /\$\{[^}]*\}|\{\{|^\$[A-Z_][A-Z0-9_]*$|^\$\(.*\)$|^#\{.*\}$|^<.*>$|^%[A-Za-z_]\w*%$|^@.*@$/
 /** What a value that is not a text looks like when it is turned into one. */
 const stringified =
-  /^(?:undefined|null|nan|-?infinity|true|false|none|nil)$|^[[{].*[\]}]$|^(?:async )?(?:function\b|class\b|\([^)]*\) ?=>)/i
+  /^(?:undefined|null|nan|-?infinity|true|false|none|nil)+$|[-_ .:=](?:undefined|null)$|\[object \w+\]|^[[{].*[\]}]$|^symbol\(.*\)$|^\w*error: |^(?:async )?(?:function\b|class\b|\([^)]*\) ?=>)/i
+/** A line of an env file, or the code that reads it, in place of the value. */
+const pasted =
+  /^(?:export )?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+ ?=.|^(?:process\.env\b|import\.meta\.env\b)/
+/** What a page shows in place of the characters that it hides. */
+const masked = /[•●…]/
 /** Compared without blanks, hyphens, underscores and full stops. */
 const wordsOfExamples =
   /^(?:(?:change|replace)(?:me|this|it)|(?:insert|enter|put|paste|add|replace).*(?:here|with.*)|your.*(?:secret|token|key|password|here)|placeholder|password\d*)$/
@@ -83,6 +88,8 @@ export function slipIn(text: string): string | undefined {
   if (quoted.test(text)) return 'has quotes around it'
   if (unfilled.test(text)) return 'is a placeholder that was not filled in'
   if (stringified.test(text)) return 'is a value of another kind that was turned into text'
+  if (pasted.test(text)) return 'has the name of its variable in it'
+  if (masked.test(text)) return 'is masked: it has dots in place of characters'
   return undefined
 }
 
@@ -96,10 +103,14 @@ function weaknessOf(text: string): string | undefined {
   return wordsOfExamples.test(word) ? 'is the text of an example' : undefined
 }
 
-/** `12345678`, `hgfedcba`. */
+/** `12345678`, `hgfedcba`, and `1234567890`: behind the 9 counting goes on with the 0. */
 function isSequence(characters: readonly string[]): boolean {
   const codes = characters.map((character) => character.codePointAt(0) ?? 0)
+  const isDecimal = /^\d+$/.test(characters.join(''))
   return [1, -1].some((step) =>
-    codes.every((code, index) => index === 0 || code - (codes[index - 1] ?? 0) === step),
+    codes.every((code, index) => {
+      const distance = index === 0 ? step : code - (codes[index - 1] ?? 0)
+      return distance === step || (isDecimal && distance === -9 * step)
+    }),
   )
 }

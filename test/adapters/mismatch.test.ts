@@ -1,8 +1,8 @@
 import Router from '@koa/router'
 import { createReceiver, krosai, type Logger } from 'ringhook'
-import { webhooks as expressWebhooks } from 'ringhook/express'
-import { webhooks as fastifyWebhooks } from 'ringhook/fastify'
-import { webhooks as koaWebhooks } from 'ringhook/koa'
+import { webhooks as expressWebhooks, krosaiWebhooks as krosaiExpress } from 'ringhook/express'
+import { webhooks as fastifyWebhooks, krosaiWebhooks as krosaiFastify } from 'ringhook/fastify'
+import { webhooks as koaWebhooks, krosaiWebhooks as krosaiKoa } from 'ringhook/koa'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { answer, completedCall, post, recordingLogger, secret } from '../helpers/deliveries.ts'
 import { codeOf } from '../helpers/endpoint.ts'
@@ -195,6 +195,57 @@ describe.each(entries)('$name', ({ worksOn, mount }) => {
     expect(await post(served.url, completedCall())).toEqual(refused)
     await served.close()
     expect(logger.errors).toEqual([expect.stringMatching(/event\.node\.req and event\.node\.res/)])
+  })
+})
+
+/** Hooks of Fastify's that run while something else is being answered. */
+const hooksOfAnswers = fastifyVersions.flatMap(({ name, Fastify }) =>
+  (['onSend', 'preSerialization'] as const).map((hook) => ({ name, Fastify, hook })),
+)
+
+describe.each(entries)('$name, in a hook of an answer', ({ mount }) => {
+  it.each(hooksOfAnswers)('$hook of $name, makes it a 500', async ({ Fastify, hook }) => {
+    const logger = recordingLogger()
+    const app = Fastify()
+    app.addHook(hook as 'onSend', mount(logger, vi.fn()) as never)
+    app.post('/hooks', async () => ({ answer: 'of the route' }))
+    const served = await serveFastify(app)
+    for (let delivery = 0; delivery < 2; delivery++) {
+      expect((await post(served.url, completedCall())).status).toBe(500)
+    }
+    // The framework answers for the error that it is given.
+    await expect(served.close()).rejects.toThrow('the framework was given errors')
+    expect(logger.errors).toEqual([expect.stringMatching(rightEntry.fastify)])
+  })
+})
+
+describe('webhooks(), mounted itself', () => {
+  it.each([
+    ['ringhook/express', expressWebhooks, krosaiExpress],
+    ['ringhook/koa', koaWebhooks, krosaiKoa],
+    ['ringhook/fastify', fastifyWebhooks, krosaiFastify],
+  ])('of %s, says so', async (_, webhooks, krosaiWebhooks) => {
+    const told: unknown[] = []
+    const collect = (run: () => unknown) => {
+      try {
+        run()
+      } catch (error) {
+        told.push(error)
+      }
+    }
+    const served = await listen((request, response) => {
+      const context = { req: request, request: { req: request }, set() {} }
+      for (const given of [request, context, { raw: request }]) {
+        collect(() => webhooks(given as never))
+        collect(() => krosaiWebhooks(given as never))
+      }
+      response.end()
+    })
+    await post(served.url, completedCall())
+    await served.close()
+    expect(told).toHaveLength(6)
+    for (const error of told)
+      expect(String(error)).toMatch(/itself mounted\? Mount what it returns/)
   })
 })
 

@@ -445,6 +445,12 @@ describe('the log line of a refused sender', () => {
       /the client is 198\.51\.100\.1 by the X-Forwarded-For of 10\.0\.0\.1, and is not in allowedIps/,
     ],
     [
+      'there are only trusted proxies',
+      { allowedIps, trustedProxies },
+      { address: '10.0.0.1', forwarded: '10.0.0.3, 10.0.0.2' },
+      /the client is 10\.0\.0\.3 by .* It is in trustedProxies, as is every address behind it(?!.*add it to trustedProxies)/,
+    ],
+    [
       'the connection has no address',
       { allowedIps, trustedProxies: ['10.0.0.0/8'] },
       { forwarded: '203.0.113.7' },

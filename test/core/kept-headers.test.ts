@@ -138,6 +138,12 @@ describe('the headers that an inbox keeps', () => {
     }
   })
 
+  it('are none with a token in their name', async () => {
+    const other = 'k3Y9-qZx7-v1W5-t2Rs'
+    const headers = { [`x-webhook-${other.toLowerCase()}`]: '1' }
+    expect((await storedWith(headers, [other, token])).headers).toEqual({})
+  })
+
   it('are kept where they only look encoded', () => {
     const finds = tokenFinder([token])
     for (const harmless of [

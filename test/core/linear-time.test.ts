@@ -159,6 +159,15 @@ describe('what runs before a delivery is authentic', () => {
     expect(await shapesThatAreSlow(deliver)).toEqual([])
   })
 
+  it('takes time in proportion to what was sent: one header many times, as pairs', async () => {
+    const deliver = (text: string) => {
+      const headers = [...text].map((value) => ['x-forwarded-for', value] as const)
+      return plain.receive({ method: 'POST', url: '/', socket, body, headers })
+    }
+    const letters = { letters: (length: number) => 'a'.repeat(16 * length) }
+    expect(await shapesThatAreSlow(deliver, letters)).toEqual([])
+  })
+
   it.each([
     ['content-encoding over HTTP/1.1', overHttp1, plain],
     ['content-encoding over HTTP/2', overHttp2, plain],
