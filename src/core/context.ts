@@ -4,6 +4,7 @@ import type { RinghookError } from './errors.ts'
 import type { HandlerContext } from './event.ts'
 import type { RequestHeaders } from './http.ts'
 import { claimLost } from './lost-claims.ts'
+import { listedPromises, reasonNotRun } from './returned.ts'
 import { checkFlag } from './store-answers.ts'
 import { isThenable } from './thenable.ts'
 import { notTransactional, transactionInvalid } from './transaction-errors.ts'
@@ -166,16 +167,27 @@ export class RunContext implements HandlerContext {
   /** Gives no promise where nothing has to be waited for: SQLite's transactions are synchronous. */
   #runAndMark<Result>(transaction: unknown, work: Work<Result>): Result | Promise<Result> {
     const result = work(transaction)
-    if (isThenable(result)) {
-      return Promise.resolve(result).then(async (value) => {
-        // The store did not wait: what is open on the client by now is another transaction.
-        if (!this.#isTransacting) throw transactionInvalid('over')
-        await this.#mark(transaction)
-        return value
-      })
+    const listed = listedPromises(result)
+    if (isThenable(result) || listed !== undefined) {
+      return this.#markLater(transaction, result, listed)
     }
+    if (reasonNotRun(result) !== undefined) throw transactionInvalid('notStarted')
     const marking = this.#mark(transaction)
     return isThenable(marking) ? marking.then(() => result) : result
+  }
+
+  async #markLater<Result>(
+    transaction: unknown,
+    result: Result | Promise<Result>,
+    listed: Promise<void> | undefined,
+  ): Promise<Result> {
+    const value = await result
+    await (listed ?? listedPromises(value))
+    if (reasonNotRun(value) !== undefined) throw transactionInvalid('notStarted')
+    // The store did not wait: what is open on the client by now is another transaction.
+    if (!this.#isTransacting) throw transactionInvalid('over')
+    await this.#mark(transaction)
+    return value
   }
 
   /** Marks the event in a transaction, and the delivery's end in the inbox. */

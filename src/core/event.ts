@@ -80,7 +80,8 @@ export interface HandlerContext {
    *
    * @returns what `work` returned, once it is committed.
    * @throws {RinghookError} RINGHOOK_STORE_NOT_TRANSACTIONAL: the store, or its client, cannot.
-   * RINGHOOK_TRANSACTION_INVALID: called twice, inside itself, or with an async function on SQLite.
+   * RINGHOOK_TRANSACTION_INVALID: called twice, inside itself, or with an async function on SQLite;
+   * or `work` returned work that nothing has started, such as an iterator or a function.
    * RINGHOOK_TRANSACTION_NOT_COMMITTED: a statement failed that `work` did not wait for.
    * RINGHOOK_LEASE_LOST: another run took over, and everything was rolled back. Every StoreCode.
    */

@@ -9,6 +9,8 @@ const mistakes = {
     'context.transaction() was called again, inside itself or after the event was marked. Make all writes of a handler in one call.',
   noFunction:
     'context.transaction() was not given a function. Give it one that makes your writes through the transaction that it is given.',
+  notStarted:
+    'The function that context.transaction() was given returned work that nothing has started, such as an iterator or a function. Do the work in the function itself, and await it.',
   over: 'The function that context.transaction() was given went on after its transaction was over.',
 } as const
 

@@ -14,7 +14,7 @@ const notConnected = unreachable(
   'was given a Client of pg that is not connected: it queues every query, and sends none. Call client.connect() before migrate() and the first delivery, or give a Pool.',
 )
 const connectionLost = unreachable(
-  'has a Client of pg that lost its connection, or never got one, and makes no new one. Give it a Pool, or start the process again.',
+  'has a client of pg that lost its connection, or never got one. A transaction on it is rolled back. A Pool connects again; a single Client makes no new one. Give it a Pool instead of a Client, or start the process again.',
 )
 const sessionEnded = unreachable(
   'lost its connection: the server ended it because a transaction stayed open or idle for too long (transaction_timeout, idle_in_transaction_session_timeout, idle_session_timeout). Keep transactions short, and commit or roll back before you wait for anything else.',

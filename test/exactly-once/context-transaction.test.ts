@@ -268,6 +268,26 @@ function testTransactions(scene: Scene): void {
     expect(await lines()).toBe(1)
   })
 
+  it.each<[string, () => unknown]>([
+    ['an iterator', () => [1].values()],
+    ['a function', () => async () => {}],
+    ['an Observable', () => ({ subscribe: () => {} })],
+    ['an array of promises that fail', () => [Promise.reject(new Error('no'))]],
+  ])('rolls back where a function has not done its work: it returns %s', async (_, make) => {
+    const { lines, deliverTo } = sentTo(scene)
+
+    const first = await deliverTo((id, context) =>
+      context.transaction((transaction) => {
+        const inserting = scene.insert(transaction, id)
+        return inserting instanceof Promise ? inserting.then(make) : make()
+      }),
+    )
+
+    expect(first).toMatchObject({ status: 500, outcome: 'failed' })
+    expect(await lines()).toBe(0)
+    expect(await deliverTo(() => {})).toMatchObject({ outcome: 'handled' })
+  })
+
   it('may be tried again by the handler after it failed', async () => {
     const { lines, deliverTo } = sentTo(scene)
     let tries = 0

@@ -90,7 +90,7 @@ const driverMessages: ReadonlyMap<string, Meaning> = new Map([
     "Can't add new command when connection is in closed state",
     meaning(
       'RINGHOOK_STORE_UNREACHABLE',
-      'has a single connection that is closed, and makes no new one. Give it a pool, or close the connection after receiver.close().',
+      'has a connection that is closed. A transaction on it is rolled back. A pool connects again; a single connection makes no new one. Give it a pool, or close the connection after receiver.close().',
     ),
   ],
 ])
