@@ -1,4 +1,6 @@
+import { type Logger, printable, safeLogger } from '../core/log.ts'
 import { checkOptions } from '../databases/options.ts'
+import { failoverWarnings } from '../databases/redis-warnings.ts'
 import { Announcements } from './bullmq/announcements.ts'
 import { checkQueue, checkWorker, workerSettings } from './bullmq/checks.ts'
 import { Connection, silenceMs } from './bullmq/connection.ts'
@@ -20,6 +22,7 @@ import type {
   Job,
 } from './bullmq/library.ts'
 import { runScript } from './bullmq/scripts.ts'
+import { countStrangers } from './bullmq/strangers.ts'
 import { beyondCounting, RunningWorker, type WorkerParts } from './bullmq/worker.ts'
 import type {
   EntryFilter,
@@ -45,6 +48,8 @@ export interface BullmqInboxOptions {
   readonly Worker: BullmqWorkerClass
   /** Settings of the worker. */
   readonly worker?: BullmqWorkerSettings
+  /** Where its warnings go. Default: `console`. `false`: silence. */
+  readonly logger?: Logger | false
 }
 
 /**
@@ -74,12 +79,12 @@ export interface BullmqInboxOptions {
  * ```
  */
 export function bullmqInbox(queue: BullmqQueue, options: BullmqInboxOptions): Inbox {
-  checkOptions('bullmqInbox', options, ['Worker', 'worker'])
-  const { Worker, worker = {} } = options
+  checkOptions('bullmqInbox', options, ['Worker', 'worker', 'logger'])
+  const { Worker, worker = {}, logger } = options
   checkOptions('bullmqInbox', worker, workerSettings)
   checkQueue(queue)
   checkWorker(Worker)
-  return new BullmqInbox({ queue, Worker, settings: worker })
+  return new BullmqInbox({ queue, Worker, settings: worker }, logger)
 }
 
 /** What every job is added with. Its attempts are counted by the core. */
@@ -99,11 +104,14 @@ class BullmqInbox implements Inbox {
   readonly #queue: BullmqQueue
   readonly #connection: Connection
   readonly #announcements: Announcements
+  readonly #logger: Logger
+  readonly #warnings = new Set<string>()
   #worker: RunningWorker | undefined
   #lastReceivedAt = 0
   #receivedThen = 0
 
-  constructor(parts: WorkerParts) {
+  constructor(parts: WorkerParts, logger: Logger | false | undefined) {
+    this.#logger = safeLogger(logger)
     this.#parts = parts
     this.#queue = parts.queue
     this.#connection = new Connection(parts.queue)
@@ -111,9 +119,10 @@ class BullmqInbox implements Inbox {
   }
 
   async migrate(): Promise<void> {
-    await this.#connection.run((client) =>
-      runScript(client, 'probe', [this.#queue.toKey('ringhook-probe')]),
-    )
+    await this.#connection.run(async (client) => {
+      const reply = await runScript(client, 'probe', [this.#queue.toKey('ringhook-probe')])
+      for (const line of failoverWarnings(this.name, client, String(reply))) this.#warn(line)
+    })
   }
 
   put(delivery: StoredDelivery, { key }: PutOptions): Promise<'accepted' | 'duplicate'> {
@@ -129,6 +138,7 @@ class BullmqInbox implements Inbox {
   }
 
   async start(process: Process, options: WorkerOptions): Promise<void> {
+    await this.#warnOfStrangers()
     const worker = new RunningWorker(this.#parts, process, options)
     this.#worker = worker
     try {
@@ -216,6 +226,22 @@ class BullmqInbox implements Inbox {
         ...(oldest !== undefined && { oldest }),
       }
     })
+  }
+
+  /** A queue whose workers cannot be listed may still be worked on. */
+  async #warnOfStrangers(): Promise<void> {
+    const strangers = await this.#connection.run(() => countStrangers(this.#queue)).catch(() => 0)
+    if (strangers === 0) return
+    this.#warn(
+      `ringhook: the queue "${printable(this.#queue.name)}" of bullmqInbox() has workers that are not ringhook's: ${strangers}. They take deliveries away, which are then lost. Close them, or give the inbox a queue of its own.`,
+    )
+  }
+
+  /** Once of each thing, however often it is found. */
+  #warn(line: string): void {
+    if (this.#warnings.has(line)) return
+    this.#warnings.add(line)
+    this.#logger.warn(line)
   }
 
   /** Finds the job of a delivery, or one of somebody else's with this id. */

@@ -1,4 +1,5 @@
 import { RinghookError } from '../core/errors.ts'
+import { type Logger, safeLogger } from '../core/log.ts'
 import { storeFailure } from '../databases/failures.ts'
 import { checkOptions, nameInvalid } from '../databases/options.ts'
 import type {
@@ -55,6 +56,12 @@ export interface PgBossInboxOptions {
    * `false`.
    */
   readonly transactional?: boolean
+  /** Where its warnings go. Default: `console`. `false`: silence. */
+  readonly logger?: Logger | false
+}
+
+interface Settings extends Required<Omit<PgBossInboxOptions, 'logger'>> {
+  readonly logger: Logger | false | undefined
 }
 
 /**
@@ -81,18 +88,20 @@ export function pgBossInbox(boss: PgBossClient, options: PgBossInboxOptions = {}
   return new PgBossInbox(boss, settingsOf(options))
 }
 
-const optionNames = ['queue', 'pollMs', 'heartbeatSeconds', 'transactional']
+const optionNames = ['queue', 'pollMs', 'heartbeatSeconds', 'transactional', 'logger']
 const longestHeartbeat = 24 * 60 * 60
 const longestPollMs = 60 * 60_000
 
 class PgBossInbox implements Inbox {
   readonly name = 'pgBossInbox'
   readonly keepsOrder = true
-  readonly #settings: Required<PgBossInboxOptions>
+  readonly #boss: PgBossClient
+  readonly #settings: Settings
   readonly #queue: Queue
   #worker: Worker | undefined
 
-  constructor(boss: PgBossClient, settings: Required<PgBossInboxOptions>) {
+  constructor(boss: PgBossClient, settings: Settings) {
+    this.#boss = boss
     this.#settings = settings
     this.#queue = new Queue(boss, settings.queue, settings.heartbeatSeconds)
   }
@@ -122,8 +131,19 @@ class PgBossInbox implements Inbox {
 
   async start(process: Process, options: WorkerOptions): Promise<void> {
     await this.#queue.check()
+    this.#warnOfStrangers()
     this.#worker = new Worker(this.#queue, process, { ...this.#settings, ...options })
     this.#worker.wake()
+  }
+
+  /** Only those of this instance: pg-boss keeps no list of workers in its database. */
+  #warnOfStrangers(): void {
+    const { queue, logger } = this.#settings
+    const workers = this.#boss.getWipData?.() ?? []
+    if (!workers.some(({ name }) => name === queue)) return
+    safeLogger(logger).warn(
+      `ringhook: boss.work("${queue}") was called on the queue of pgBossInbox(). That worker takes deliveries away, which are then lost. Take it off, or give the inbox another queue with the option queue.`,
+    )
   }
 
   async stop({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
@@ -160,7 +180,7 @@ class PgBossInbox implements Inbox {
   }
 }
 
-function settingsOf(options: PgBossInboxOptions): Required<PgBossInboxOptions> {
+function settingsOf(options: PgBossInboxOptions): Settings {
   checkOptions('pgBossInbox', options, optionNames)
   const { queue = 'ringhook', pollMs = 500, heartbeatSeconds = 30, transactional = false } = options
   if (typeof queue !== 'string' || !/^[\w.\-/]{1,200}$/.test(queue)) {
@@ -180,7 +200,7 @@ function settingsOf(options: PgBossInboxOptions): Required<PgBossInboxOptions> {
   if (typeof transactional !== 'boolean') {
     throw invalid('transactional is not true or false. The default is false.')
   }
-  return { queue, pollMs, heartbeatSeconds, transactional }
+  return { queue, pollMs, heartbeatSeconds, transactional, logger: options.logger }
 }
 
 function invalid(message: string): RinghookError {

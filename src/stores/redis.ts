@@ -2,6 +2,7 @@ import { type Clock, DelayQueue, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type Logger, safeLogger } from '../core/log.ts'
 import { checkOptions, nameInvalid } from '../databases/options.ts'
+import { evictionWarnings, failoverWarnings } from '../databases/redis-warnings.ts'
 import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
 import { keptMs, silenceMs } from './limits.ts'
 import {
@@ -13,7 +14,15 @@ import {
   type ScriptValues,
 } from './redis/clients.ts'
 import { isMissingScript, redisFailure, redisSilence } from './redis/failures.ts'
-import { claimOf, forgottenOf, isYes, policyOf, statusOf, textOf } from './redis/replies.ts'
+import {
+  claimOf,
+  forgottenOf,
+  isYes,
+  type ServerSettings,
+  settingsOf,
+  statusOf,
+  textOf,
+} from './redis/replies.ts'
 import {
   claimScript,
   completeScript,
@@ -60,7 +69,7 @@ export interface RedisStoreOptions {
  *
  * `migrate()` creates nothing: it checks that the server lets claims be written. `prune()` gives 0:
  * Redis deletes by itself what is past its retention. A server that would drop remembered events
- * when its memory is full is warned of, once.
+ * when its memory is full, or lose them in a failover, is warned of, once.
  *
  * @throws {RinghookError} RINGHOOK_STORE_INVALID, RINGHOOK_OPTION_INVALID
  * @example
@@ -85,16 +94,18 @@ const stopwatch: Clock = { ...systemClock, now: () => performance.now() }
 const probeKey = '#probe'
 
 class RedisStore implements PersistentStore {
+  readonly #client: RedisClient
   readonly #commands: RedisCommands
   readonly #connection: ConnectionState
   readonly #prefix: string
   readonly #logger: Logger
   /** One timer for all operations: clients wait for a silent server for ever. */
   readonly #silences = new DelayQueue(stopwatch, silenceMs)
-  #askedForPolicy = false
-  #warnedOfEviction = false
+  #askedForSettings = false
+  readonly #warnings = new Set<string>()
 
   constructor(client: RedisClient, { prefix = 'ringhook:', logger }: RedisStoreOptions) {
+    this.#client = client
     this.#commands = commandsOf(client)
     this.#connection = connectionStateOf(client)
     this.#prefix = checkedPrefix(prefix)
@@ -102,8 +113,8 @@ class RedisStore implements PersistentStore {
   }
 
   async migrate(): Promise<void> {
-    this.#askedForPolicy = true
-    this.#warnOfEviction(await this.#askForPolicy())
+    this.#askedForSettings = true
+    this.#warn(await this.#askForSettings())
   }
 
   async prune({ limit }: { readonly limit?: number } = {}): Promise<number> {
@@ -120,7 +131,7 @@ class RedisStore implements PersistentStore {
         leaseExpiry(leaseMs),
       ],
       (reply) => {
-        if (!this.#askedForPolicy) this.#warnOfEvictionLater()
+        if (!this.#askedForSettings) this.#warnLater()
         return claimOf(reply, key, owner)
       },
     )
@@ -206,27 +217,29 @@ class RedisStore implements PersistentStore {
     })
   }
 
-  #askForPolicy(): Promise<string> {
-    return this.#run(probeScript, () => [probeKey], policyOf)
+  #askForSettings(): Promise<ServerSettings> {
+    return this.#run(probeScript, () => [probeKey], settingsOf)
   }
 
   /** For processes that never call `migrate()`. Nobody waits for it. */
-  #warnOfEvictionLater(): void {
-    this.#askedForPolicy = true
-    this.#askForPolicy().then(
-      (policy) => this.#warnOfEviction(policy),
+  #warnLater(): void {
+    this.#askedForSettings = true
+    this.#askForSettings().then(
+      (settings) => this.#warn(settings),
       () => {
         // The claim after which it was asked is good all the same.
       },
     )
   }
 
-  #warnOfEviction(policy: string): void {
-    if (policy === 'noeviction' || policy === 'unknown' || this.#warnedOfEviction) return
-    this.#warnedOfEviction = true
-    this.#logger.warn(
-      `ringhook: redisStore() keeps its events in a server whose maxmemory-policy is ${policy}. When its memory is full, Redis may drop remembered events, and a repeat of one runs its handler again. Set the policy to noeviction, or give ringhook a server of its own.`,
-    )
+  /** Once of each thing, however often the server is asked. */
+  #warn({ policy, replication }: ServerSettings): void {
+    const warnings = failoverWarnings('redisStore', this.#client, replication)
+    for (const line of [...evictionWarnings(policy), ...warnings]) {
+      if (this.#warnings.has(line)) continue
+      this.#warnings.add(line)
+      this.#logger.warn(line)
+    }
   }
 }
 

@@ -16,6 +16,8 @@ export interface BullmqQueue {
   remove(jobId: string): Promise<number>
   getJob(jobId: string): Promise<unknown>
   getJobState(jobId: string): Promise<string>
+  /** The connections of workers on it, by their names in `rawname`. */
+  getWorkers?(): Promise<readonly { readonly rawname?: string }[]>
   getJobCounts(...states: string[]): Promise<{ readonly [state: string]: number }>
 }
 
@@ -46,7 +48,7 @@ export interface BullmqWorkerSettings {
   readonly drainDelay?: number
   /** How long it waits after a failed look. In ms. Default: 15 000. */
   readonly runRetryDelay?: number
-  /** Its name, as dashboards show it. */
+  /** Its name, which dashboards show as `ringhook:NAME`. Without one it is `ringhook`. */
   readonly name?: string
   /** How many deliveries it may begin in a time. */
   readonly limiter?: { readonly max: number; readonly duration: number }

@@ -1,3 +1,4 @@
+import { replicationLua } from '../../databases/redis-warnings.ts'
 import type { Client } from './library.ts'
 
 /**
@@ -38,10 +39,12 @@ if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 return redis.call('HDEL', KEYS[2], 'atm', 'ats', 'stc')
 `
 
-/** Rejects where nothing can be written. KEYS: one that nobody uses. */
+/** Rejects where nothing can be written. Answers with what replicas there are. KEYS: one that nobody uses. */
 const probe = `
+${replicationLua}
 redis.call('SET', KEYS[1], '', 'PX', 1)
-return redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1])
+return replication()
 `
 
 const scripts = {

@@ -10,6 +10,7 @@ import type {
   BullmqWorkerSettings,
   Job,
 } from './library.ts'
+import { workerName } from './strangers.ts'
 import { backoffStrategy, type Ending, errorFor, moveAway } from './verdicts.ts'
 
 /** BullMQ gives up jobs by itself that stalled or failed too often. That is for the core to decide. */
@@ -43,6 +44,7 @@ export class RunningWorker {
     this.#connection = workerConnection(settings.connection ?? queue.opts.connection)
     const options = {
       ...settings,
+      name: workerName(settings.name),
       connection: this.#connection.connection,
       ...(queue.opts.prefix !== undefined && { prefix: queue.opts.prefix }),
       ...(queue.opts.skipVersionCheck !== undefined && {

@@ -37,6 +37,8 @@ export interface PgBossClient {
   createQueue(name: string, options: PgBossQueueOptions): Promise<void>
   getQueue(name: string): Promise<{ readonly policy?: string } | null>
   getDb(): PgBossDatabase
+  /** The workers of this instance, by the queues that they are on. */
+  getWipData?(): readonly { readonly name: string }[]
 }
 
 /** Sends statements of pg-boss: its own database, or a connection that has a transaction open. */

@@ -43,11 +43,17 @@ export function statusOf(reply: string): KeyStatus {
   throw strangeReply()
 }
 
-/** `policy`, a space and the name of an eviction policy, or `unknown`. */
-export function policyOf(reply: string): string {
-  const policy = /^policy ([\w-]{1,40})$/.exec(reply)?.[1]
-  if (policy === undefined) throw strangeReply()
-  return policy
+/** What the server said of itself: the name of its eviction policy, and of its replicas. */
+export interface ServerSettings {
+  readonly policy: string
+  readonly replication: string
+}
+
+/** `policy`, the name of an eviction policy or `unknown`, and what replicas there are. */
+export function settingsOf(reply: string): ServerSettings {
+  const [, policy, replication] = /^policy ([\w-]{1,40}) (replicas [\w ]{1,40})$/.exec(reply) ?? []
+  if (policy === undefined || replication === undefined) throw strangeReply()
+  return { policy, replication }
 }
 
 function countOf(text: string): number {

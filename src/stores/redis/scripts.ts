@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { replicationLua } from '../../databases/redis-warnings.ts'
 import { keptMs } from '../limits.ts'
 
 /** A Lua script, and the name under which a server knows it once it has seen it. */
@@ -87,15 +88,17 @@ end
 return state == 'released' and 'unknown' or 'strange'`)
 
 /**
- * Whether the server would let a claim be written, and what it does when its memory is full. A SET
- * of a key that must exist, and does not, asks for all that a claim needs, and writes nothing.
- * INFO knows the policy too, and is allowed in many places where CONFIG is not.
+ * Whether the server would let a claim be written, what it does when its memory is full, and what a
+ * failover would lose. A SET of a key that must exist, and does not, asks for all that a claim needs,
+ * and writes nothing. INFO knows the settings too, and is allowed in many places where CONFIG is not.
  */
 export const probeScript = script(`
+${replicationLua}
 redis.call('SET', KEYS[1], '', 'XX', 'PX', 1)
 local memory = redis.pcall('INFO', 'memory')
-if type(memory) ~= 'string' then return 'policy unknown' end
-return 'policy ' .. (string.match(memory, 'maxmemory_policy:([%w-]+)') or 'unknown')`)
+if type(memory) ~= 'string' then return 'policy unknown ' .. replication() end
+local policy = string.match(memory, 'maxmemory_policy:([%w-]+)') or 'unknown'
+return 'policy ' .. policy .. ' ' .. replication()`)
 
 function script(lines: string): RedisScript {
   const text = lines.trim()
