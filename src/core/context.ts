@@ -49,6 +49,8 @@ export class RunContext implements HandlerContext {
   readonly transaction: HandlerContext['transaction']
   // Enumerable too: a copy is printed without the body and the headers as well.
   readonly [inspected] = inspectContext
+  /** What loggers that write JSON show: everything but the body and the headers. */
+  readonly toJSON = jsonOfContext
   readonly #settings: ContextSettings
   readonly #delivery: Delivery
   readonly #claim: HeldClaim
@@ -91,11 +93,6 @@ export class RunContext implements HandlerContext {
       if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason)
     }
     return this.#controller.signal
-  }
-
-  /** What loggers that write JSON show: everything but the body and the headers. */
-  toJSON(): object {
-    return withoutDelivery(this)
   }
 
   /** Whether the handler has marked the event itself. */
@@ -242,8 +239,18 @@ function inspectContext(
   return this instanceof RunContext ? `HandlerContext ${printed}` : printed
 }
 
+function jsonOfContext(this: object): object {
+  return withoutDelivery(this)
+}
+
 /** A context, or a copy of one, as it may be printed: what was delivered stays out. */
 function withoutDelivery(context: object): object {
-  const { rawBody: _body, headers: _headers, [inspected]: _, ...rest } = context as RunContext
+  const {
+    rawBody: _body,
+    headers: _headers,
+    toJSON: _json,
+    [inspected]: _,
+    ...rest
+  } = context as RunContext
   return rest
 }

@@ -98,6 +98,8 @@ describe('the context of a handler', () => {
     ['printed with what is hidden', (context) => inspect(context, { showHidden: true })],
     ['formatted', (context) => `${context}`],
     ['written as JSON', (context) => JSON.stringify({ context })],
+    ['written as JSON as a copy', (context) => JSON.stringify({ ...context, db: 'a database' })],
+    ['written as JSON without a member', ({ attempt, ...rest }) => JSON.stringify({ rest })],
   ])('shows neither the body nor the headers when it is %s', async (_, print) => {
     const { context } = await contextOf((given) => given)
     const printed = print(context)
