@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { copyFileSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import Database from 'better-sqlite3'
 import { sqliteInbox } from 'ringhook/inboxes/sqlite'
@@ -25,6 +25,11 @@ const accidents: Readonly<Record<string, (file: string) => unknown>> = {
     await backUp(file)
     removeAll(file)
     renameSync(`${file}.backup`, file)
+  },
+  'its file is emptied': (file) => truncateSync(file),
+  'its file is moved, and a link leads to it': (file) => {
+    renameSync(file, `${file}.moved`)
+    symlinkSync(`${file}.moved`, file)
   },
   'its folder is deleted': (file) => rmSync(dirname(file), { recursive: true }),
   'its folder is moved': (file) => renameSync(dirname(file), `${dirname(file)}.old`),

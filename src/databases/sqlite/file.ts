@@ -1,4 +1,4 @@
-import { type BigIntStats, statSync } from 'node:fs'
+import { type BigIntStats, lstatSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { RinghookError } from '../../core/errors.ts'
 import { storeFailure } from '../failures.ts'
@@ -16,11 +16,13 @@ interface Part {
 interface Opened {
   /** The database itself: its path has links in it, which may be made to lead elsewhere. */
   readonly main: Part
+  /** The same file at the end of those links, beside which its log is: never a link itself. */
+  readonly end: Part
   /** The write-ahead log and its index. They come with the first transaction in WAL mode. */
   readonly beside: readonly Part[]
   /** Ends with the connection. */
   readonly probe: SqliteStatement
-  /** As it was before the last transaction. */
+  /** As it was before the last transaction, while it had bytes in it. */
   latest: Found
 }
 
@@ -51,6 +53,7 @@ export class SqliteFile {
     const opened = this.#opened
     if (opened === undefined) return
     const now = lookAt(opened.main.path)
+    if (isEmptied(now, opened.latest)) return
     if (hasChanged(now, opened.latest)) this.#database.exec('PRAGMA shrink_memory')
     opened.latest = now
   }
@@ -79,15 +82,17 @@ export class SqliteFile {
     return false
   }
 
-  #isInPlace({ main, beside }: Opened): boolean {
-    if (main.opened === 'nothing' || isAnother(lookAt(main.path), main.opened)) return false
+  #isInPlace({ main, end, beside, latest }: Opened): boolean {
+    const found = lookAt(main.path)
+    if (main.opened === 'nothing' || isAnother(found, main.opened)) return false
+    if (isEmptied(found, latest) || isAnother(lookAt(end.path, lstatSync), end.opened)) return false
     for (const part of beside) {
-      const found = lookAt(part.path)
-      if (part.opened === 'nothing') part.opened = found
-      if (!isAnother(found, part.opened)) continue
+      const log = lookAt(part.path)
+      if (part.opened === 'nothing') part.opened = log
+      if (!isAnother(log, part.opened)) continue
       if (usesLog(this.#database)) return false
       // The user has switched to another journal mode.
-      part.opened = found
+      part.opened = log
     }
     return true
   }
@@ -100,11 +105,12 @@ function openedBy(database: SqliteDatabase): Opened | undefined {
     const file = mainFile(probe)
     if (file === '') return undefined
     const path = pathGivenFor(database, file)
-    const main = lookAt(path)
+    const end: Part = { path: file, opened: lookAt(file, lstatSync) }
+    const main: Part = { path, opened: lookAt(path) }
     const beside = ['-wal', '-shm'].map(
       (suffix): Part => ({ path: file + suffix, opened: 'nothing' }),
     )
-    return { main: { path, opened: main }, beside, probe, latest: main }
+    return { main, end, beside, probe, latest: main.opened }
   } catch {
     // It is closed, or not opened yet.
     return undefined
@@ -133,13 +139,20 @@ function pathGivenFor(database: SqliteDatabase, file: string): string {
   return typeof found === 'object' && !isAnother(found, lookAt(file)) ? path : file
 }
 
-function lookAt(path: string): Found {
+function lookAt(path: string, look: typeof lstatSync = statSync): Found {
   try {
     // As bigints: an inode may have 64 bits.
-    return statSync(path, { bigint: true, throwIfNoEntry: false }) ?? 'nothing'
+    return look(path, { bigint: true, throwIfNoEntry: false }) ?? 'nothing'
   } catch {
     return 'hidden'
   }
+}
+
+/** Whether all bytes of the database were cut off, which SQLite itself never does. */
+function isEmptied(now: Found, before: Found): boolean {
+  return (
+    typeof now === 'object' && typeof before === 'object' && now.size === 0n && before.size > 0n
+  )
 }
 
 /** SQLite has its file open, so that the inode is not given to another one. */
