@@ -224,15 +224,16 @@ class SqliteStore implements PersistentStore {
   #completeOn(database: SqliteDatabase, values: SqliteValue[]): boolean {
     try {
       if (!hasOpenTransaction(database)) throw noOpenTransaction()
-      return this.#connection.prepare(this.#sql.complete, database).get(...values) !== undefined
+      return this.#get(this.#sql.complete, values, database) !== undefined
     } catch (error) {
       this.#connection.forgetStatements(database)
       throw failureOf(error, 'sqliteStore')
     }
   }
 
-  #get(sql: string, values: SqliteValue[]): unknown[] | undefined {
-    const row = this.#connection.prepare(sql).get(...values)
+  #get(sql: string, values: SqliteValue[], database?: SqliteDatabase): unknown[] | undefined {
+    const row = this.#connection.prepare(sql, database).get(...values)
+    // `bun:sqlite` says null when there is no row, the others undefined.
     return row === undefined || row === null ? undefined : columnsOf(row)
   }
 
