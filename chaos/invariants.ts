@@ -108,35 +108,38 @@ function answeredAfterRun({ answers, runs, calls }: History): Violation[] {
 
 /**
  * The store down at claim: no handler call, 503. Every run has a claim that its own delivery won
- * before; a delivery whose last claim failed is answered 503 if it is answered at all.
+ * before. A delivery whose last claim failed is answered 503 if it is answered at all. Only claims
+ * made before its run and its answer count: a run whose completion was lost claims its key again,
+ * perhaps after the deadline has answered, and that claim may fail without changing the answer.
  */
 function claimedBeforeRun({ runs, calls, answers }: History): Violation[] {
   const rule = 'without a claim there is no run, and the answer is 503'
   const claims = claimsByDelivery(calls)
-  const unclaimed = [...runs.values()]
-    .flat()
-    .filter(
-      ({ started }) =>
-        !(claims.get(started.delivery) ?? []).some(
-          ({ fence, asked, result, overSeq }) =>
-            result === 'claimed' &&
-            asked.key === started.key &&
-            fence === started.fence &&
-            overSeq < started.seq,
-        ),
-    )
-  const wronglyAnswered = answers.filter(
-    ({ delivery, status }) => claims.get(delivery)?.at(-1)?.result === 'failed' && status !== 503,
+  const allRuns = [...runs.values()].flat()
+  const unclaimed = allRuns.filter(
+    ({ started }) =>
+      !(claims.get(started.delivery) ?? []).some(
+        ({ fence, asked, result, overSeq }) =>
+          result === 'claimed' &&
+          asked.key === started.key &&
+          fence === started.fence &&
+          overSeq < started.seq,
+      ),
   )
+  const startedAt = new Map(allRuns.map(({ started }) => [started.delivery, started.seq]))
+  const wronglyAnswered = answers.flatMap((answer): Violation[] => {
+    const { delivery, status, seq } = answer
+    const before = Math.min(seq, startedAt.get(delivery) ?? seq)
+    const claimsBefore = (claims.get(delivery) ?? []).filter(({ asked }) => asked.seq < before)
+    if (status === 503 || claimsBefore.at(-1)?.result !== 'failed') return []
+    const what = `the store was down, and the answer ${status}`
+    return [{ rule, what, lines: [...claimsBefore.flatMap(linesOfCall), answer] }]
+  })
   return [
     ...unclaimed.map(
       (run) => ({ rule, what: 'a handler ran unclaimed', lines: linesOf(run) }) as const,
     ),
-    ...wronglyAnswered.map((answer) => {
-      const failed = (claims.get(answer.delivery) ?? []).flatMap(linesOfCall)
-      const what = `the store was down, and the answer ${answer.status}`
-      return { rule, what, lines: [...failed, answer] } as const
-    }),
+    ...wronglyAnswered,
   ]
 }
 

@@ -190,6 +190,43 @@ describe('the invariants', () => {
   })
 
   it.each([
+    ['after the deadline has answered', 'answered first'],
+    ['before the answer', 'answered last'],
+  ])('hold if a lost claim cannot be claimed again %s', (_, order) => {
+    const story = new Story()
+    story.claim('a', { fence: 1 })
+    story.started('a', 1)
+    story.ended('a', 'returned')
+    story.call('complete', 'a', 'no', 1)
+    if (order === 'answered first') story.answering('a', 200, 'handled')
+    story.claim('a', { result: 'failed' })
+    if (order === 'answered last') story.answering('a', 200, 'handled')
+
+    expect(story.broken()).toEqual([])
+  })
+
+  it('are broken by a run whose only claim came after it', () => {
+    const story = new Story()
+    story.started('a', 1)
+    story.ended('a', 'returned')
+    story.claim('a', { fence: 1 })
+    story.answering('a', 200, 'handled')
+
+    expect(story.broken()).toEqual(['without a claim there is no run, and the answer is 503'])
+  })
+
+  it('are broken by a run after a claim that failed, even if an earlier one was won', () => {
+    const story = new Story()
+    story.claim('a', { fence: 1 })
+    story.claim('a', { result: 'failed' })
+    story.started('a', 1)
+    story.ended('a', 'returned')
+    story.answering('a', 200, 'handled')
+
+    expect(story.broken()).toEqual(['without a claim there is no run, and the answer is 503'])
+  })
+
+  it.each([
     ['after the lease of a worker that was killed', 'claimed', 2 * leaseMs],
     ['long after a claim that may have failed', 'failed', 60_000],
   ] as const)('are broken by a key that is held %s', (_, result, afterMs) => {
