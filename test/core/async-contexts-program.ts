@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Database from 'better-sqlite3'
@@ -16,6 +17,7 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 /** Whether the context of the first request is collected, while the receiver goes on. */
 async function firstContext(options: Partial<ReceiverOptions<typeof krosai>>) {
   let first: WeakRef<object> | undefined
+  const closed: Promise<unknown>[] = []
   const receiver = createReceiver(krosai, {
     secret,
     logger: false,
@@ -25,6 +27,9 @@ async function firstContext(options: Partial<ReceiverOptions<typeof krosai>>) {
   if (options.inbox !== undefined) await receiver.start()
   const handler = webhooks(receiver)
   const server = createServer((request, response) => {
+    // For this header Node sets a timer up to the next full second, which keeps the first context.
+    response.sendDate = false
+    closed.push(once(request.socket, 'close'))
     const context = { of: 'the first request' }
     first ??= new WeakRef(context)
     contexts.run(context, () => handler(request, response))
@@ -33,15 +38,18 @@ async function firstContext(options: Partial<ReceiverOptions<typeof krosai>>) {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const send = async () => {
     const { method, headers, body } = signedRequest(krosai, 'call.completed', { secret })
-    const { status } = await fetch(url, {
+    const response = await fetch(url, {
       method,
       body,
       headers: { ...headers, connection: 'close' },
     })
-    return status
+    await response.arrayBuffer()
+    return response.status
   }
   const status = await send()
   for (let sent = 0; sent < 3; sent++) await send()
+  // Nothing of Node's is left then that might keep the context for a while.
+  await Promise.all(closed)
   let state = 'kept'
   for (let round = 0; round < 100 && state === 'kept'; round++) {
     await turn()
