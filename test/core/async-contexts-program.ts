@@ -51,7 +51,7 @@ async function firstContext(options: Partial<ReceiverOptions<typeof krosai>>) {
   // Nothing of Node's is left then that might keep the context for a while.
   await Promise.all(closed)
   let state = 'kept'
-  for (let round = 0; round < 100 && state === 'kept'; round++) {
+  for (let round = 0; round < 20 && state === 'kept'; round++) {
     await turn()
     globalThis.gc?.()
     if (first?.deref() === undefined) state = 'collected'
