@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Crew } from './crew.ts'
 import type { Journal, StampedLine } from './journal.ts'
 import type { Sender, SentEvent } from './sender.ts'
+import type { WorkerPool } from './worker-pool.ts'
 
 /** What the drills need. */
 export interface DrillStage {
-  readonly crew: Crew
+  readonly workers: WorkerPool
   readonly sender: Sender
   readonly journal: Journal
 }
@@ -23,14 +23,14 @@ export async function drill(stage: DrillStage): Promise<boolean> {
 }
 
 /** Every worker gets the same event at once. No handler ends before all deliveries are answered. */
-async function crowd({ crew, sender, journal }: DrillStage): Promise<void> {
+async function crowd({ workers, sender, journal }: DrillStage): Promise<void> {
   const event = sender.create([{ act: 'hold' }])
-  const slots = Array.from({ length: crew.slots }, (_, slot) => slot)
+  const slots = Array.from({ length: workers.slots }, (_, slot) => slot)
   // On a machine under load the claims may come too late to be used, all of them.
   while (runsOf(await journal.read(), event).length === 0) {
     await Promise.all([...slots, ...slots].map((slot) => sender.deliver(event, slot)))
   }
-  crew.open(event.id)
+  workers.open(event.id)
 }
 
 /**
@@ -40,25 +40,25 @@ async function crowd({ crew, sender, journal }: DrillStage): Promise<void> {
  * of the database.
  */
 async function comeBack(stage: DrillStage): Promise<boolean> {
-  const { crew, sender, journal } = stage
+  const { workers, sender, journal } = stage
   const returning = sender.create([{ act: 'hold' }])
   const throwing = sender.create([{ act: 'hold' }])
   const events = [returning, throwing]
 
   const first = events.map((event) => new Persistence(stage, event, 0))
   await Promise.all(first.map((deliveries) => deliveries.untilRuns(1, 180_000)))
-  await crew.stop(0)
-  crew.openIn(0, returning.id)
-  crew.openIn(0, throwing.id, { fails: true })
+  await workers.stop(0)
+  workers.openIn(0, returning.id)
+  workers.openIn(0, throwing.id, { fails: true })
   const second = events.map((event) => new Persistence(stage, event, 1))
   const found = await Promise.all(second.map((deliveries) => deliveries.untilRuns(2, 20_000)))
-  await crew.continue(0)
+  await workers.continue(0)
   const isTakenOver = !found.includes(false)
   if (isTakenOver) {
     await seen(journal, (lines) => events.every((event) => isSettled(lines, event)), 180_000)
     await Promise.all(events.map((event) => sender.deliver(event, 2)))
   }
-  for (const { id } of events) crew.open(id)
+  for (const { id } of events) workers.open(id)
   await Promise.all([...first, ...second].map(({ over }) => over))
   return isTakenOver
 }

@@ -2,15 +2,15 @@ import { setTimeout as pause } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { Place } from './backends/backend.ts'
 import { storeFile } from './backends/sqlite.ts'
-import type { Crew } from './crew.ts'
 import { leaseMs } from './endpoint.ts'
 import type { Journal } from './journal.ts'
 import { type FaultyProxy, networkFaults } from './proxy.ts'
-import type { Dice } from './random.ts'
+import type { Rng } from './rng.ts'
+import type { WorkerPool } from './worker-pool.ts'
 
 /** What the faults need. */
 export interface FaultStage {
-  readonly crew: Crew
+  readonly workers: WorkerPool
   readonly journal: Journal
   readonly proxies: readonly FaultyProxy[]
   /** Aborts when there have been enough. */
@@ -25,38 +25,38 @@ export interface Pace {
 
 /** Kills and stops workers at random until it is told to end. Nobody is left stopped. */
 export async function strikeWorkers(
-  { crew, signal }: FaultStage,
-  dice: Dice,
+  { workers, signal }: FaultStage,
+  rng: Rng,
   { restMs, haltMs }: Pace,
 ): Promise<void> {
   const halts: Promise<void>[] = []
   while (!signal.aborted) {
-    await pause(dice.between(...restMs))
-    const slot = dice.between(0, crew.slots - 1)
-    if (dice.chance(0.65)) await crew.kill(slot)
-    else halts.push(halt(crew, slot, dice.between(...haltMs)))
+    await pause(rng.between(...restMs))
+    const slot = rng.between(0, workers.slots - 1)
+    if (rng.chance(0.65)) await workers.kill(slot)
+    else halts.push(halt(workers, slot, rng.between(...haltMs)))
   }
   await Promise.all(halts)
 }
 
-async function halt(crew: Crew, slot: number, ms: number): Promise<void> {
-  await crew.stop(slot)
+async function halt(workers: WorkerPool, slot: number, ms: number): Promise<void> {
+  await workers.stop(slot)
   await pause(ms)
-  await crew.continue(slot)
+  await workers.continue(slot)
 }
 
 /** Puts the connections to the store out of order by turns, one worker's or everybody's. */
-export async function strikeNetwork(stage: FaultStage, dice: Dice): Promise<void> {
+export async function strikeNetwork(stage: FaultStage, rng: Rng): Promise<void> {
   const { journal, proxies, signal } = stage
   for (let turn = 0; !signal.aborted; turn++) {
-    await pause(dice.between(150, 500))
+    await pause(rng.between(150, 500))
     const fault = networkFaults[turn % networkFaults.length] ?? 'cut'
     // A worker that is cut off alone is taken over by the others; when all are, nobody is claimed.
-    const alone = dice.between(0, proxies.length - 1)
-    const slots = dice.chance(0.6) ? [alone] : [...proxies.keys()]
-    const ms = dice.between(150, 2 * leaseMs)
+    const alone = rng.between(0, proxies.length - 1)
+    const slots = rng.chance(0.6) ? [alone] : [...proxies.keys()]
+    const ms = rng.between(150, 2 * leaseMs)
     await journal.append({ kind: 'fault', fault, slots, ms })
-    for (const slot of slots) proxies[slot]?.begin(fault, dice.between(30, 400))
+    for (const slot of slots) proxies[slot]?.begin(fault, rng.between(30, 400))
     await pause(ms)
     for (const proxy of proxies) proxy.heal()
   }
@@ -66,13 +66,13 @@ export async function strikeNetwork(stage: FaultStage, dice: Dice): Promise<void
 export async function lockFile(
   place: Place,
   { journal, signal }: FaultStage,
-  dice: Dice,
+  rng: Rng,
   onLocked: () => void,
 ): Promise<void> {
   const database = new Database(storeFile(place), { timeout: 20 })
   while (!signal.aborted) {
-    await pause(dice.between(200, 900))
-    const ms = dice.between(50, 2 * leaseMs)
+    await pause(rng.between(200, 900))
+    const ms = rng.between(50, 2 * leaseMs)
     try {
       database.exec('BEGIN EXCLUSIVE')
     } catch {

@@ -76,7 +76,7 @@ export interface AnsweringLine {
   readonly outcome: string
   readonly code?: string
   readonly key?: string
-  readonly unmarked?: boolean
+  readonly completionLost?: boolean
   readonly bodyChanged?: boolean
 }
 
@@ -114,7 +114,7 @@ export interface HandedLine {
 export interface VerdictLine {
   readonly kind: 'verdict'
   readonly turn: string
-  readonly state: 'done' | 'retry' | 'dead' | 'later'
+  readonly state: 'completed' | 'retry' | 'dead' | 'postponed'
   readonly code?: string
 }
 

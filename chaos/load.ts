@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { ackDeadlineMs, type Deed, leaseMs } from './endpoint.ts'
-import type { Dice } from './random.ts'
+import type { Rng } from './rng.ts'
 import type { Receipt, Sender, SentEvent } from './sender.ts'
 
 /** How many events are under way at once. */
@@ -25,10 +25,10 @@ class Patience {
 }
 
 /** Sends new events and their repeats until it is told to end, and then each event until its 2xx. */
-export async function load(sender: Sender, dice: Dice, signal: AbortSignal): Promise<void> {
+export async function load(sender: Sender, rng: Rng, signal: AbortSignal): Promise<void> {
   await Promise.all(
     Array.from({ length: streams }, async (_, index) => {
-      const own = dice.fork(index + 1)
+      const own = rng.fork(index + 1)
       while (!signal.aborted) {
         const event = sender.create(deeds(own))
         await deliverAndRepeat(sender, event, own, signal)
@@ -44,7 +44,7 @@ export async function load(sender: Sender, dice: Dice, signal: AbortSignal): Pro
  */
 export async function repeatAll(
   sender: Sender,
-  dice: Dice,
+  rng: Rng,
   isEnough = ({ outcome }: Receipt) => outcome === 'duplicate',
   isMeant: (event: SentEvent) => boolean = () => true,
 ): Promise<Receipt[]> {
@@ -56,7 +56,7 @@ export async function repeatAll(
     let receipt = await sender.deliver(event)
     while (!isEnough(receipt) && !isStuck) {
       isStuck = patience.isOver()
-      await pause(dice.between(50, 300))
+      await pause(rng.between(50, 300))
       receipt = await sender.deliver(event)
     }
     last.push(receipt)
@@ -73,37 +73,37 @@ export async function repeatAll(
 export async function deliverAndRepeat(
   sender: Sender,
   event: SentEvent,
-  dice: Dice,
+  rng: Rng,
   signal: AbortSignal,
 ): Promise<void> {
   const patience = new Patience()
   while (!event.isAcknowledged) {
-    const copies = dice.chance(0.25) ? dice.between(2, 4) : 1
+    const copies = rng.chance(0.25) ? rng.between(2, 4) : 1
     await Promise.all(Array.from({ length: copies }, () => sender.deliver(event)))
     if (event.isAcknowledged) break
-    await pause(dice.between(50, 300))
+    await pause(rng.between(50, 300))
     if (signal.aborted && patience.isOver()) return
   }
-  const repeats = dice.chance(0.3) ? dice.between(1, 2) : 0
+  const repeats = rng.chance(0.3) ? rng.between(1, 2) : 0
   for (let repeat = 0; repeat < repeats && !signal.aborted; repeat++) {
-    await pause(dice.between(0, 200))
+    await pause(rng.between(0, 200))
     await sender.deliver(event)
   }
 }
 
 /** What the event's handlers do: most finish, and the last attempt always does. */
-function deeds(dice: Dice): Deed[] {
+function deeds(rng: Rng): Deed[] {
   const planned: Deed[] = []
-  while (planned.length < 3 && dice.chance(0.25)) planned.push(trouble(dice))
-  return [...planned, { act: 'finish', ms: dice.between(1, 40) }]
+  while (planned.length < 3 && rng.chance(0.25)) planned.push(trouble(rng))
+  return [...planned, { act: 'finish', ms: rng.between(1, 40) }]
 }
 
-function trouble(dice: Dice): Deed {
-  const kind = dice.next()
-  if (kind < 0.4) return { act: 'throw', ms: dice.between(0, 60) }
+function trouble(rng: Rng): Deed {
+  const kind = rng.next()
+  if (kind < 0.4) return { act: 'throw', ms: rng.between(0, 60) }
   // Longer than its lease, which is renewed.
-  if (kind < 0.7) return { act: 'finish', ms: dice.between(leaseMs, 2 * leaseMs) }
+  if (kind < 0.7) return { act: 'finish', ms: rng.between(leaseMs, 2 * leaseMs) }
   // Longer than its deadline too.
-  if (kind < 0.88) return { act: 'finish', ms: ackDeadlineMs + dice.between(50, 600) }
-  return { act: 'block', ms: dice.between(1.1 * leaseMs, 2 * leaseMs) }
+  if (kind < 0.88) return { act: 'finish', ms: ackDeadlineMs + rng.between(50, 600) }
+  return { act: 'block', ms: rng.between(1.1 * leaseMs, 2 * leaseMs) }
 }

@@ -26,7 +26,7 @@ export function observed(inner: Receiver, { journal, worker, deliveries }: Obser
     async receive(request: DeliveryRequest) {
       const delivery = String(request.headers[deliveryHeader])
       const reply = await deliveries.run(delivery, () => inner.receive(request))
-      const { status, outcome, code, idempotencyKey, unmarked, bodyChanged } = reply.outcome
+      const { status, outcome, code, idempotencyKey, completionLost, bodyChanged } = reply.outcome
       await journal.append({
         kind: 'answering',
         worker,
@@ -35,7 +35,7 @@ export function observed(inner: Receiver, { journal, worker, deliveries }: Obser
         outcome,
         ...(code !== undefined && { code }),
         ...(idempotencyKey !== undefined && { key: idempotencyKey }),
-        ...(unmarked !== undefined && { unmarked }),
+        ...(completionLost !== undefined && { completionLost }),
         ...(bodyChanged !== undefined && { bodyChanged }),
       })
       return reply

@@ -1,8 +1,8 @@
-import type { Crew } from './crew.ts'
 import type { Call, History } from './history.ts'
 import type { Finding } from './invariants.ts'
 import { printLine } from './journal.ts'
 import type { Receipt } from './sender.ts'
+import type { WorkerPool } from './worker-pool.ts'
 
 /** What a run did, and what it found. */
 export interface Report {
@@ -19,7 +19,7 @@ export interface StoreRun {
   readonly violations: readonly Finding[]
   readonly events: number
   readonly receipts: readonly Receipt[]
-  readonly workers: Crew['counts']
+  readonly workers: WorkerPool['counts']
   readonly faults: Readonly<Record<string, number>>
   readonly afterRestart: readonly Receipt[]
 }
@@ -67,7 +67,7 @@ export function answersIn(receipts: readonly Receipt[]): string {
 
 /** What was done to the workers, and to their database. */
 export function strikesIn(
-  { starts, kills, stops }: Crew['counts'],
+  { starts, kills, stops }: WorkerPool['counts'],
   faults: Readonly<Record<string, number>>,
 ): Row[] {
   const struck = Object.entries(faults).map(([fault, times]) => `${fault} ${times}`)

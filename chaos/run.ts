@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { backendOf, type Place, type StoreName } from './backends/backend.ts'
 import type { Programs } from './build.ts'
-import { Crew } from './crew.ts'
 import { drill } from './drill.ts'
 import { leaseMs, type Mutant } from './endpoint.ts'
 import { lockFile, strikeNetwork, strikeWorkers } from './faults.ts'
@@ -13,10 +12,11 @@ import { historyOf } from './history.ts'
 import { type Ending, violationsAtEnd, violationsOf } from './invariants.ts'
 import type { Journal, PhaseLine } from './journal.ts'
 import { load, repeatAll } from './load.ts'
-import { Dice } from './random.ts'
 import { type Report, rowsOf } from './report.ts'
+import { Rng } from './rng.ts'
 import { Sender } from './sender.ts'
 import { Stage } from './stage.ts'
+import { WorkerPool } from './worker-pool.ts'
 
 export interface RunOptions {
   readonly store: StoreName
@@ -74,9 +74,9 @@ export class ChaosRun {
     const each = storeUrls.map((storeUrl) => {
       return { isDoor: true, told: { store, ...place, mutant, storeUrl } }
     })
-    const crew = this.#stage.enter(new Crew({ programs, slots: each }, journal))
-    await crew.start()
-    return await this.#play(place, journal, crew, new Sender(crew, new Dice(seed)))
+    const workers = this.#stage.enter(new WorkerPool({ programs, slots: each }, journal))
+    await workers.start()
+    return await this.#play(place, journal, workers, new Sender(workers, new Rng(seed)))
   }
 
   /** Ends every process at once, and does not wait. */
@@ -89,11 +89,16 @@ export class ChaosRun {
     await this.#stage.end()
   }
 
-  async #play(place: Place, journal: Journal, crew: Crew, sender: Sender): Promise<Report> {
+  async #play(
+    place: Place,
+    journal: Journal,
+    workers: WorkerPool,
+    sender: Sender,
+  ): Promise<Report> {
     // A worker that ends by itself is a finding, and the rest of the run would be about its absence.
-    const phases = this.#phases(place, journal, crew, sender)
-    const endings = await Promise.race([phases, crew.accident.then(() => nothing)])
-    const { accidents } = crew
+    const phases = this.#phases(place, journal, workers, sender)
+    const endings = await Promise.race([phases, workers.accident.then(() => nothing)])
+    const { accidents } = workers
     // Before the journal is read: deliveries may still be under way.
     const receipts = [...sender.receipts]
     const history = historyOf(await journal.read())
@@ -106,17 +111,22 @@ export class ChaosRun {
       violations,
       events: sender.events.length,
       receipts,
-      workers: crew.counts,
+      workers: workers.counts,
       faults: this.#stage.faults(),
       afterRestart: endings.afterRestart,
     })
     return { rows, violations }
   }
 
-  async #phases(place: Place, journal: Journal, crew: Crew, sender: Sender): Promise<Endings> {
-    const dice = new Dice(this.#options.seed)
+  async #phases(
+    place: Place,
+    journal: Journal,
+    workers: WorkerPool,
+    sender: Sender,
+  ): Promise<Endings> {
+    const rng = new Rng(this.#options.seed)
     await this.#enter('drill', journal)
-    const isDrilled = await drill({ crew, sender, journal })
+    const isDrilled = await drill({ workers, sender, journal })
     if (!isDrilled) return { ...nothing, isCutShort: true }
     // What the drill has shown of a planted fault need not be shown again; and nobody knows how the
     // run would end.
@@ -124,37 +134,42 @@ export class ChaosRun {
     if (isPlanted && violationsOf(historyOf(await journal.read())).length > 0) return nothing
 
     await this.#enter('chaos', journal)
-    await this.#strike(place, journal, crew, sender)
+    await this.#strike(place, journal, workers, sender)
 
     await this.#enter('calm', journal)
     // Until every event is marked for certain: a 200 may have come while the store was away.
-    const inTheEnd = await repeatAll(sender, dice)
+    const inTheEnd = await repeatAll(sender, rng)
     const stuck = inTheEnd.filter(({ outcome }) => outcome !== 'duplicate')
-    await crew.close()
+    await workers.close()
     if (stuck.length > 0) return { ...nothing, stuck }
 
     await this.#enter('restart', journal)
-    await crew.start()
-    const afterRestart = await repeatAll(sender, dice)
-    await crew.close()
+    await workers.start()
+    const afterRestart = await repeatAll(sender, rng)
+    await workers.close()
     await this.#enter('end', journal)
     return { ...nothing, afterRestart }
   }
 
-  async #strike(place: Place, journal: Journal, crew: Crew, sender: Sender): Promise<void> {
+  async #strike(
+    place: Place,
+    journal: Journal,
+    workers: WorkerPool,
+    sender: Sender,
+  ): Promise<void> {
     const { store, seconds, seed } = this.#options
-    const dice = new Dice(seed)
+    const rng = new Rng(seed)
     const over = new AbortController()
     const { signal } = over
     const { proxies } = this.#stage
-    const stage = { journal, crew, proxies, signal }
+    const stage = { journal, workers, proxies, signal }
     const striking = [
-      strikeWorkers(stage, dice.fork(1), pace),
+      strikeWorkers(stage, rng.fork(1), pace),
       store === 'sqlite'
-        ? lockFile(place, stage, dice.fork(2), () => this.#stage.count('lock'))
-        : strikeNetwork(stage, dice.fork(2)),
+        ? lockFile(place, stage, rng.fork(2), () => this.#stage.count('lock'))
+        : strikeNetwork(stage, rng.fork(2)),
     ]
-    const loading = load(sender, dice.fork(3), signal)
+    const loading = load(sender, rng.fork(3), signal)
     await Promise.race([pause(seconds * 1_000), ...striking, loading])
     over.abort()
     await Promise.all(striking)

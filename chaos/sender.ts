@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { request } from 'node:http'
 import { type SignedRequest, signedRequest } from 'ringhook/testing'
-import type { Crew } from './crew.ts'
 import { type Deed, deliveryHeader, provider, secret } from './endpoint.ts'
-import type { Dice } from './random.ts'
+import type { Rng } from './rng.ts'
+import type { WorkerPool } from './worker-pool.ts'
 
 /** An event of the simulated provider: every delivery of it is the same bytes. */
 export interface SentEvent {
@@ -39,15 +39,15 @@ interface EventOptions {
 export class Sender {
   readonly events: SentEvent[] = []
   readonly receipts: Receipt[] = []
-  readonly #crew: Crew
-  readonly #dice: Dice
+  readonly #workers: WorkerPool
+  readonly #rng: Rng
   readonly #onStatus: StatusListener
   #deliveries = 0
 
   /** @param onStatus - Told of the first bytes of every answer, when they arrive. */
-  constructor(crew: Crew, dice: Dice, onStatus: StatusListener = () => {}) {
-    this.#crew = crew
-    this.#dice = dice
+  constructor(workers: WorkerPool, rng: Rng, onStatus: StatusListener = () => {}) {
+    this.#workers = workers
+    this.#rng = rng
     this.#onStatus = onStatus
   }
 
@@ -68,7 +68,7 @@ export class Sender {
     timeoutMs = usualTimeoutMs,
   ): Promise<Receipt> {
     const delivery = `d${this.#deliveries++}`
-    const port = this.#crew.portOf(slot)
+    const port = this.#workers.portOf(slot)
     const onStatus = (status: number) => this.#onStatus(slot, status)
     const answer =
       port === undefined ? noAnswer : await post({ event, port, delivery, timeoutMs, onStatus })
@@ -79,8 +79,8 @@ export class Sender {
   }
 
   #anySlot(): number {
-    const { doors } = this.#crew
-    return doors[this.#dice.between(0, doors.length - 1)] ?? 0
+    const { doors } = this.#workers
+    return doors[this.#rng.between(0, doors.length - 1)] ?? 0
   }
 }
 

@@ -36,7 +36,7 @@ const senders = 16
 interface Answered {
   /** Those that were answered 200. */
   readonly requests: SignedRequest[]
-  unmarked: number
+  completionLost: number
   refused: number
   refusedFrom: number
   refusedUntil: number
@@ -96,7 +96,7 @@ process.exit(forgotten > 0 || lost > 0 ? 1 : 0)
 async function load(receiver: Receiver): Promise<Answered> {
   const answered: Answered = {
     requests: [],
-    unmarked: 0,
+    completionLost: 0,
     refused: 0,
     refusedFrom: 0,
     refusedUntil: 0,
@@ -107,7 +107,7 @@ async function load(receiver: Receiver): Promise<Answered> {
         const request = signedRequest(krosai, 'call.completed', { secret })
         const { status, outcome } = await send(receiver, request)
         // What could not be marked is answered 200 too, and says so.
-        if (outcome.unmarked === true) answered.unmarked++
+        if (outcome.completionLost === true) answered.completionLost++
         else if (status === 200) {
           answered.requests.push(request)
           continue
@@ -128,9 +128,9 @@ function send(receiver: Receiver, request: SignedRequest): Promise<Reply> {
 }
 
 function print(what: string, answered: Answered, loss: string, count: number): void {
-  const { requests, unmarked, refused, refusedFrom, refusedUntil } = answered
+  const { requests, completionLost, refused, refusedFrom, refusedUntil } = answered
   const forSeconds = ((refusedUntil - refusedFrom) / 1_000).toFixed(1)
   console.log(
-    `${what} ${requests.length}, ${loss} ${count}; reported as unmarked ${unmarked}; 503 ${refused} times in ${forSeconds} s`,
+    `${what} ${requests.length}, ${loss} ${count}; reported as completionLost ${completionLost}; 503 ${refused} times in ${forSeconds} s`,
   )
 }

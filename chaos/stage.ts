@@ -1,5 +1,5 @@
-import type { Crew } from './crew.ts'
 import { FaultyProxy } from './proxy.ts'
+import type { WorkerPool } from './worker-pool.ts'
 
 /** What every run stands on: its processes, its proxies, and what is to be taken away at its end. */
 export class Stage {
@@ -9,17 +9,17 @@ export class Stage {
   /** Whether processes may be killed at any moment. */
   isStriking = false
   readonly #leftovers: (() => Promise<unknown>)[] = []
-  #crew: Crew | undefined
+  #workers: WorkerPool | undefined
 
   /** For a status line, while it runs. */
   get status(): string {
-    const { kills = 0, stops = 0 } = this.#crew?.counts ?? {}
+    const { kills = 0, stops = 0 } = this.#workers?.counts ?? {}
     return `${kills} kills, ${stops} stops`
   }
 
-  enter(crew: Crew): Crew {
-    this.#crew = crew
-    return crew
+  enter(workers: WorkerPool): WorkerPool {
+    this.#workers = workers
+    return workers
   }
 
   /** Has something done at the end, after what was asked for later. */
@@ -61,7 +61,7 @@ export class Stage {
 
   /** Ends every process at once, and does not wait. */
   killAll(): void {
-    this.#crew?.killAll()
+    this.#workers?.killAll()
   }
 
   /** Ends everything, and leaves nothing behind. Also in the middle of a run. */

@@ -1,6 +1,6 @@
 /**
  * Ends the workers when the run itself is gone. They would see that themselves, but for those that
- * are stopped at that moment. Started by crew.ts.
+ * are stopped at that moment. Started by workers.ts.
  */
 import { rmSync } from 'node:fs'
 import { dirname } from 'node:path'

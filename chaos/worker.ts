@@ -1,4 +1,4 @@
-/** One instance of an application under test. Started by crew.ts, and killed without a word. */
+/** One instance of an application under test. Started by workers.ts, and killed without a word. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { createReceiver } from 'ringhook'
 import { webhooks } from 'ringhook/express'

@@ -31,13 +31,13 @@ export type {
   RequestSocket,
 } from './core/http.ts'
 export type {
+  InboxAdmin,
   InboxDelivery,
   InboxEntry,
   InboxListFilter,
   InboxReplayFilter,
   InboxStats,
-  ReceiverInbox,
-} from './core/inbox-desk.ts'
+} from './core/inbox-admin.ts'
 export type { Logger } from './core/log.ts'
 export type {
   ReceiverOptions,
@@ -60,6 +60,7 @@ export type { ParsedBody } from './core/request-body.ts'
 export type { RetryOptions } from './core/retry.ts'
 export type {
   Attempt as InboxAttempt,
+  AttemptResult,
   EntryFilter,
   Failure,
   Inbox,
@@ -69,7 +70,6 @@ export type {
   PutOptions,
   StoredDelivery,
   StoredEntry,
-  Verdict,
   WorkerOptions,
 } from './inboxes/inbox.ts'
 export { type CallkaroProvider, callkaro } from './providers/callkaro/callkaro.ts'

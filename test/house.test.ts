@@ -125,7 +125,7 @@ describe('the rule on imports', () => {
       `import { failureOf } from '../../databases/sqlite/database.ts'`,
     ],
     ['src/inboxes/bullmq.ts', `import type { Inbox } from './inbox.ts'`],
-    ['src/inboxes/bullmq.ts', `import { Pump } from './pump.ts'`],
+    ['src/inboxes/bullmq.ts', `import { WorkerLoop } from './loop.ts'`],
     ['src/core/worker.ts', `import type { Inbox } from '../inboxes/inbox.ts'`],
     ['src/stores/redis.ts', `import { createHash } from 'node:crypto'`],
     ['src/express.ts', `import { createReceiver } from './core/receiver.ts'`],

@@ -56,7 +56,7 @@ function beganTooSoon(history: InboxHistory, first: Member, second: Member): Inb
 
 /** When it was decided that the event is tried no more. */
 function endOf({ verdict }: Turn): number {
-  const isOver = verdict?.state === 'done' || verdict?.state === 'dead'
+  const isOver = verdict?.state === 'completed' || verdict?.state === 'dead'
   return isOver ? verdict.seq : Number.POSITIVE_INFINITY
 }
 

@@ -40,24 +40,24 @@ export async function drillInbox(stage: InboxDrillStage): Promise<Drilled> {
 
 /** Every process gets the same event, twice at once, while it runs. */
 async function crowd(stage: InboxDrillStage): Promise<void> {
-  const { crew, sender, journal } = stage
+  const { workers, sender, journal } = stage
   const event = sender.create([{ act: 'hold' }])
-  await Promise.all([...crew.doors, ...crew.doors].map((slot) => sender.deliver(event, slot)))
+  await Promise.all([...workers.doors, ...workers.doors].map((slot) => sender.deliver(event, slot)))
   await deliver(stage, event)
   await seen(journal, (lines) => runsOf(lines, event).length > 0, patienceMs)
-  await Promise.all(crew.doors.map((slot) => sender.deliver(event, slot)))
-  crew.open(event.id)
+  await Promise.all(workers.doors.map((slot) => sender.deliver(event, slot)))
+  workers.open(event.id)
 }
 
 /** While the first event of a call runs the second waits, and another call goes on. */
 async function queue(stage: InboxDrillStage): Promise<void> {
-  const { crew, sender, journal } = stage
+  const { workers, sender, journal } = stage
   const first = sender.create([{ act: 'hold' }], { call: 'the first call' })
   const second = sender.create([{ act: 'finish', ms: 0 }], { call: 'the first call' })
   const other = sender.create([{ act: 'finish', ms: 0 }], { call: 'another call' })
   for (const event of [first, second, other]) await deliver(stage, event)
   await seen(journal, (lines) => runsOf(lines, other).length > 0, patienceMs)
-  crew.open(first.id)
+  workers.open(first.id)
   await seen(journal, (lines) => runsOf(lines, second).length > 0, patienceMs)
 }
 
@@ -73,7 +73,7 @@ async function exhaust(stage: InboxDrillStage): Promise<void> {
     const entry = await inbox.entry(key)
     const isOver = entry === undefined || entry.state === 'dead'
     const runs = runsOf(await stage.journal.read(), failing).length
-    if (isOver || runs > retry.attempts || performance.now() > giveUpAt) return
+    if (isOver || runs > retry.maxAttempts || performance.now() > giveUpAt) return
     await pause(50)
   }
 }
@@ -92,7 +92,7 @@ async function keyOf({ journal }: DrillStage, { id }: SentEvent): Promise<string
  * could take over: one was stopped while it held a lock of the database.
  */
 async function comeBack(stage: InboxDrillStage): Promise<boolean> {
-  const { crew, sender, journal, takeoverMs } = stage
+  const { workers, sender, journal, takeoverMs } = stage
   const returning = sender.create([{ act: 'hold' }])
   const throwing = sender.create([{ act: 'hold' }])
   const events = [returning, throwing]
@@ -102,25 +102,25 @@ async function comeBack(stage: InboxDrillStage): Promise<boolean> {
   await seen(journal, haveRun(1), patienceMs)
   const lines = await journal.read()
   const slots = events.map((event) => slotOf(runsOf(lines, event)[0]?.worker))
-  for (const slot of slots) await crew.stop(slot)
-  crew.openIn(slots[0] ?? 0, returning.id)
-  crew.openIn(slots[1] ?? 0, throwing.id, { fails: true })
+  for (const slot of slots) await workers.stop(slot)
+  workers.openIn(slots[0] ?? 0, returning.id)
+  workers.openIn(slots[1] ?? 0, throwing.id, { fails: true })
   const isTakenOver = await seen(journal, haveRun(2), takeoverMs)
-  for (const slot of slots) await crew.continue(slot)
+  for (const slot of slots) await workers.continue(slot)
   if (isTakenOver) {
     await seen(journal, (all) => events.every((event) => isSettled(all, event)), patienceMs)
   }
-  for (const { id } of events) crew.open(id)
+  for (const { id } of events) workers.open(id)
   return isTakenOver
 }
 
 /** Every process is sent an event that nobody can keep. Gives their answers. */
 async function goDown(stage: InboxDrillStage): Promise<Receipt[]> {
-  const { crew, sender } = stage
+  const { workers, sender } = stage
   const receipts: Receipt[] = []
   const event = sender.create([{ act: 'finish', ms: 0 }])
   await stage.whileDown(async () => {
-    const answers = crew.doors.map((slot) => sender.deliver(event, slot, patienceMs))
+    const answers = workers.doors.map((slot) => sender.deliver(event, slot, patienceMs))
     receipts.push(...(await Promise.all(answers)))
   })
   await deliver(stage, event)

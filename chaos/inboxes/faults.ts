@@ -10,7 +10,7 @@ import type { Place } from '../backends/backend.ts'
 import { storeFile } from '../backends/sqlite.ts'
 import type { FaultStage } from '../faults.ts'
 import type { FaultyProxy } from '../proxy.ts'
-import type { Dice } from '../random.ts'
+import type { Rng } from '../rng.ts'
 import type { InboxServer } from './backend.ts'
 
 /** The programs of a server, or `undefined` where it is not installed. */
@@ -28,21 +28,21 @@ export async function startOwn(server: InboxServer): Promise<StartedServer> {
 /** Kills the server of the run and starts it again, again and again. It runs in the end. */
 export async function strikeServer(
   server: StartedServer,
-  { crew, journal, signal }: FaultStage,
-  dice: Dice,
+  { workers, journal, signal }: FaultStage,
+  rng: Rng,
   onStruck: () => void,
 ): Promise<void> {
   for (;;) {
-    await pause(dice.between(2_000, 6_000), undefined, { signal }).catch(() => {})
+    await pause(rng.between(2_000, 6_000), undefined, { signal }).catch(() => {})
     if (signal.aborted) return
-    const ms = dice.between(0, 800)
+    const ms = rng.between(0, 800)
     await journal.append({ kind: 'fault', fault: 'crash', slots: [], ms })
     onStruck()
     const killed = server.pid
     await server.kill()
     await pause(ms)
     await server.restart()
-    crew.guard(server.pid, killed)
+    workers.guard(server.pid, killed)
   }
 }
 

@@ -33,7 +33,7 @@ export interface InboxViolation extends Finding {
 export interface Fate {
   readonly event: string
   readonly key: string | undefined
-  readonly state: 'finished' | 'dead' | 'dead and finished' | 'unmarked'
+  readonly state: 'completed' | 'dead' | 'dead and finished' | 'completionLost'
 }
 
 /** What was seen beside the journal. */
@@ -152,7 +152,7 @@ function keptOnce(puts: readonly Put[], turns: readonly Turn[]): InboxViolation[
   const accepted = puts
     .flatMap(({ answered }) => (answered?.result === 'accepted' ? [answered] : []))
     .sort((one, other) => one.seq - other.seq)
-  const done = turns.flatMap(({ verdict }) => (verdict?.state === 'done' ? [verdict] : []))
+  const done = turns.flatMap(({ verdict }) => (verdict?.state === 'completed' ? [verdict] : []))
   return accepted.flatMap((put, index): InboxViolation[] => {
     if (done.filter(({ seq }) => seq < put.seq).length >= index) return []
     const rule = 'of many copies an inbox keeps one'
@@ -170,7 +170,7 @@ function countedAttempts(history: InboxHistory, key: string): InboxViolation[] {
   const runs = history.runs.get(key) ?? []
   const turns = history.turns.get(key) ?? []
   const anew = [
-    ...turns.flatMap(({ verdict }) => (verdict?.state === 'done' ? [verdict.seq] : [])),
+    ...turns.flatMap(({ verdict }) => (verdict?.state === 'completed' ? [verdict.seq] : [])),
     ...[history.replays.get(key)?.seq ?? Number.POSITIVE_INFINITY],
   ]
   const violations: InboxViolation[] = []
@@ -183,7 +183,7 @@ function countedAttempts(history: InboxHistory, key: string): InboxViolation[] {
           earlier.started.attempt === attempt &&
           !anew.some((begins) => begins > earlier.started.seq && begins < seq),
       )
-    if (same === undefined && attempt >= 1 && attempt <= retry.attempts) continue
+    if (same === undefined && attempt >= 1 && attempt <= retry.maxAttempts) continue
     const what = `a run was attempt ${attempt}${same === undefined ? '' : ' again'}`
     violations.push({ rule, what, lines: linesAbout(history, key) })
   }
@@ -191,7 +191,7 @@ function countedAttempts(history: InboxHistory, key: string): InboxViolation[] {
     if (verdict?.state !== 'dead') continue
     const isFinal = verdict.code === 'RINGHOOK_PERMANENT_FAILURE'
     const isPlanned = runs.some(({ started }) => started.act === 'permanent')
-    if (isFinal ? isPlanned : handed.number >= retry.attempts) continue
+    if (isFinal ? isPlanned : handed.number >= retry.maxAttempts) continue
     const what = `attempt ${handed.number} was the last, by ${verdict.code}`
     violations.push({ rule, what, lines: linesAbout(history, key) })
   }
@@ -208,9 +208,9 @@ function endedWell(history: InboxHistory, { event, key, state }: Fate): InboxVio
     return ended?.kind === 'returned'
   })
   const isDone = (history.turns.get(key ?? '') ?? []).some(({ verdict }) => {
-    return verdict?.state === 'done'
+    return verdict?.state === 'completed'
   })
-  const isOver = state === 'finished' || (state === 'unmarked' && isDone)
+  const isOver = state === 'completed' || (state === 'completionLost' && isDone)
   if (hasReturned && isOver) return []
   const rule = 'what was answered 2xx ends as finished or as a dead letter'
   const what = `${event} is ${state}, and ${hasReturned ? 'a' : 'no'} run returned`
@@ -223,7 +223,7 @@ function rememberedAfterRestart(history: InboxHistory, ending: InboxEnding): Inb
   const restart = history.phases.get('restart')
   if (restart === undefined) return []
   return ending.calmFates
-    .filter(({ state }) => state === 'finished')
+    .filter(({ state }) => state === 'completed')
     .flatMap(({ key }) => history.runs.get(key ?? '') ?? [])
     .filter(({ started }) => started.seq > restart.seq)
     .map((run) => ({ rule, what: 'a handler ran after the restart', lines: linesOf(run) }))

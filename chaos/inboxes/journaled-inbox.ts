@@ -1,4 +1,4 @@
-import type { Inbox, StoredDelivery, Verdict } from '../../src/inboxes/inbox.ts'
+import type { AttemptResult, Inbox, StoredDelivery } from '../../src/inboxes/inbox.ts'
 import type { Journal } from '../journal.ts'
 
 /** What the lines about a process's inbox say of it. */
@@ -69,7 +69,7 @@ export function altered(inbox: Inbox, others: Partial<Pick<Inbox, 'put' | 'start
   }
 }
 
-function wordsOf(verdict: Verdict) {
+function wordsOf(verdict: AttemptResult) {
   const { state } = verdict
   return 'failure' in verdict ? { state, code: verdict.failure.code } : { state }
 }

@@ -46,7 +46,7 @@ export async function fatesOf(
     const hasFinished = key !== undefined && (await isCompleted(store, key))
     const isDead = key !== undefined && dead.has(key)
     if (isDead) fates.push({ event, key, state: hasFinished ? 'dead and finished' : 'dead' })
-    else fates.push({ event, key, state: hasFinished ? 'finished' : 'unmarked' })
+    else fates.push({ event, key, state: hasFinished ? 'completed' : 'completionLost' })
   }
   return fates
 }
@@ -109,7 +109,7 @@ export function spoiledIn(
     const again = ofKey.find(({ started, ended }) => {
       return started.seq > replay.seq && ended?.kind === 'returned' && started.fence > highest
     })
-    if (again !== undefined && now === 'finished') return []
+    if (again !== undefined && now === 'completed') return []
     return [{ key, what: `${event} was replayed, and is ${now}` }]
   })
 }

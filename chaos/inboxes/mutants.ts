@@ -28,7 +28,7 @@ export function plantedInbox(mutant: InboxMutant | undefined, inbox: Inbox): Inb
         start: (process, options) =>
           inbox.start(async (delivery, attempt) => {
             const verdict = await process(delivery, attempt)
-            return verdict.state === 'retry' ? { state: 'done' } : verdict
+            return verdict.state === 'retry' ? { state: 'completed' } : verdict
           }, options),
       })
     case 'count':

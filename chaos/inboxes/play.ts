@@ -1,14 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { StartedServer } from '../../test/helpers/start-server.ts'
 import type { Place } from '../backends/backend.ts'
-import type { Crew } from '../crew.ts'
 import { type FaultStage, lockFile, strikeNetwork, strikeWorkers } from '../faults.ts'
 import type { Journal, PhaseLine } from '../journal.ts'
 import { repeatAll } from '../load.ts'
-import { Dice } from '../random.ts'
 import type { Report } from '../report.ts'
+import { Rng } from '../rng.ts'
 import type { Receipt, Sender, SentEvent } from '../sender.ts'
 import type { Stage } from '../stage.ts'
+import type { WorkerPool } from '../worker-pool.ts'
 import type { InboxBackend, OpenInbox } from './backend.ts'
 import { drillInbox } from './drill.ts'
 import { strikeServer, whileCut, whileLocked } from './faults.ts'
@@ -31,7 +31,7 @@ export interface Cast {
   /** The inbox, past the proxies. */
   readonly direct: OpenInbox
   readonly journal: Journal
-  readonly crew: Crew
+  readonly workers: WorkerPool
   readonly sender: Sender
   readonly stage: Stage
 }
@@ -72,24 +72,24 @@ export class Play {
   }
 
   async report(): Promise<Report> {
-    const { crew, sender, stage } = this.#cast
+    const { workers, sender, stage } = this.#cast
     // A worker that ends by itself is a finding, and the rest of the run would be about its absence.
-    const endings = await Promise.race([this.#phases(), crew.accident.then(() => nothing)])
+    const endings = await Promise.race([this.#phases(), workers.accident.then(() => nothing)])
     // Before the journal is read: deliveries may still be under way.
     const receipts = [...sender.receipts]
-    const { accidents } = crew
+    const { accidents } = workers
     const history = await this.#history()
     const ending = { ...endings, receipts, accidents }
     const violations = inboxViolationsAtEnd(history, ending)
-    const about = { workers: crew.counts, faults: stage.faults(), events: sender.events.length }
+    const about = { workers: workers.counts, faults: stage.faults(), events: sender.events.length }
     return { rows: inboxRowsOf({ history, ending, violations, ...about }), violations }
   }
 
   async #phases(): Promise<Endings> {
-    const { backend, direct, journal, crew, sender } = this.#cast
+    const { backend, direct, journal, workers, sender } = this.#cast
     await this.#enter('drill')
     const { isTakenOver, whileDown } = await drillInbox({
-      crew,
+      workers,
       sender,
       journal,
       inbox: direct.inbox,
@@ -111,17 +111,17 @@ export class Play {
     if (stuck.length + undrained.length > 0 || this.#options.isPlanted) return calm
 
     await this.#enter('replay')
-    crew.mend()
+    workers.mend()
     const { spoiled } = await replaySome(direct, journal, calmFates, sender.events)
     const unreplayed = await this.#drain()
 
-    await crew.close()
+    await workers.close()
     await this.#enter('restart')
-    await crew.start()
+    await workers.start()
     const unrepeated = await this.#acknowledgeAll(() => true)
     const left = [...unreplayed, ...(await this.#drain())]
     const lastFates = await this.#fates()
-    await crew.close()
+    await workers.close()
     await this.#enter('end')
     const spoiledLast = spoiledIn(await this.#history(), calmFates, lastFates)
     return {
@@ -134,22 +134,22 @@ export class Play {
   }
 
   async #strike(): Promise<void> {
-    const { backend, place, server, journal, crew, sender, stage } = this.#cast
-    const dice = new Dice(this.#options.seed)
+    const { backend, place, server, journal, workers, sender, stage } = this.#cast
+    const rng = new Rng(this.#options.seed)
     const over = new AbortController()
     const { signal } = over
-    const faults: FaultStage = { journal, crew, proxies: stage.proxies, signal }
+    const faults: FaultStage = { journal, workers, proxies: stage.proxies, signal }
     const striking = [
-      strikeWorkers(faults, dice.fork(1), { restMs, haltMs: backend.haltMs }),
+      strikeWorkers(faults, rng.fork(1), { restMs, haltMs: backend.haltMs }),
       server === undefined
-        ? lockFile(place, faults, dice.fork(2), () => stage.count('lock'))
-        : strikeNetwork(faults, dice.fork(2)),
+        ? lockFile(place, faults, rng.fork(2), () => stage.count('lock'))
+        : strikeNetwork(faults, rng.fork(2)),
       ...(server === undefined
         ? []
-        : [strikeServer(server, faults, dice.fork(4), () => stage.count('crash'))]),
+        : [strikeServer(server, faults, rng.fork(4), () => stage.count('crash'))]),
     ]
     stage.isStriking = true
-    const loading = loadInbox(sender, dice.fork(3), signal)
+    const loading = loadInbox(sender, rng.fork(3), signal)
     await Promise.race([pause(this.#options.seconds * 1_000), ...striking, loading])
     over.abort()
     stage.isStriking = false
@@ -159,8 +159,8 @@ export class Play {
 
   /** Sends events until each is answered 2xx. Gives the receipts of those that never were. */
   async #acknowledgeAll(isMeant: (event: SentEvent) => boolean): Promise<Receipt[]> {
-    const dice = new Dice(this.#options.seed).fork(5)
-    const receipts = await repeatAll(this.#cast.sender, dice, isGood, isMeant)
+    const rng = new Rng(this.#options.seed).fork(5)
+    const receipts = await repeatAll(this.#cast.sender, rng, isGood, isMeant)
     return receipts.filter((receipt) => !isGood(receipt))
   }
 

@@ -1,6 +1,6 @@
-import type { Crew } from '../crew.ts'
 import type { Finding } from '../invariants.ts'
 import { answersIn, type Row, strikesIn, takeoversIn, tally } from '../report.ts'
+import type { WorkerPool } from '../worker-pool.ts'
 import { overtakingsIn } from './call-invariants.ts'
 import type { InboxHistory } from './history.ts'
 import type { InboxEnding } from './invariants.ts'
@@ -11,7 +11,7 @@ export interface InboxRunFacts {
   readonly ending: InboxEnding
   readonly violations: readonly Finding[]
   readonly events: number
-  readonly workers: Crew['counts']
+  readonly workers: WorkerPool['counts']
   readonly faults: Readonly<Record<string, number>>
 }
 

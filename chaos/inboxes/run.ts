@@ -6,12 +6,12 @@ import type { StartedServer } from '../../test/helpers/start-server.ts'
 import type { Place } from '../backends/backend.ts'
 import { sqlite } from '../backends/sqlite.ts'
 import type { Programs } from '../build.ts'
-import { Crew } from '../crew.ts'
 import type { Journal } from '../journal.ts'
-import { Dice } from '../random.ts'
 import type { Report } from '../report.ts'
+import { Rng } from '../rng.ts'
 import { Sender } from '../sender.ts'
 import { Stage } from '../stage.ts'
+import { WorkerPool } from '../worker-pool.ts'
 import { type InboxServer, inboxBackendOf } from './backend.ts'
 import { startOwn } from './faults.ts'
 import { Play, type PlayOptions } from './play.ts'
@@ -56,9 +56,9 @@ export class InboxRun {
     // The workers migrate too, but do not wait for it: through a broken network it may take long.
     await direct.store.migrate()
     await direct.inbox.migrate()
-    const crew = await this.#employ(journal, files, place, server)
-    const sender = this.#senderTo(crew)
-    const cast = { backend, place, server, direct, journal, crew, sender, stage }
+    const workers = await this.#employ(journal, files, place, server)
+    const sender = this.#senderTo(workers)
+    const cast = { backend, place, server, direct, journal, workers, sender, stage }
     const isPlanted = this.#options.mutant !== undefined
     return await new Play(cast, { ...this.#options, isPlanted }).report()
   }
@@ -84,7 +84,7 @@ export class InboxRun {
     files: Place,
     place: Place,
     server: StartedServer | undefined,
-  ): Promise<Crew> {
+  ): Promise<WorkerPool> {
     const { inbox, mutant, programs } = this.#options
     const urls = server && (await this.#stage.openProxies(server.url, roles.length))
     const slots = roles.map((role, slot) => {
@@ -93,20 +93,22 @@ export class InboxRun {
       return { isDoor: role !== 'worker', told }
     })
     const { inboxWorker: worker, watchdog } = programs
-    const crew = this.#stage.enter(new Crew({ programs: { worker, watchdog }, slots }, journal))
-    crew.guard(server?.pid)
-    await crew.start()
-    return crew
+    const workers = this.#stage.enter(
+      new WorkerPool({ programs: { worker, watchdog }, slots }, journal),
+    )
+    workers.guard(server?.pid)
+    await workers.start()
+    return workers
   }
 
   /** Some of the processes whose 200 arrives are killed before they can do anything else. */
-  #senderTo(crew: Crew): Sender {
-    const dice = new Dice(this.#options.seed)
-    const fate = dice.fork(9)
-    return new Sender(crew, dice, (slot, status) => {
+  #senderTo(workers: WorkerPool): Sender {
+    const rng = new Rng(this.#options.seed)
+    const fate = rng.fork(9)
+    return new Sender(workers, rng, (slot, status) => {
       if (!this.#stage.isStriking || status !== 200 || !fate.chance(killAfterAnswer)) return
       this.#stage.count('killed after a 200')
-      void crew.kill(slot)
+      void workers.kill(slot)
     })
   }
 }

@@ -9,7 +9,7 @@ export const inboxMutants = ['ack', 'forget', 'count', 'order'] as const
 export type InboxMutant = (typeof inboxMutants)[number]
 
 /** Attempts follow each other soon, and there are enough of them for a run full of crashes. */
-export const retry = { attempts: 6, firstDelayMs: 50, maxDelayMs: 500 } as const
+export const retry = { maxAttempts: 6, initialDelayMs: 50, maxDelayMs: 500 } as const
 
 /** How many deliveries each worker runs at a time. */
 export const concurrency = 5

@@ -1,6 +1,6 @@
 /**
  * One process of an application with an inbox: it receives deliveries, or runs them, or both.
- * Started by ../crew.ts, and killed without a word.
+ * Started by ../workers.ts, and killed without a word.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'

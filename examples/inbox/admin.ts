@@ -1,4 +1,4 @@
-import type { ReceiverInbox } from 'ringhook'
+import type { InboxAdmin } from 'ringhook'
 import { runProgram, UsageError } from '../shared/program.ts'
 import { openReceiver } from './receiver.ts'
 
@@ -10,7 +10,7 @@ const usage = `Usage: npx tsx examples/inbox/admin.ts <command>
   stats             how many there are`
 
 /** Does what the command says, and gives what to print. */
-export async function administer(inbox: ReceiverInbox, args: readonly string[]): Promise<string> {
+export async function administer(inbox: InboxAdmin, args: readonly string[]): Promise<string> {
   const [command, id] = args
   switch (command) {
     case 'list': {

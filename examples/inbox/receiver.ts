@@ -23,7 +23,7 @@ export async function openReceiver(env = process.env) {
       store,
       leaseMs,
       // Dead within seconds, to be seen. By default there are 15, in one and a half to three hours.
-      retry: { attempts: 4, firstDelayMs: 500 },
+      retry: { maxAttempts: 4, initialDelayMs: 500 },
       onOutcome: print,
       on: {
         'call.completed': ({ id, type, data }, context) =>

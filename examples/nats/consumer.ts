@@ -5,11 +5,11 @@ import { CallLog, callLogHandlers } from '../shared/call-log.ts'
 import { openEventStore } from '../shared/event-store.ts'
 import { closeOnSignals, runProgram } from '../shared/program.ts'
 import {
+  attemptResultFor,
   type ConsumingOptions,
   consumingReceiver,
   keptOf,
   type QueuedDelivery,
-  verdictOn,
 } from '../shared/queued-deliveries.ts'
 import { deadStreamOf, openConnection, publish } from './server.ts'
 
@@ -78,7 +78,7 @@ export async function consume({
     const isHopeless = message.info.deliveryCount > maxDeliveries
     const verdict = isHopeless
       ? 'park'
-      : await verdictOn(receiver, delivery, { maxAttempts, signal })
+      : await attemptResultFor(receiver, delivery, { maxAttempts, signal })
     if (verdict === 'park') await publish(connection, deadStreamOf(stream), delivery)
     if (verdict === 'done' || verdict === 'park') await message.ackAck()
     if (verdict === 'retry') message.nak(retryMs)

@@ -4,11 +4,11 @@ import { CallLog, callLogHandlers } from '../shared/call-log.ts'
 import { openEventStore } from '../shared/event-store.ts'
 import { closeOnSignals, runProgram } from '../shared/program.ts'
 import {
+  attemptResultFor,
   type ConsumingOptions,
   consumingReceiver,
   keptOf,
   type QueuedDelivery,
-  verdictOn,
 } from '../shared/queued-deliveries.ts'
 import { openConnection, retryQueueOf, type Sender } from './server.ts'
 
@@ -59,7 +59,7 @@ export async function consume({
   async function settle(message: ConsumeMessage, { channel, send }: Sender): Promise<void> {
     const delivery = deliveryIn(message)
     const { signal } = ending
-    const verdict = await verdictOn(receiver, delivery, { maxAttempts, signal })
+    const verdict = await attemptResultFor(receiver, delivery, { maxAttempts, signal })
     if (verdict === 'done') channel.ack(message)
     // To the dead letters, by the queue's own settings.
     if (verdict === 'park') channel.nack(message, false, false)

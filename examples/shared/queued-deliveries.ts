@@ -85,7 +85,7 @@ export interface VerdictOptions {
 const askAgainMs = 1_000
 
 /** Takes a message through the receiver, as if the provider had sent it just now. */
-export async function verdictOn(
+export async function attemptResultFor(
   receiver: Receiver,
   { headers, body }: QueuedDelivery,
   { maxAttempts, signal }: VerdictOptions,

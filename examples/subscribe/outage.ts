@@ -35,7 +35,7 @@ export async function playOutage(say: (line: string) => void): Promise<Aftermath
   const krosai = new SimulatedKrosai()
   const endpoint = await Endpoint.open()
   const { url: baseUrl, close } = await serveApi(krosai, { apiKey })
-  const api = createKrosaiApi({ apiKey, baseUrl, retry: { attempts: 2, firstDelayMs: 1 } })
+  const api = createKrosaiApi({ apiKey, baseUrl, retry: { maxAttempts: 2, initialDelayMs: 1 } })
   try {
     const { id, secret = '' } = await api.ensureWebhook({ url: endpoint.url, events: ['call.*'] })
     endpoint.start(secret)
@@ -93,9 +93,9 @@ async function healing(
   const heal = async (maxRetries: number) => {
     const options = { webhookId, since, maxRetries, callsPerSecond: 100 }
     const report = await reconcile(receiver, api, options)
-    const { retried, finished, pending, isComplete } = report
+    const { retried, completed, pending, isComplete } = report
     say(
-      `Asked for ${retried} again. ${finished} had finished, ${pending} are KrosAI's own to try again. ${isComplete ? 'That was all.' : 'There may be more.'}`,
+      `Asked for ${retried} again. ${completed} had finished, ${pending} are KrosAI's own to try again. ${isComplete ? 'That was all.' : 'There may be more.'}`,
     )
     return report
   }

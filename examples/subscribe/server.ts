@@ -103,7 +103,7 @@ async function heal(receiver: Receiver, api: Api, webhookId: string): Promise<vo
   const since = new Date(Date.now() - 24 * 3_600_000)
   const report = await reconcile(receiver, api, { webhookId, since })
   console.log(
-    `Healed: ${report.retried} asked for again, ${report.finished} had finished, ${report.pending} are still tried by KrosAI`,
+    `Healed: ${report.retried} asked for again, ${report.completed} had finished, ${report.pending} are still tried by KrosAI`,
   )
   if (!report.isComplete) console.log('There may be more: start again later')
 }

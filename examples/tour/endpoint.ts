@@ -23,7 +23,7 @@ export interface EndpointOptions extends Omit<AppOptions, 'store' | 'inbox' | 'r
 const patienceMs = 12_000
 
 /** Soon enough to be watched. */
-const retry = { attempts: 3, firstDelayMs: 40 }
+const retry = { maxAttempts: 3, initialDelayMs: 40 }
 
 /** The endpoint that is shown, with its worker. Closed and opened again, it has nothing but its file. */
 export class Endpoint {

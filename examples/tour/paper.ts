@@ -35,9 +35,9 @@ type Style = keyof typeof styles
 const styles = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39] }
 
 const attemptColours: Readonly<Record<string, Style>> = {
-  done: 'green',
+  completed: 'green',
   retry: 'yellow',
-  later: 'yellow',
+  postponed: 'yellow',
 }
 
 const nameWidth = 24

@@ -1,4 +1,4 @@
-import type { ReceiverInbox } from 'ringhook'
+import type { InboxAdmin } from 'ringhook'
 import { deadlineMs, openInlineEndpoint } from './inline-endpoint.ts'
 import {
   accepted,
@@ -28,7 +28,7 @@ interface TourProps {
   readonly secret: string
   /** The endpoint that is shown. */
   readonly endpoint: {
-    readonly inbox: ReceiverInbox
+    readonly inbox: InboxAdmin
     /** Closes it, and opens it with or without a worker. */
     restart(options: { readonly hasWorker: boolean }): Promise<void>
   }
@@ -105,7 +105,7 @@ async function playDeadLetters(
   stage: Stage,
   log: TourLog,
   secret: string,
-  inbox: ReceiverInbox,
+  inbox: InboxAdmin,
 ): Promise<void> {
   stage.chapter(
     'Dead letters',

@@ -22,8 +22,8 @@ const tooOld: Answer = { status: 400, outcome: 'rejected', code: 'RINGHOOK_TIMES
 const inFuture: Answer = { status: 400, outcome: 'rejected', code: 'RINGHOOK_TIMESTAMP_IN_FUTURE' }
 export const invalid: Answer = { status: 422, outcome: 'invalid', code: 'RINGHOOK_EVENT_INVALID' }
 
-export const done: Attempt = { outcome: 'handled', next: 'done' }
-export const known: Attempt = { outcome: 'duplicate', next: 'done' }
+export const done: Attempt = { outcome: 'handled', next: 'completed' }
+export const known: Attempt = { outcome: 'duplicate', next: 'completed' }
 export const retried: Attempt = {
   outcome: 'failed',
   next: 'retry',

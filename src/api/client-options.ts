@@ -40,7 +40,7 @@ export interface ClientSettings {
 }
 
 const optionNames = ['apiKey', 'baseUrl', 'fetch', 'timeoutMs', 'retry', 'clock']
-const preset: RetryPolicy = { attempts: 4, firstDelayMs: 500, maxDelayMs: 30_000 }
+const preset: RetryPolicy = { maxAttempts: 4, initialDelayMs: 500, maxDelayMs: 30_000 }
 
 /** What is particular to one provider's client. */
 export interface ClientKind {
@@ -157,6 +157,6 @@ function isThisMachine(hostname: string): boolean {
 }
 
 function checkRetry(retry: unknown): RetryPolicy {
-  if (retry === false) return { ...preset, attempts: 1 }
+  if (retry === false) return { ...preset, maxAttempts: 1 }
   return retry === undefined ? preset : policyAt('retry', objectAt('retry', retry), preset)
 }

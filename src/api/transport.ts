@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { inTime } from '../core/clock.ts'
+import { withTimeout } from '../core/clock.ts'
 import { printable } from '../core/log.ts'
 import { delayAfter } from '../core/retry.ts'
 import {
@@ -97,7 +97,7 @@ export class Transport {
       isInDoubt ||= tried.outcomeUnknown === true
       const delayMs = tried.retryAfterMs ?? delayAfter(retry, attempt)
       const isOver =
-        attempt >= retry.attempts || !mayRepeat(operation, tried) || delayMs > retry.maxDelayMs
+        attempt >= retry.maxAttempts || !mayRepeat(operation, tried) || delayMs > retry.maxDelayMs
       if (isOver) throw new ApiError(tried, attempt)
       await pause(clock, delayMs, signal)
     }
@@ -123,7 +123,7 @@ export class Transport {
           signal: AbortSignal.any(signals),
         }),
       )
-      const inItsTime = inTime(clock, answered, timeoutMs, () => late)
+      const inItsTime = withTimeout(clock, answered, timeoutMs, () => late)
       const { response, text } = await orAborted(inItsTime, signal)
       return this.#read(operation, response, text)
     } catch (error) {

@@ -1,4 +1,4 @@
-import { inTime, systemClock } from './clock.ts'
+import { systemClock, withTimeout } from './clock.ts'
 import type { Delivery } from './delivery.ts'
 import { UnderWay } from './under-way.ts'
 
@@ -44,6 +44,6 @@ export class ActiveDeliveries {
   async drained(): Promise<void> {
     await this.underWay.idle()
     // By the machine's clock: it is the store's own time. What is not given back, its lease ends.
-    await inTime(systemClock, this.#givingBack.idle(), giveBackMs).catch(() => {})
+    await withTimeout(systemClock, this.#givingBack.idle(), giveBackMs).catch(() => {})
   }
 }

@@ -28,7 +28,7 @@ function flawInPrefix(address: string, text: string): string | undefined {
   return `has a range that is not a plain number from ${least} to ${most} behind its slash.`
 }
 
-/** Whether an IPv6 address stands for an IPv4 address, in whichever of its spellings. */
+/** Whether an IPv6 address stands for an IPv4 address, in whichever of its aliases. */
 function isMapped(address: string): boolean {
   if (!isIPv6(address)) return false
   return /^\[::ffff:[\da-f]{1,4}:[\da-f]{1,4}\]$/.test(new URL(`http://[${address}]`).hostname)

@@ -6,8 +6,8 @@ export interface Answer
   extends Pick<
     Outcome,
     | 'bodyChanged'
-    | 'unmarked'
-    | 'undeduplicated'
+    | 'completionLost'
+    | 'deduplicated'
     | 'undocumented'
     | 'ageMs'
     | 'reason'

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 
-/** Runs a function in an async context that was captured before, and returns what it returns. */
+/** Executor a function in an async context that was captured before, and returns what it returns. */
 export type InContext = <Result>(run: () => Result) => Result
 
 /**
@@ -14,7 +14,7 @@ export function captureContext(): InContext {
 }
 
 /**
- * Runs a function outside every request, in the async context in which ringhook was loaded. For what
+ * Executor a function outside every request, in the async context in which ringhook was loaded. For what
  * several requests share, such as a timer or a batch: the one that happens to start it must neither
  * be seen by the others nor be kept from garbage collection.
  */

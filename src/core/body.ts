@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { types } from 'node:util'
 import getRawBody from 'raw-body'
-import { type Clock, DelayQueue } from './clock.ts'
+import { type Clock, TimeoutQueue } from './clock.ts'
 import type { DeliveryCode } from './errors.ts'
 import type { ByteStream, RequestHeaders } from './http.ts'
 import { Pieces } from './pieces.ts'
@@ -61,7 +61,7 @@ export function bodyReader(
     bodyTimeoutMs,
   }: { readonly maxBodyBytes: number; readonly bodyTimeoutMs: number },
 ): BodyReader {
-  const deadlines = new DelayQueue(clock, bodyTimeoutMs)
+  const deadlines = new TimeoutQueue(clock, bodyTimeoutMs)
 
   return function readBody({ body, bodyMistake, headers }, receivedAtMs) {
     if (types.isUint8Array(body))

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Claim, ClaimOptions, HeldClaim, IdempotencyStore } from '../stores/store.ts'
 import { answerFor } from './answers.ts'
-import { type Clock, inTime, nextTurn } from './clock.ts'
+import { type Clock, nextTurn, withTimeout } from './clock.ts'
 import type { Delivery } from './delivery.ts'
-import type { Running } from './running.ts'
+import type { InFlightRegistry } from './in-flight.ts'
 import { checkClaim } from './store-answers.ts'
 import { isThenable } from './thenable.ts'
 
@@ -28,12 +28,12 @@ const longestPollMs = 250
 /** Claims events for deliveries, and waits its turn where an event runs already. */
 export class Claims {
   readonly #settings: ClaimSettings
-  readonly #running: Running
+  readonly #running: InFlightRegistry
   /** Owners are this and a number: unlike those of any other process, and of any other delivery. */
   readonly #ownerPrefix = `${randomUUID()}.`
   #owners = 0
 
-  constructor(settings: ClaimSettings, running: Running) {
+  constructor(settings: ClaimSettings, running: InFlightRegistry) {
     this.#settings = settings
     this.#running = running
   }
@@ -87,7 +87,7 @@ export class Claims {
   async release(claim: HeldClaim): Promise<void> {
     const { store, clock, leaseMs } = this.#settings
     try {
-      await inTime(clock, Promise.resolve(store.release(claim)), leaseMs)
+      await withTimeout(clock, Promise.resolve(store.release(claim)), leaseMs)
     } catch {
       // The lease runs out by itself; until then a repeat is answered 503 with the time left.
     }
@@ -114,7 +114,7 @@ export class Claims {
     const claiming = this.#claimTwice(delivery, key, { owner, leaseMs, fingerprint })
     if (!isThenable(claiming)) return { claim: claiming, askedAtMs }
     const canRunWithout = this.#settings.onStoreError === 'process' && delivery.phase === 'claim'
-    const inItsTime = canRunWithout ? this.#inTime(claiming, delivery) : claiming
+    const inItsTime = canRunWithout ? this.#withTimeout(claiming, delivery) : claiming
     return inItsTime.then((claim) => ({ claim, askedAtMs }))
   }
 
@@ -146,10 +146,10 @@ export class Claims {
   }
 
   /** Fails after half of the time that is left, so that the handler can still run without a claim. */
-  async #inTime(claiming: Promise<Claim>, { deadlineMs }: Delivery): Promise<Claim> {
+  async #withTimeout(claiming: Promise<Claim>, { deadlineMs }: Delivery): Promise<Claim> {
     const { clock } = this.#settings
     try {
-      return await inTime(clock, claiming, Math.max(0, (deadlineMs - clock.now()) / 2))
+      return await withTimeout(clock, claiming, Math.max(0, (deadlineMs - clock.now()) / 2))
     } catch (error) {
       claiming.then(
         (late) => {

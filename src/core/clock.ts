@@ -38,7 +38,7 @@ export const longestTimer = 2_147_483_647
  * Rejects if a promise has not settled after `ms`, with the error that `late` makes. What the
  * promise comes to later is dropped.
  */
-export function inTime<Value>(
+export function withTimeout<Value>(
   clock: Clock,
   promise: Promise<Value>,
   ms: number,
@@ -50,8 +50,8 @@ export function inTime<Value>(
   })
 }
 
-/** One entry in a {@link DelayQueue}. */
-export interface DelayTicket {
+/** One entry in a {@link TimeoutQueue}. */
+export interface TimeoutHandle {
   /** When it falls due, in ms since 1970. */
   readonly dueAt: number
   /** Takes it out of its queue. `false`: it is out already. */
@@ -63,7 +63,7 @@ export interface DelayTicket {
  * queue of equal delays the oldest entry is always the next one due. A timer for each delivery
  * would cost as much as parsing its body.
  */
-export class DelayQueue {
+export class TimeoutQueue {
   readonly #clock: Clock
   readonly #delayMs: number
   #head: Ticket | undefined
@@ -79,7 +79,7 @@ export class DelayQueue {
    * Calls `callback` when the delay, counted from `now`, is over. `now` must not run backwards by
    * much. `isDue` is false when {@link interrupt} calls it. It is called outside every request.
    */
-  add(now: number, callback: (isDue: boolean) => void): DelayTicket {
+  add(now: number, callback: (isDue: boolean) => void): TimeoutHandle {
     const ticket = new Ticket(this, now + this.#delayMs, callback, this.#tail)
     if (this.#tail === undefined) this.#head = ticket
     else this.#tail.next = ticket
@@ -144,15 +144,15 @@ export class DelayQueue {
   }
 }
 
-class Ticket implements DelayTicket {
+class Ticket implements TimeoutHandle {
   readonly dueAt: number
   readonly callback: (isDue: boolean) => void
   previous: Ticket | undefined
   next: Ticket | undefined
-  #queue: DelayQueue | undefined
+  #queue: TimeoutQueue | undefined
 
   constructor(
-    queue: DelayQueue,
+    queue: TimeoutQueue,
     dueAt: number,
     callback: (isDue: boolean) => void,
     previous: Ticket | undefined,

@@ -1,5 +1,5 @@
 import { checkArguments, optionInvalid } from './checks.ts'
-import { type Clock, inTime, longestTimer } from './clock.ts'
+import { type Clock, longestTimer, withTimeout } from './clock.ts'
 import type { CloseOptions, CloseReport } from './receiver.ts'
 
 /** What a receiver does at each step of its shutdown. */
@@ -74,7 +74,7 @@ export class Closing {
     const running = this.#steps.running()
     this.#steps.abort()
     // By now it only has to give back what is not done. A database that is away cannot be told.
-    if (stopped !== undefined) await inTime(this.#clock, stopped, giveBackMs).catch(() => {})
+    if (stopped !== undefined) await withTimeout(this.#clock, stopped, giveBackMs).catch(() => {})
     return { drained: running === 0, running }
   }
 }

@@ -1,6 +1,6 @@
-import type { Attempt, Verdict } from '../inboxes/inbox.ts'
+import type { Attempt, AttemptResult } from '../inboxes/inbox.ts'
 import { type Answer, answerFor, handled } from './answers.ts'
-import type { DelayTicket } from './clock.ts'
+import type { TimeoutHandle } from './clock.ts'
 import type { Handler, WebhookEvent } from './event.ts'
 import type { DeliveryOutcome, Outcome } from './outcome.ts'
 import type { CheckedRequest } from './request.ts'
@@ -32,7 +32,7 @@ export interface Delivery {
   answered: boolean
   /** What counts it until it is over. `undefined`: nothing waits for it. */
   countedBy: UnderWay | undefined
-  deadline: DelayTicket | undefined
+  deadline: TimeoutHandle | undefined
   /** What to answer at the deadline in the phases from `turn` on. */
   result: Answer | undefined
   /** Set when the deadline came during the claim or the handler: what it comes to then is only logged. */
@@ -81,7 +81,7 @@ export function answerAtDeadline({ phase, result }: Delivery, leaseMs: number): 
       return answerFor('RINGHOOK_DEADLINE_EXCEEDED', { retryAfterMs: leaseMs })
     case 'mark':
       // The handler has finished: asking for another delivery would only run it again.
-      return { ...(result ?? handled), unmarked: true }
+      return { ...(result ?? handled), completionLost: true }
     case 'release':
       return result ?? answerFor('RINGHOOK_HANDLER_FAILED')
   }
@@ -112,7 +112,7 @@ export function attemptOutcome(
   provider: string,
   delivery: Delivery,
   answer: Answer,
-  verdict: Verdict,
+  verdict: AttemptResult,
   now: number,
 ): Outcome {
   const { status: _, ...outcome } = outcomeOf(provider, delivery, answer, now)

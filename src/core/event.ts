@@ -65,7 +65,7 @@ export interface HandlerContext {
    */
   complete(transaction: unknown): Promise<void>
   /**
-   * Runs `work` in a database transaction that ringhook opens on the store's own client, marks the
+   * Executor `work` in a database transaction that ringhook opens on the store's own client, marks the
    * event as finished in it, and commits: the writes of `work` and the mark are there together or
    * not at all. If `work` throws, everything is rolled back, and this rejects with what it threw. A
    * connection that dies meanwhile rejects too, and never ends the process. With an inbox in the
@@ -115,11 +115,11 @@ export type MergedEvents<Events extends EventDefinitions, Own extends OwnEvents>
   : EventsWith<Events, Own>
 
 type EventsWith<Events extends EventDefinitions, Own extends OwnEvents> = {
-  [Type in keyof Events]: Extract<keyof Own, Type | SpellingOf<Events[Type]>> extends never
+  [Type in keyof Events]: Extract<keyof Own, Type | AliasOf<Events[Type]>> extends never
     ? Events[Type]
     : {
-        readonly schema: Own[Extract<keyof Own, Type | SpellingOf<Events[Type]>>]
-        readonly spellings: readonly SpellingOf<Events[Type]>[]
+        readonly schema: Own[Extract<keyof Own, Type | AliasOf<Events[Type]>>]
+        readonly aliases: readonly AliasOf<Events[Type]>[]
       }
 } & {
   [Type in Exclude<keyof Own, NameOf<Events>>]: { readonly schema: Own[Type] }
@@ -128,13 +128,13 @@ type EventsWith<Events extends EventDefinitions, Own extends OwnEvents> = {
 /** The names of the user's own events: none for `never` too, which is what is not inferred yet. */
 export type OwnName<Own> = Own extends unknown ? keyof Own : never
 
-type SpellingOf<Definition> = Definition extends { readonly spellings: readonly (infer Name)[] }
+type AliasOf<Definition> = Definition extends { readonly aliases: readonly (infer Name)[] }
   ? Extract<Name, string>
   : never
 
 /** The names of events, in every spelling. */
 export type NameOf<Events> = {
-  [Type in keyof Events]: Extract<Type, string> | SpellingOf<Events[Type]>
+  [Type in keyof Events]: Extract<Type, string> | AliasOf<Events[Type]>
 }[keyof Events]
 
 type DataOf<Definition> = Definition extends { readonly schema: EventSchema<infer Data> }
@@ -159,7 +159,7 @@ type EventOfType<Events, Type extends keyof Events, ProviderName extends string>
     : WebhookEvent<
         Extract<Type, string>,
         DataOf<Events[Type]>,
-        Extract<Type, string> | SpellingOf<Events[Type]>,
+        Extract<Type, string> | AliasOf<Events[Type]>,
         ProviderName
       >
 
@@ -174,16 +174,16 @@ export type DocumentedEvent<
 > = WebhookEvent<
   Extract<Type, string>,
   DataOf<Events[Type]>,
-  Extract<Type, string> | SpellingOf<Events[Type]>,
+  Extract<Type, string> | AliasOf<Events[Type]>,
   ProviderName
 >
 
 /** The canonical types that a key of the routing table stands for. */
 type TypesFor<Events, Key extends string> = {
-  [Type in keyof Events]: Key extends Type | SpellingOf<Events[Type]>
+  [Type in keyof Events]: Key extends Type | AliasOf<Events[Type]>
     ? Type
     : Key extends `${infer Head}.*`
-      ? Extract<Extract<Type, string> | SpellingOf<Events[Type]>, `${Head}.${string}`> extends never
+      ? Extract<Extract<Type, string> | AliasOf<Events[Type]>, `${Head}.${string}`> extends never
         ? never
         : Type
       : never

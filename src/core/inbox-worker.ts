@@ -1,16 +1,16 @@
-import type { Attempt, Inbox, StoredDelivery, Verdict } from '../inboxes/inbox.ts'
+import type { Attempt, AttemptResult, Inbox, StoredDelivery } from '../inboxes/inbox.ts'
 import type { Provider } from '../providers/provider.ts'
 import { type Answer, answerFor } from './answers.ts'
 import { captureContext, type InContext } from './async-context.ts'
+import { attemptResultFor } from './attempt-result.ts'
 import { attemptOutcome, type Delivery } from './delivery.ts'
+import type { Executor } from './executor.ts'
 import { readEvent, routeEvent } from './reading.ts'
 import { CheckedRequest } from './request.ts'
 import { mostAttempts, type RetryPolicy } from './retry.ts'
-import type { Runs } from './runs.ts'
 import type { Settings } from './settings.ts'
 import { bodyOf } from './stored-delivery.ts'
 import type { UnderWay } from './under-way.ts'
-import { verdictOn } from './verdict.ts'
 import { type Colleague, type Workplace, workplaceOf } from './workplace.ts'
 
 /** A delivery that came out of an inbox. */
@@ -22,7 +22,7 @@ export class InboxWorker implements Colleague {
   readonly namespace: string
   readonly #provider: Provider
   readonly #settings: Settings
-  readonly #runs: Runs
+  readonly #runs: Executor
   readonly #underWay: UnderWay
   readonly #workplace: Workplace
   #isEnding = false
@@ -34,7 +34,7 @@ export class InboxWorker implements Colleague {
     provider: Provider,
     settings: Settings,
     inbox: Inbox,
-    runs: Runs,
+    runs: Executor,
     underWay: UnderWay,
   ) {
     this.provider = provider.name
@@ -68,11 +68,11 @@ export class InboxWorker implements Colleague {
     return this.#settings.clock.now()
   }
 
-  process(stored: StoredDelivery, attempt: Attempt): Promise<Verdict> {
+  process(stored: StoredDelivery, attempt: Attempt): Promise<AttemptResult> {
     return this.#inContext(() => this.#attempt(stored, attempt))
   }
 
-  async #attempt(stored: StoredDelivery, attempt: Attempt): Promise<Verdict> {
+  async #attempt(stored: StoredDelivery, attempt: Attempt): Promise<AttemptResult> {
     const delivery = this.#deliveryOf(stored, attempt)
     this.#underWay.enter()
     let policy = this.#settings.retry.common
@@ -83,7 +83,7 @@ export class InboxWorker implements Colleague {
       answerFor('RINGHOOK_INTERNAL_ERROR', { error }),
     )
     const now = this.now()
-    const verdict = this.#verdictOn(answer, policy, attempt)
+    const verdict = this.#attemptResultFor(answer, policy, attempt)
     this.#settings.report(attemptOutcome(this.provider, delivery, answer, verdict, now))
     this.#underWay.leave()
     return verdict
@@ -94,10 +94,12 @@ export class InboxWorker implements Colleague {
     this.#isEnding = true
   }
 
-  #verdictOn(answer: Answer, policy: RetryPolicy, attempt: Attempt): Verdict {
-    const verdict = verdictOn(answer, policy, attempt, this.now())
+  #attemptResultFor(answer: Answer, policy: RetryPolicy, attempt: Attempt): AttemptResult {
+    const verdict = attemptResultFor(answer, policy, attempt, this.now())
     // The inbox has taken it back, or is about to.
-    return this.#isEnding && verdict.state !== 'done' ? { state: 'later', delayMs: 0 } : verdict
+    return this.#isEnding && verdict.state !== 'completed'
+      ? { state: 'postponed', delayMs: 0 }
+      : verdict
   }
 
   onParked({ outcome, code, reason }: Answer, provider = this.provider): void {
@@ -143,7 +145,7 @@ export class InboxWorker implements Colleague {
     const { handler } = read
     if (handler === undefined) return answerFor('RINGHOOK_HANDLER_MISSING')
     // Before the schema, which may be what ended the process each time.
-    if (job.number > read.retry.attempts) return await giveUp()
+    if (job.number > read.retry.maxAttempts) return await giveUp()
     const routed = routeEvent(this.#provider, this.#settings, read, handler, body, stored.tenant)
     if ('outcome' in routed) return routed
     delivery.eventId = routed.event.id

@@ -1,7 +1,7 @@
 import type { HeldClaim, IdempotencyStore } from '../stores/store.ts'
-import { type Clock, DelayQueue, type DelayTicket } from './clock.ts'
+import { type Clock, type TimeoutHandle, TimeoutQueue } from './clock.ts'
 import type { RunContext } from './context.ts'
-import { claimLost, leaseRanOut } from './lost-claims.ts'
+import { claimLost, leaseRanOut } from './lost-leases.ts'
 import { checkFlag } from './store-answers.ts'
 
 /** The lease of a claim, and what is under way to renew it. */
@@ -10,7 +10,7 @@ export interface Lease {
   readonly context: RunContext
   /** When it ends for certain, by this process's clock, unless it is renewed. */
   endsAt: number
-  renewal: DelayTicket | undefined
+  renewal: TimeoutHandle | undefined
   isRenewing: boolean
   /** From when on it is renewed no longer, once the handler has ended. */
   stopAt: number | undefined
@@ -28,13 +28,13 @@ export interface LeaseSettings {
 /** Renews the leases of handlers that run, and tells a handler when its lease is lost. */
 export class LeaseKeeper<Held extends Lease> {
   readonly #settings: LeaseSettings
-  readonly #renewals: DelayQueue
+  readonly #renewals: TimeoutQueue
   readonly #onStopped: (lease: Held) => void
 
   constructor(settings: LeaseSettings, onStopped: (lease: Held) => void) {
     this.#settings = settings
     this.#onStopped = onStopped
-    this.#renewals = new DelayQueue(settings.clock, Math.floor(settings.leaseMs / 3))
+    this.#renewals = new TimeoutQueue(settings.clock, Math.floor(settings.leaseMs / 3))
   }
 
   /** Renews a lease three times in its length, until it is dropped, lost or to stop. */

@@ -21,8 +21,8 @@ export interface Outcome {
   readonly outcome: OutcomeName
   /** The HTTP status that was answered. Absent for an attempt, which answers nobody. */
   readonly status?: number
-  /** For an attempt: what becomes of the delivery in the inbox. `later`: it could not be tried now. */
-  readonly next?: 'done' | 'retry' | 'dead' | 'later'
+  /** For an attempt: what becomes of the delivery in the inbox. `postponed`: it could not be tried now. */
+  readonly next?: 'completed' | 'retry' | 'dead' | 'postponed'
   /** For an attempt: how long the inbox waits before the next one, in ms. */
   readonly nextInMs?: number
   /** Why, for every outcome but `handled`, `accepted`, `duplicate` and `ignored`. */
@@ -45,9 +45,9 @@ export interface Outcome {
   /** A duplicate whose bytes differ from those of the event that finished. */
   readonly bodyChanged?: true
   /** Finished, but the store could not be told: a repeat may run the handler again. */
-  readonly unmarked?: true
+  readonly completionLost?: true
   /** Ran without deduplication, because the store was down and `onStoreError` is `'process'`. */
-  readonly undeduplicated?: true
+  readonly deduplicated?: false
   /** The name is in none of the provider's pages and not in `events`. */
   readonly undocumented?: true
   /** How old a refused timestamp was, in ms; negative for one in the future. */

@@ -4,20 +4,21 @@ import type { Forgotten } from '../stores/store.ts'
 import { ActiveDeliveries } from './active-deliveries.ts'
 import { type Answer, answerFor } from './answers.ts'
 import { captureContext, type InContext } from './async-context.ts'
-import { authenticate } from './authentication.ts'
+import { authenticate } from './authenticate.ts'
 import { abandonBody, refuseBody } from './body.ts'
 import { checkArguments, optionInvalid, type UncheckedOptions, wholeNumber } from './checks.ts'
-import { DelayQueue } from './clock.ts'
+import { TimeoutQueue } from './clock.ts'
 import { Closing, type ClosingSteps } from './closing.ts'
 import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
+import { Enqueuer } from './enqueue.ts'
 import { type DeliveryCode, RinghookError } from './errors.ts'
+import { Executor } from './executor.ts'
 import { checkFreshness } from './freshness.ts'
 import type { Reply, RequestLike } from './http.ts'
 import { ignorer } from './ignored.ts'
+import { type InboxAdmin, ReceiverInboxAdmin } from './inbox-admin.ts'
 import { noInbox } from './inbox-checks.ts'
-import { InboxDesk, type ReceiverInbox } from './inbox-desk.ts'
 import { InboxWorker } from './inbox-worker.ts'
-import { Intake } from './intake.ts'
 import { isShared, type Keyring, secretShared } from './keyring.ts'
 import { isMountedAsHandler, refuseCall } from './mismatch.ts'
 import type { DeliveryOutcome } from './outcome.ts'
@@ -33,7 +34,6 @@ import type {
 import { DeliveryReply } from './reply.ts'
 import { type CheckedRequest, checkedRequest } from './request.ts'
 import { isStream, whyUnreadable } from './request-body.ts'
-import { Runs } from './runs.ts'
 import { compileSettings, type Settings } from './settings.ts'
 import { checkTenant } from './tenant.ts'
 import { isThenable } from './thenable.ts'
@@ -64,21 +64,21 @@ export function settingsOf(receiver: Receiver): Settings | undefined {
 export class Pipeline<P extends Provider> implements Receiver<P> {
   readonly provider: P
   readonly #settings: Settings
-  readonly #runs: Runs
-  readonly #deadlines: DelayQueue
+  readonly #runs: Executor
+  readonly #deadlines: TimeoutQueue
   readonly #ignore: (read: ReadEvent) => Answer
   readonly #active = new ActiveDeliveries()
-  readonly #intake: Intake | undefined
+  readonly #intake: Enqueuer | undefined
   readonly #worker: InboxWorker | undefined
-  readonly #desk: ReceiverInbox | undefined
+  readonly #desk: InboxAdmin | undefined
   readonly #closing: Closing
 
   constructor(provider: P, options: UncheckedOptions) {
     this.provider = provider
     this.#settings = compileSettings(provider, options)
-    this.#runs = new Runs(this.#settings)
+    this.#runs = new Executor(this.#settings)
     this.#ignore = ignorer(provider.name, this.#settings.report.logger)
-    this.#deadlines = new DelayQueue(this.#settings.clock, this.#settings.ackDeadlineMs)
+    this.#deadlines = new TimeoutQueue(this.#settings.clock, this.#settings.ackDeadlineMs)
     const { inbox, clock } = this.#settings
     if (inbox !== undefined) {
       const worker = new InboxWorker(
@@ -88,9 +88,9 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         this.#runs,
         this.#active.underWay,
       )
-      this.#intake = new Intake(provider, this.#settings, inbox, () => worker.noticePut())
+      this.#intake = new Enqueuer(provider, this.#settings, inbox, () => worker.noticePut())
       this.#worker = worker
-      this.#desk = new InboxDesk(inbox, clock)
+      this.#desk = new ReceiverInboxAdmin(inbox, clock)
     }
     this.#closing = new Closing(clock, this.#closingSteps())
     // They work without the receiver in front of them: `const { receive } = receiver`.
@@ -179,7 +179,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return key === undefined ? 'unknown' : await this.#runs.status(key)
   }
 
-  get inbox(): ReceiverInbox {
+  get inbox(): InboxAdmin {
     if (this.#desk === undefined) throw noInbox('receiver.inbox')
     return this.#desk
   }

@@ -4,7 +4,7 @@ import type { UncheckedOptions } from './checks.ts'
 import { RinghookError } from './errors.ts'
 import type { OwnEvents } from './event.ts'
 import type { Reply, RequestLike } from './http.ts'
-import type { ReceiverInbox } from './inbox-desk.ts'
+import type { InboxAdmin } from './inbox-admin.ts'
 import { isFastifyInstance, isOfRequest } from './mismatch.ts'
 import type { ReceiverOptions } from './options.ts'
 import { Pipeline } from './pipeline.ts'
@@ -36,7 +36,7 @@ export interface Receiver<P extends Provider = Provider> {
    * `onOutcome` and the log have it, or the bytes of a delivery, which are neither verified nor
    * checked for their age. `tenant` as for `forget`.
    *
-   * Gives `finished`; `in_flight` while it runs, here or elsewhere; `unknown` if the store does not
+   * Returns `completed`; `in_flight` while it runs, here or elsewhere; `unknown` if the store does not
    * remember it, or no handler takes it, or the bytes cannot be read or fail the event's schema: a
    * delivery of it would not be a duplicate. With an inbox, an event that waits there is `unknown`.
    *
@@ -49,7 +49,7 @@ export interface Receiver<P extends Provider = Provider> {
    *
    * @throws {RinghookError} RINGHOOK_INBOX_MISSING: the receiver has no inbox.
    */
-  readonly inbox: ReceiverInbox
+  readonly inbox: InboxAdmin
   /**
    * Starts the worker of the inbox, in this process: it runs the handlers of what was received here
    * or elsewhere, until `close()`. A process without an HTTP server may be such a worker too.
@@ -78,7 +78,7 @@ export interface Receiver<P extends Provider = Provider> {
 }
 
 /** What {@link Receiver.status} found. */
-export type EventStatus = 'finished' | 'in_flight' | 'unknown'
+export type EventStatus = 'completed' | 'in_flight' | 'unknown'
 
 /** Whose event is meant. */
 export interface TenantOption {

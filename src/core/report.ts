@@ -75,7 +75,7 @@ const hints: Readonly<Record<HintedCode, string>> &
   RINGHOOK_INBOX_UNAVAILABLE:
     'the inbox failed or did not answer in time, so the event has to come again',
   RINGHOOK_ATTEMPTS_EXHAUSTED:
-    'it has no attempt left, and the last one did not end. Look for what ends the process, such as its memory, before it is replayed; or retry.attempts was lowered',
+    'it has no attempt left, and the last one did not end. Look for what ends the process, such as its memory, before it is replayed; or retry.maxAttempts was lowered',
   RINGHOOK_HANDLER_MISSING:
     'on has no handler for it any more. Add one and replay it, or discard it',
   RINGHOOK_SECRET_UNAVAILABLE:
@@ -112,9 +112,9 @@ export function outcomeReporter(
     if (log.isDebugging()) debug(outcome, what)
   }
 
-  function concerns({ code, bodyChanged, unmarked }: Answer): boolean {
+  function concerns({ code, bodyChanged, completionLost }: Answer): boolean {
     const isTold = onOutcome !== undefined || log.isDebugging()
-    return isTold || code !== undefined || bodyChanged === true || unmarked === true
+    return isTold || code !== undefined || bodyChanged === true || completionLost === true
   }
 
   /** Throttled where the sender is not known: `debug` may be on in production. */
@@ -137,7 +137,7 @@ export function outcomeReporter(
     // A claim that failed late says why the store was silent; one that was won late was given back.
     const isNews =
       outcome.outcome === 'failed' ||
-      outcome.unmarked === true ||
+      outcome.completionLost === true ||
       (outcome.code === 'RINGHOOK_STORE_UNAVAILABLE' && outcome.error !== undefined)
     if (isNews) write(outcome, `${outcome.outcome} after its deadline`, 'late ')
   }
@@ -196,7 +196,7 @@ export function outcomeReporter(
 function whatBecame({ outcome, status, next, nextInMs = 0 }: Outcome): string {
   if (next === undefined) return `answered ${status} ${outcome}`
   if (next === 'dead') return `${outcome}, and is a dead letter now`
-  if (next === 'done') return outcome
+  if (next === 'completed') return outcome
   return `${outcome}, next attempt in ${(nextInMs / 1_000).toFixed(1)} s`
 }
 
@@ -215,10 +215,10 @@ function tell(
 }
 
 /** Never left out of the log: a handler's failure, and what nobody will send again. */
-function losesSomething({ outcome, code, status, unmarked, next }: Outcome): boolean {
+function losesSomething({ outcome, code, status, completionLost, next }: Outcome): boolean {
   if (next === 'dead') return true
   if (outcome === 'failed') return code !== 'RINGHOOK_INTERNAL_ERROR'
-  return unmarked === true || (outcome === 'invalid' && status === 200)
+  return completionLost === true || (outcome === 'invalid' && status === 200)
 }
 
 /** The codes of mistakes that only a delivery can show. */
@@ -241,9 +241,9 @@ function lineFor(outcome: Outcome, what: string, logErrors: boolean): Line | und
     const text = `${headOf(outcome)} was sent again with other bytes under the same id; the event had finished and was not run again`
     return { level: 'warn', topic: 'bodyChanged', text }
   }
-  if (outcome.unmarked === true) {
+  if (outcome.completionLost === true) {
     const text = `${headOf(outcome)} had finished, but the store could not be told, so a repeat may run it again${because(outcome, false)}`
-    return { level: 'error', topic: 'unmarked', text }
+    return { level: 'error', topic: 'completionLost', text }
   }
   if (code === undefined || code === 'RINGHOOK_SHUTTING_DOWN') return undefined
   const isBad = wiringCodes.includes(code) || outcome.next === 'dead'
@@ -279,9 +279,9 @@ function headOf({ provider, type, sentAs, eventId, tenant, attempt }: Outcome): 
 }
 
 /** Whether its error is what a handler threw. What failed before one ran has a reason. */
-function isOfHandler({ code, reason, unmarked }: Outcome): boolean {
+function isOfHandler({ code, reason, completionLost }: Outcome): boolean {
   const isFailure = code === 'RINGHOOK_HANDLER_FAILED' || code === 'RINGHOOK_PERMANENT_FAILURE'
-  return isFailure && reason === undefined && unmarked !== true
+  return isFailure && reason === undefined && completionLost !== true
 }
 
 /** To the millisecond where seconds would say 0. */

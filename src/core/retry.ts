@@ -5,9 +5,9 @@ import { nearest } from './routing.ts'
 /** How a failed attempt of an inbox's worker is repeated. What is left out comes from the receiver's. */
 export interface RetryOptions {
   /** How often a delivery is tried before it becomes a dead letter, counted when it is claimed. Default: 15. From 1 to 100. */
-  readonly attempts?: number
+  readonly maxAttempts?: number
   /** The wait after the first failure, in ms; it doubles with every other. Default: 1 000. From 0. */
-  readonly firstDelayMs?: number
+  readonly initialDelayMs?: number
   /** The longest wait, in ms. Default: 3 600 000. */
   readonly maxDelayMs?: number
 }
@@ -16,7 +16,7 @@ export interface RetryOptions {
 export type RetryPolicy = Required<RetryOptions>
 
 /** In all one and a half to three hours, as chance shortens the waits: an outage that people are woken for is over by then. */
-const preset: RetryPolicy = { attempts: 15, firstDelayMs: 1_000, maxDelayMs: 3_600_000 }
+const preset: RetryPolicy = { maxAttempts: 15, initialDelayMs: 1_000, maxDelayMs: 3_600_000 }
 const names = Object.keys(preset)
 /** The most attempts that can be asked for. */
 export const mostAttempts = 100
@@ -50,8 +50,8 @@ export function checkRetry(retry: unknown, keys: readonly string[]): RetryPolici
  * Gives the wait before the next attempt: doubled each time, and shortened by chance by up to a
  * half, so that what failed together does not come again together.
  */
-export function delayAfter({ firstDelayMs, maxDelayMs }: RetryPolicy, attempt: number): number {
-  const full = Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(attempt - 1, 40))
+export function delayAfter({ initialDelayMs, maxDelayMs }: RetryPolicy, attempt: number): number {
+  const full = Math.min(maxDelayMs, initialDelayMs * 2 ** Math.min(attempt - 1, 40))
   return Math.round(full * (0.5 + Math.random() / 2))
 }
 
@@ -72,8 +72,8 @@ export function policyAt(
   const whole = (name: keyof RetryPolicy, least: number, most: number) =>
     wholeNumber(`${where}.${name}`, given[name], inherited[name], least, most)
   return {
-    attempts: whole('attempts', 1, mostAttempts),
-    firstDelayMs: whole('firstDelayMs', 0, longestTimer),
+    maxAttempts: whole('maxAttempts', 1, mostAttempts),
+    initialDelayMs: whole('initialDelayMs', 0, longestTimer),
     maxDelayMs: whole('maxDelayMs', 0, longestTimer),
   }
 }
@@ -83,7 +83,7 @@ export function objectAt(where: string, value: unknown): Readonly<Record<string,
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return value as Readonly<Record<string, unknown>>
   }
-  throw optionInvalid(`${where} is no object.`, 'Give an object such as { attempts: 5 }.')
+  throw optionInvalid(`${where} is no object.`, 'Give an object such as { maxAttempts: 5 }.')
 }
 
 function keyUnknown(key: string, keys: readonly string[]): Error {

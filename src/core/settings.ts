@@ -7,7 +7,7 @@ import {
   checkUnsigned,
   checkUrlToken,
   type KeySource,
-} from './authentication.ts'
+} from './authenticate.ts'
 import { type BodyReader, bodyReader } from './body.ts'
 import {
   checkChoice,
@@ -20,15 +20,15 @@ import {
   type UncheckedOptions,
 } from './checks.ts'
 import { systemClock } from './clock.ts'
+import type { IntakeSettings } from './enqueue.ts'
+import type { RunSettings } from './executor.ts'
 import { keyMaker } from './idempotency.ts'
 import { checkInbox } from './inbox-checks.ts'
-import type { IntakeSettings } from './intake.ts'
 import type { IpAllowlist } from './ip-allowlist.ts'
 import type { ReadingSettings } from './reading.ts'
 import { outcomeReporter, type Reporter } from './report.ts'
 import { checkRetry, type RetryPolicies } from './retry.ts'
 import { compileRoutes } from './routing.ts'
-import type { RunSettings } from './runs.ts'
 import { type SignatureVerifier, signatureVerifier } from './signature.ts'
 import type { UrlTokenRule } from './url-token.ts'
 

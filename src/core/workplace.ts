@@ -1,10 +1,10 @@
-import type { Attempt, Inbox, Process, StoredDelivery, Verdict } from '../inboxes/inbox.ts'
+import type { Attempt, AttemptResult, Inbox, Process, StoredDelivery } from '../inboxes/inbox.ts'
 import { type Answer, answerFor } from './answers.ts'
 import { captureContext, detached } from './async-context.ts'
+import { failureOf } from './attempt-result.ts'
 import { optionInvalid } from './checks.ts'
 import { RinghookError } from './errors.ts'
 import { readStoredDelivery } from './stored-delivery.ts'
-import { failureOf } from './verdict.ts'
 
 /** A receiver, as the worker of its inbox sees it. */
 export interface Colleague {
@@ -12,8 +12,8 @@ export interface Colleague {
   readonly provider: string
   readonly namespace: string
   now(): number
-  /** Runs a delivery of its own. */
-  process(delivery: StoredDelivery, attempt: Attempt): Promise<Verdict>
+  /** Executor a delivery of its own. */
+  process(delivery: StoredDelivery, attempt: Attempt): Promise<AttemptResult>
   /** Told of a delivery that is nobody's. */
   onParked(answer: Answer, provider: string | undefined): void
   /** Told what goes wrong in the worker itself. */
@@ -140,7 +140,7 @@ export class Workplace {
     return worker
   }
 
-  async #process(delivery: unknown, attempt: Attempt): Promise<Verdict> {
+  async #process(delivery: unknown, attempt: Attempt): Promise<AttemptResult> {
     const stored = readStoredDelivery(delivery)
     if (typeof stored === 'string') {
       const reason = `what the inbox has under ${attempt.id} cannot be read: ${stored}`
@@ -152,7 +152,7 @@ export class Workplace {
     return this.#park(answerFor('RINGHOOK_RECEIVER_MISSING', { reason }), stored.provider)
   }
 
-  #park(answer: Answer, provider?: string): Verdict {
+  #park(answer: Answer, provider?: string): AttemptResult {
     const anybody = this.#anybody()
     anybody?.onParked(answer, provider)
     return { state: 'dead', failure: failureOf(answer, anybody?.now() ?? Date.now()) }

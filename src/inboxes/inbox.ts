@@ -103,12 +103,12 @@ export interface PutOptions {
  *
  * @param delivery - What `put` was given, or whatever else was found in its place.
  */
-export type Process = (delivery: unknown, attempt: Attempt) => Promise<Verdict>
+export type Process = (delivery: unknown, attempt: Attempt) => Promise<AttemptResult>
 
 export interface Attempt {
   /** The `key` that the delivery was put under. */
   readonly id: string
-  /** How often it was claimed since it was put or replayed, this time included. What was `later` or given back does not count. */
+  /** How often it was claimed since it was put or replayed, this time included. What was `postponed` or given back does not count. */
   readonly number: number
   /**
    * Marks the delivery as done inside the caller's open database transaction. `false`: this worker
@@ -119,14 +119,14 @@ export interface Attempt {
 }
 
 /** What is to become of a delivery. */
-export type Verdict =
-  | { readonly state: 'done' }
+export type AttemptResult =
+  | { readonly state: 'completed' }
   /** It failed, and is tried again after `delayMs`. */
   | { readonly state: 'retry'; readonly delayMs: number; readonly failure: Failure }
   /** It becomes a dead letter. */
   | { readonly state: 'dead'; readonly failure: Failure }
   /** It could not be tried: again after `delayMs`, and the attempt does not count. */
-  | { readonly state: 'later'; readonly delayMs: number }
+  | { readonly state: 'postponed'; readonly delayMs: number }
 
 /** Why an attempt failed: fit to be kept and shown. */
 export interface Failure {

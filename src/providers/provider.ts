@@ -26,7 +26,7 @@ export interface RawSchemaIssue {
 export interface EventDefinition<Data = unknown> {
   readonly schema: EventSchema<Data>
   /** Other names under which the provider's pages describe the same event. */
-  readonly spellings?: readonly string[]
+  readonly aliases?: readonly string[]
   /** The documented bodies, each under the name that it is sent as. `fixture` gives them out. */
   readonly samples?: Readonly<Record<string, JsonObject>>
 }
@@ -181,8 +181,8 @@ export function defineProvider<
 
 function namesOf(events: EventDefinitions): ReadonlyMap<string, string> {
   const names = new Map<string, string>()
-  for (const [canonical, { spellings = [] }] of Object.entries(events)) {
-    for (const name of [canonical, ...spellings]) {
+  for (const [canonical, { aliases = [] }] of Object.entries(events)) {
+    for (const name of [canonical, ...aliases]) {
       if (name === '' || name.includes('*'))
         throw invalid('an event has no name, or a * in its name')
       if (names.has(name)) throw invalid(`the name "${name}" stands for two events`)

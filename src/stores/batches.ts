@@ -1,5 +1,11 @@
 import { detached } from '../core/async-context.ts'
-import { DelayQueue, type DelayTicket, inNextTurn, inTime, systemClock } from '../core/clock.ts'
+import {
+  inNextTurn,
+  systemClock,
+  type TimeoutHandle,
+  TimeoutQueue,
+  withTimeout,
+} from '../core/clock.ts'
 import type { RinghookError } from '../core/errors.ts'
 import { storeFailure } from '../databases/failures.ts'
 import { silenceMs } from './limits.ts'
@@ -33,7 +39,7 @@ interface Waiting<Item, Result> {
   /** Those that came behind it with the same key, and take their result from its. */
   followers: Waiting<Item, Result>[] | undefined
   /** Its place among those that are given up when they have waited for too long. */
-  silence: DelayTicket | undefined
+  silence: TimeoutHandle | undefined
   isOver: boolean
 }
 
@@ -51,7 +57,7 @@ export class Batches<Item, Result> {
   #underWay = 0
   #isScheduled = false
   /** Counts from when an item came: what waits behind a silent server must not pile up for ever. */
-  readonly #silences = new DelayQueue(systemClock, silenceMs)
+  readonly #silences = new TimeoutQueue(systemClock, silenceMs)
 
   constructor(settings: BatchSettings<Item, Result>) {
     this.#settings = settings
@@ -113,7 +119,7 @@ export class Batches<Item, Result> {
     try {
       const items = batch.map(({ item }) => item)
       const running = this.#settings.run(items, () => isOver)
-      const results = await inTime(systemClock, running, silenceMs, () => this.#silent())
+      const results = await withTimeout(systemClock, running, silenceMs, () => this.#silent())
       this.#settle(batch, results)
     } catch (error) {
       isOver = true

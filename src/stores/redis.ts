@@ -1,4 +1,4 @@
-import { type Clock, DelayQueue, systemClock } from '../core/clock.ts'
+import { type Clock, systemClock, TimeoutQueue } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type Logger, safeLogger } from '../core/log.ts'
 import { checkOptions, nameInvalid } from '../databases/options.ts'
@@ -100,7 +100,7 @@ class RedisStore implements PersistentStore {
   readonly #prefix: string
   readonly #logger: Logger
   /** One timer for all operations: clients wait for a silent server for ever. */
-  readonly #silences = new DelayQueue(stopwatch, silenceMs)
+  readonly #silences = new TimeoutQueue(stopwatch, silenceMs)
   #askedForSettings = false
   readonly #warnings = new Set<string>()
 

@@ -1,10 +1,10 @@
 import type { Receiver } from '../core/receiver.ts'
 import { answerRules } from './adapter-contract/answers.ts'
 import { bodyRules } from './adapter-contract/bodies.ts'
-import { crowdRules } from './adapter-contract/crowds.ts'
+import { crowdRules } from './adapter-contract/concurrency.ts'
+import { onStage, type Rule, type ServedAdapter } from './adapter-contract/harness.ts'
 import { refusalRules } from './adapter-contract/refusals.ts'
 import { shutdownRules } from './adapter-contract/shutdown.ts'
-import { onStage, type Rule, type ServedAdapter } from './adapter-contract/stage.ts'
 import { uploadRules } from './adapter-contract/uploads.ts'
 import type { TestFunction } from './store-contract.ts'
 

@@ -298,7 +298,7 @@ describe('receiver.receive', () => {
     // Mapping passes numbers and arrays beside it.
     const [reply] = await Promise.all([request].map(receive))
     expect(reply?.status).toBe(200)
-    expect(await status(rawBody)).toBe('finished')
+    expect(await status(rawBody)).toBe('completed')
     expect(await forget(JSON.parse(String(Buffer.from(rawBody))).id)).toBe('forgotten')
     await expect(start()).rejects.toMatchObject({ code: 'RINGHOOK_INBOX_MISSING' })
     await idle()

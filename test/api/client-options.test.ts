@@ -78,7 +78,7 @@ describe('the other options', () => {
     ['timeoutMs: 0', { timeoutMs: 0 }],
     ['timeoutMs that no timer holds', { timeoutMs: 2 ** 31 }],
     ['retry: true', { retry: true }],
-    ['retry.attempts: 0', { retry: { attempts: 0 } }],
+    ['retry.maxAttempts: 0', { retry: { maxAttempts: 0 } }],
     ['retry with a word that it does not know', { retry: { tries: 3 } }],
     ['a fetch that is none', { fetch: 'https://example.com' }],
     ['plain HTTP to somewhere', { baseUrl: 'http://api.example.com/v1' }],

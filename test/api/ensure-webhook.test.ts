@@ -28,7 +28,7 @@ function client(change: (response: Response, call: string) => Promise<Response> 
   const api = createKrosaiApi({
     apiKey,
     baseUrl: proxy.url,
-    retry: { attempts: 2, firstDelayMs: 0 },
+    retry: { maxAttempts: 2, initialDelayMs: 0 },
     fetch: async (to, init) => {
       const call = `${init.method} ${to.slice(proxy.url.length).replace(/[\da-f-]{36}/, '{id}')}`
       calls.push(call)

@@ -20,7 +20,7 @@ afterAll(async () => {
 })
 
 function api(options: Partial<KrosaiApiOptions> = {}) {
-  const retry = { firstDelayMs: 0 }
+  const retry = { initialDelayMs: 0 }
   return createKrosaiApi({ apiKey, baseUrl: server.url, retry, ...options })
 }
 
@@ -196,7 +196,7 @@ describe('a pause without Retry-After', () => {
   it('doubles, is shortened by chance by up to a half, and ends at maxDelayMs', async () => {
     const clock = manualClock()
     server.answers(answer(503, ''))
-    const retry = { attempts: 4, firstDelayMs: 1_000, maxDelayMs: 1_500 }
+    const retry = { maxAttempts: 4, initialDelayMs: 1_000, maxDelayMs: 1_500 }
     const failing = failure(api({ clock, retry }).webhooks.list())
     for (const longest of [1_000, 1_500, 1_500]) {
       const pauseMs = await untilTimer(clock, longest, longest / 2)
@@ -213,7 +213,7 @@ describe('time', () => {
   ])('runs out for %s', async (_fault, fault) => {
     server.answers(fault)
     const error = await failure(
-      api({ timeoutMs: 30, retry: { attempts: 2, firstDelayMs: 0 } }).webhooks.list(),
+      api({ timeoutMs: 30, retry: { maxAttempts: 2, initialDelayMs: 0 } }).webhooks.list(),
     )
 
     expect(error).toMatchObject({

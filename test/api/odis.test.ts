@@ -13,7 +13,11 @@ beforeAll(async () => {
 afterAll(() => server.stop())
 
 function api() {
-  return createOdisApi({ apiKey: 'YOUR_API_KEY', baseUrl: server.url, retry: { firstDelayMs: 0 } })
+  return createOdisApi({
+    apiKey: 'YOUR_API_KEY',
+    baseUrl: server.url,
+    retry: { initialDelayMs: 0 },
+  })
 }
 
 describe('webhooks.create', () => {

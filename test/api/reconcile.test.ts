@@ -118,7 +118,7 @@ describe('reconcile', () => {
       delivered: 1,
       pending: 1,
       retried: 2,
-      finished: 0,
+      completed: 0,
       inFlight: 0,
       repeated: 0,
       tooOld: 0,
@@ -148,7 +148,7 @@ describe('reconcile', () => {
     const open = history.add({ payload: failed })
     const { report } = await run(history, {}, receiver as never)
 
-    expect(report).toMatchObject({ finished: 1, inFlight: 1, retried: 1, isComplete: true })
+    expect(report).toMatchObject({ completed: 1, inFlight: 1, retried: 1, isComplete: true })
     expect(history.retried).toEqual([open])
     await clock.advance(1_000)
     await answered
@@ -160,7 +160,7 @@ describe('reconcile', () => {
     expect((await deliver(own, first)).outcome).toBe('handled')
     const again = new History()
     again.add({ payload: { ...event(), data: first.data } })
-    expect((await run(again, {}, own)).report).toMatchObject({ finished: 1, retried: 0 })
+    expect((await run(again, {}, own)).report).toMatchObject({ completed: 1, retried: 0 })
 
     const receiver = receiverWith()
     const { id: _id, ...bare } = event()
@@ -176,7 +176,7 @@ describe('reconcile', () => {
     byBytes.add({ payload: text })
     // The same values in other bytes: nobody can know.
     byBytes.add({ payload: bare })
-    expect((await run(byBytes, {}, receiver)).report).toMatchObject({ finished: 1, retried: 1 })
+    expect((await run(byBytes, {}, receiver)).report).toMatchObject({ completed: 1, retried: 1 })
   })
 
   it('reads a payload that is JSON in a text, and asks without knowing where there is none', async () => {
@@ -197,7 +197,7 @@ describe('reconcile', () => {
     ].map((fields) => history.add(fields))
     const { report, settled } = await run(history, {}, receiver)
 
-    expect(report).toMatchObject({ finished: 1, retried: open.length })
+    expect(report).toMatchObject({ completed: 1, retried: open.length })
     expect([...history.retried].sort()).toEqual([...open].sort())
     expect(settled.filter(({ eventId }) => eventId === undefined)).toHaveLength(open.length)
   })

@@ -30,49 +30,49 @@ describe('the invariants of an inbox', () => {
     const story = new Story()
     story.put('a')
     story.crash('a', 1)
-    story.turn('a', 2, 'done')
+    story.turn('a', 2, 'completed')
     story.put('a', 'duplicate')
 
-    expect(story.broken({ calmFates: [fate('a', 'finished')] })).toEqual([])
+    expect(story.broken({ calmFates: [fate('a', 'completed')] })).toEqual([])
   })
 
   it('hold where a copy of a finished event is accepted again', () => {
     const story = new Story()
     story.put('a')
-    story.turn('a', 1, 'done')
+    story.turn('a', 1, 'completed')
     story.put('a')
     story.handed('a', 1)
-    story.verdict('done')
+    story.verdict('completed')
 
-    expect(story.broken({ lastFates: [fate('a', 'finished')] })).toEqual([])
+    expect(story.broken({ lastFates: [fate('a', 'completed')] })).toEqual([])
   })
 
   it('hold where a run returned and could not be marked', () => {
     const story = new Story()
     story.put('a')
-    story.turn('a', 1, 'done')
+    story.turn('a', 1, 'completed')
 
-    expect(story.broken({ calmFates: [fate('a', 'unmarked')] })).toEqual([])
+    expect(story.broken({ calmFates: [fate('a', 'completionLost')] })).toEqual([])
   })
 
   it('hold where a dead letter has its attempts anew when it is replayed', () => {
     const story = new Story()
     story.put('a')
-    for (let number = 1; number < retry.attempts; number++) story.turn('a', number, 'retry')
-    story.turn('a', retry.attempts, 'dead')
+    for (let number = 1; number < retry.maxAttempts; number++) story.turn('a', number, 'retry')
+    story.turn('a', retry.maxAttempts, 'dead')
     story.add({ kind: 'replaying', key: 'a' })
-    story.turn('a', 1, 'done')
+    story.turn('a', 1, 'completed')
 
     expect(story.broken({ calmFates: [fate('a', 'dead')] })).toEqual([])
-    expect(story.spoiled('finished')).toEqual([])
+    expect(story.spoiled('completed')).toEqual([])
   })
 
   it('hold where the second of a call began after the first was done or dead', () => {
     const story = new Story()
     for (const key of ['a', 'b', 'c']) story.put(key, 'accepted', 'call')
-    story.turn('a', 1, 'done')
+    story.turn('a', 1, 'completed')
     story.turn('b', 1, 'dead', 'permanent')
-    story.turn('c', 1, 'done')
+    story.turn('c', 1, 'completed')
 
     expect(story.broken()).toEqual([])
   })
@@ -105,7 +105,7 @@ describe('the invariants of an inbox', () => {
     const story = new Story()
     story.put('a')
 
-    expect(story.broken({ calmFates: [fate('a', 'unmarked')] })).toEqual([ends])
+    expect(story.broken({ calmFates: [fate('a', 'completionLost')] })).toEqual([ends])
   })
 
   it('are broken by a failed attempt that is forgotten', () => {
@@ -113,22 +113,22 @@ describe('the invariants of an inbox', () => {
     story.put('a')
     story.turn('a', 1, 'retry')
 
-    expect(story.broken({ calmFates: [fate('a', 'unmarked')] })).toEqual([ends])
+    expect(story.broken({ calmFates: [fate('a', 'completionLost')] })).toEqual([ends])
   })
 
   it('are broken by an event that finished without a run', () => {
     const story = new Story()
     story.put('a')
     story.handed('a', 1)
-    story.verdict('done')
+    story.verdict('completed')
 
-    expect(story.broken({ calmFates: [fate('a', 'finished')] })).toEqual([ends])
+    expect(story.broken({ calmFates: [fate('a', 'completed')] })).toEqual([ends])
   })
 
   it('are broken by a dead letter that has finished', () => {
     const story = new Story()
     story.put('a')
-    story.turn('a', 1, 'done')
+    story.turn('a', 1, 'completed')
 
     expect(story.broken({ calmFates: [fate('a', 'dead and finished')] })).toEqual([ends])
   })
@@ -144,7 +144,7 @@ describe('the invariants of an inbox', () => {
     const story = new Story()
     story.put('a')
     story.turn('a', 1, 'retry')
-    story.turn('a', 1, 'done')
+    story.turn('a', 1, 'completed')
 
     expect(story.broken()).toEqual([attempts])
   })
@@ -152,7 +152,7 @@ describe('the invariants of an inbox', () => {
   it('are broken by an attempt too many', () => {
     const story = new Story()
     story.put('a')
-    story.turn('a', retry.attempts + 1, 'done')
+    story.turn('a', retry.maxAttempts + 1, 'completed')
 
     expect(story.broken()).toEqual([attempts])
   })
@@ -160,7 +160,7 @@ describe('the invariants of an inbox', () => {
   it('are broken by a dead letter that had attempts left', () => {
     const story = new Story()
     story.put('a')
-    story.turn('a', retry.attempts - 1, 'dead')
+    story.turn('a', retry.maxAttempts - 1, 'dead')
 
     expect(story.broken()).toEqual([attempts])
   })
@@ -173,7 +173,7 @@ describe('the invariants of an inbox', () => {
     expect(story.broken()).toEqual([keptOnce])
   })
 
-  it.each(['retry', 'later', 'cut short'] as const)(
+  it.each(['retry', 'postponed', 'cut short'] as const)(
     'are broken by an event that overtakes one of its call which is not over: %s',
     (state) => {
       const story = new Story()
@@ -182,7 +182,7 @@ describe('the invariants of an inbox', () => {
       story.handed('a', 1)
       if (state !== 'cut short') story.verdict(state)
       story.handed('b', 1)
-      story.verdict('later')
+      story.verdict('postponed')
 
       expect(story.broken()).toEqual([inOrder])
     },
@@ -199,11 +199,11 @@ describe('the invariants of an inbox', () => {
   it('are broken by a finished event that runs after a restart', () => {
     const story = new Story()
     story.put('a')
-    story.turn('a', 1, 'done')
+    story.turn('a', 1, 'completed')
     story.add({ kind: 'phase', phase: 'restart' })
-    story.turn('a', 1, 'done')
+    story.turn('a', 1, 'completed')
 
-    expect(story.broken({ calmFates: [fate('a', 'finished')] })).toContain(
+    expect(story.broken({ calmFates: [fate('a', 'completed')] })).toContain(
       'a restart forgets nothing',
     )
   })
@@ -211,12 +211,14 @@ describe('the invariants of an inbox', () => {
   it('are broken by a dead letter that is lost, or does not finish when it is replayed', () => {
     const story = new Story()
     story.put('a')
-    story.turn('a', retry.attempts, 'dead')
+    story.turn('a', retry.maxAttempts, 'dead')
 
     expect(story.spoiled('dead')).toEqual([])
-    expect(story.spoiled('unmarked')).toEqual(['event a was a dead letter, and is unmarked'])
+    expect(story.spoiled('completionLost')).toEqual([
+      'event a was a dead letter, and is completionLost',
+    ])
     story.add({ kind: 'replaying', key: 'a' })
-    expect(story.spoiled('finished')).toEqual(['event a was replayed, and is finished'])
+    expect(story.spoiled('completed')).toEqual(['event a was replayed, and is finished'])
     expect(story.broken({ spoiled: [{ key: 'a', what: 'it is lost' }] })).toEqual([
       'a dead letter stays, and can be replayed',
     ])
@@ -287,9 +289,9 @@ class Story {
   }
 
   /** A whole turn, with its run. */
-  turn(key: string, number: number, state: 'done' | 'retry' | 'dead', act = 'finish'): void {
+  turn(key: string, number: number, state: 'completed' | 'retry' | 'dead', act = 'finish'): void {
     this.handed(key, number)
-    this.#run(runOf(key, number, ++this.#fence, act), state === 'done' ? 'returned' : 'threw')
+    this.#run(runOf(key, number, ++this.#fence, act), state === 'completed' ? 'returned' : 'threw')
     this.verdict(state, act === 'permanent' ? 'RINGHOOK_PERMANENT_FAILURE' : undefined)
   }
 

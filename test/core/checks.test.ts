@@ -136,7 +136,7 @@ describe('defineProvider', () => {
     ['no attempt', { delivery: { retryDelaysMs: [] } }],
     ['a wait of NaN', { delivery: { retryDelaysMs: [0, Number.NaN] } }],
     ['a wildcard for an event', { events: { 'call.*': {} } }],
-    ['one name for two events', { events: { a: { spellings: ['b'] }, b: {} } }],
+    ['one name for two events', { events: { a: { aliases: ['b'] }, b: {} } }],
   ])('refuses %s', (_, wrong) => {
     expect(codeOf(() => defineProvider({ ...right, ...wrong } as never))).toBe(
       'RINGHOOK_PROVIDER_INVALID',

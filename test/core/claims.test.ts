@@ -2,13 +2,13 @@ import type { Claim, IdempotencyStore } from 'ringhook'
 import { describe, expect, it } from 'vitest'
 import { Claims } from '../../src/core/claims.ts'
 import type { Delivery } from '../../src/core/delivery.ts'
-import { Running } from '../../src/core/running.ts'
+import { InFlightRegistry } from '../../src/core/in-flight.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { start } from '../helpers/endpoint.ts'
 
 function claimsWith(replies: readonly (() => Promise<Claim>)[]) {
   const clock = manualClock(start)
-  const running = new Running(clock)
+  const running = new InFlightRegistry(clock)
   let asked = 0
   const store: IdempotencyStore = {
     claim: () => (replies[asked++] ?? expect.fail)(),

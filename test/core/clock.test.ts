@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { DelayQueue, systemClock } from '../../src/core/clock.ts'
+import { systemClock, TimeoutQueue } from '../../src/core/clock.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 
-describe('DelayQueue', () => {
+describe('TimeoutQueue', () => {
   it('calls every entry back once, at its time, with one timer for all', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -14,7 +14,7 @@ describe('DelayQueue', () => {
           const clock = manualClock(0)
           const setTimeout = vi.spyOn(clock, 'setTimeout')
           const clearTimeout = vi.spyOn(clock, 'clearTimeout')
-          const queue = new DelayQueue(clock, 100)
+          const queue = new TimeoutQueue(clock, 100)
           const calls: number[][] = []
           const expected: number[][] = []
           for (const [at, { afterMs, isCancelled }] of entries.entries()) {
@@ -37,7 +37,7 @@ describe('DelayQueue', () => {
 
   it('calls an entry back in time when an earlier one adds itself again', async () => {
     const clock = manualClock(0)
-    const queue = new DelayQueue(clock, 100)
+    const queue = new TimeoutQueue(clock, 100)
     const calls: [string, number][] = []
     const repeat = (name: string) => {
       calls.push([name, clock.now()])
@@ -66,7 +66,7 @@ describe('DelayQueue', () => {
       },
       clearTimeout() {},
     }
-    const queue = new DelayQueue(clock, 1_000)
+    const queue = new TimeoutQueue(clock, 1_000)
     let calls = 0
     const repeat = () => {
       if (++calls > 1_000) throw new Error('called back again and again')
@@ -87,7 +87,7 @@ describe('DelayQueue', () => {
       },
       clearTimeout() {},
     }
-    const queue = new DelayQueue(clock, 1_000)
+    const queue = new TimeoutQueue(clock, 1_000)
     const called: string[] = []
     queue.add(0, () => {
       called.push('first')
@@ -108,7 +108,7 @@ describe('DelayQueue', () => {
       },
       clearTimeout: () => {},
     }
-    const queue = new DelayQueue(clock, 100)
+    const queue = new TimeoutQueue(clock, 100)
     const called = vi.fn()
     queue.add(0, () => {
       throw new Error('no')
@@ -135,14 +135,14 @@ describe('DelayQueue', () => {
       clearTimeout: () => {},
     }
     const called = vi.fn()
-    new DelayQueue(clock, 100).add(now, called)
+    new TimeoutQueue(clock, 100).add(now, called)
     now = 100
     fire()
     expect(called).toHaveBeenCalledOnce()
   })
 
   it('lets go of entries: one that is kept does not keep those that came after it', () => {
-    const queue = new DelayQueue(manualClock(0), 100)
+    const queue = new TimeoutQueue(manualClock(0), 100)
     const first = queue.add(0, () => {})
     const second = queue.add(0, () => {})
     first.cancel()
@@ -159,7 +159,7 @@ describe('DelayQueue', () => {
 
   it('takes an entry out once, however often it is cancelled', async () => {
     const clock = manualClock(0)
-    const queue = new DelayQueue(clock, 100)
+    const queue = new TimeoutQueue(clock, 100)
     const called = vi.fn()
     const ticket = queue.add(0, () => {})
     ticket.cancel()
@@ -174,7 +174,7 @@ describe('systemClock', () => {
   it('tells the time of the machine, and its timers keep the process alive, but those of queues do not', () => {
     const setTimeout = vi.spyOn(systemClock, 'setTimeout')
     const timer = systemClock.setTimeout(() => {}, 60_000) as NodeJS.Timeout
-    new DelayQueue(systemClock, 60_000).add(Date.now(), () => {}).cancel()
+    new TimeoutQueue(systemClock, 60_000).add(Date.now(), () => {}).cancel()
     const [ofItself, ofQueue] = setTimeout.mock.results.map(({ value }) => value as NodeJS.Timeout)
     expect([ofItself?.hasRef(), ofQueue?.hasRef()]).toEqual([true, false])
     systemClock.clearTimeout(timer)

@@ -31,7 +31,7 @@ describe('an event id', () => {
     expect(seen(await deliver(event({ id })))).toBe('200 handled')
     expect(seen(await deliver(again(id)))).toBe('200 duplicate')
     expect(runs.map((run) => run.event.id)).toEqual([expected])
-    expect(await receiver.status(expected)).toBe('finished')
+    expect(await receiver.status(expected)).toBe('completed')
     expect(lines.filter((line) => line.includes('the id of'))).toEqual([])
   })
 

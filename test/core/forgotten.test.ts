@@ -43,7 +43,7 @@ describe('an event that the store forgets while its handler runs', () => {
     failOver()
     await clock.advance(4_000)
     expect(seen(await first)).toBe('200 handled')
-    expect(outcomes[0]).not.toHaveProperty('unmarked')
+    expect(outcomes[0]).not.toHaveProperty('completionLost')
     expect(seen(await send())).toBe('200 duplicate')
     expect(runs).toHaveLength(1)
     expect(lines).toEqual([expect.stringMatching(/^warn .*had forgotten an event.*failover/)])
@@ -85,12 +85,12 @@ describe('an event that the store forgets while its handler runs', () => {
     const other = second.deliver()
     await clock.advance(4_000)
     expect(seen(await answer)).toBe('200 handled')
-    expect(first.outcomes[0]).toMatchObject({ unmarked: true })
+    expect(first.outcomes[0]).toMatchObject({ completionLost: true })
     expect(first.lines.at(-1)).toMatch(/taken over although the lease had not run out.*forgotten/)
     expect(first.lines.at(-1)).not.toContain('raise leaseMs')
     await clock.advance(5_000)
     expect(seen(await other)).toBe('200 handled')
-    expect(second.outcomes[0]).not.toHaveProperty('unmarked')
+    expect(second.outcomes[0]).not.toHaveProperty('completionLost')
   })
 
   it('is left alone after a run that took over has failed', async () => {
@@ -104,12 +104,12 @@ describe('an event that the store forgets while its handler runs', () => {
     expect(seen(await second.deliver())).toMatch(/^500 failed/)
     await clock.advance(4_000)
     expect(seen(await answer)).toBe('200 handled')
-    expect(first.outcomes[0]).toMatchObject({ unmarked: true })
+    expect(first.outcomes[0]).toMatchObject({ completionLost: true })
     const third = endpoint({ clock, store })
     expect(seen(await third.deliver())).toBe('200 handled')
   })
 
-  it('is reported as unmarked where the store cannot be asked for it again', async () => {
+  it('is reported as completionLost where the store cannot be asked for it again', async () => {
     const clock = manualClock(start)
     const { store } = failingOver(clock)
     let claims = 0
@@ -123,7 +123,7 @@ describe('an event that the store forgets while its handler runs', () => {
       },
     })
     expect(seen(await send())).toBe('200 handled')
-    expect(outcomes[0]).toMatchObject({ unmarked: true, error: { message: 'away' } })
+    expect(outcomes[0]).toMatchObject({ completionLost: true, error: { message: 'away' } })
   })
 
   it('does not blame the lease alone to a handler that completes it itself', async () => {

@@ -26,7 +26,7 @@ describe('an attempt', () => {
     const receivedAt = clock.now()
     await clock.advance(40 * 24 * 3_600_000)
 
-    expect(await inbox.hand(3)).toEqual({ state: 'done' })
+    expect(await inbox.hand(3)).toEqual({ state: 'completed' })
     expect(runs).toHaveLength(1)
     const { context, event: received } = runs[0] ?? expect.unreachable()
     expect(received).toMatchObject({
@@ -38,7 +38,12 @@ describe('an attempt', () => {
     expect(context).toMatchObject({ attempt: 3, fence: 1, idempotencyKey: keyOf('evt_1') })
     expect(context.deadline).toBeUndefined()
     expect(context.receivedAt).toEqual(new Date(receivedAt))
-    expect(outcomes[1]).toMatchObject({ outcome: 'handled', next: 'done', attempt: 3, fence: 1 })
+    expect(outcomes[1]).toMatchObject({
+      outcome: 'handled',
+      next: 'completed',
+      attempt: 3,
+      fence: 1,
+    })
     expect(outcomes[1]).not.toHaveProperty('status')
     expect(ownStore.complete).toHaveBeenCalledOnce()
   })
@@ -48,14 +53,14 @@ describe('an attempt', () => {
     await deliver()
     await inbox.hand(1)
 
-    expect(await inbox.hand(1)).toEqual({ state: 'done' })
+    expect(await inbox.hand(1)).toEqual({ state: 'completed' })
     expect(runs).toHaveLength(1)
-    expect(outcomes.at(-1)).toMatchObject({ outcome: 'duplicate', next: 'done' })
+    expect(outcomes.at(-1)).toMatchObject({ outcome: 'duplicate', next: 'completed' })
   })
 
   it('comes again when the handler throws: later each time, and no more after the last', async () => {
     const { inbox, deliver, lines, outcomes, clock } = await started({
-      retry: { attempts: 4, firstDelayMs: 1_000, maxDelayMs: 3_000 },
+      retry: { maxAttempts: 4, initialDelayMs: 1_000, maxDelayMs: 3_000 },
       logErrors: false,
       handle: () => {
         throw new TypeError('call +15550100')
@@ -90,7 +95,10 @@ describe('an attempt', () => {
   })
 
   it('follows the policy of its own key in on', async () => {
-    const retry = { attempts: 5, on: { '*': { attempts: 2 }, 'call.*': { firstDelayMs: 0 } } }
+    const retry = {
+      maxAttempts: 5,
+      on: { '*': { maxAttempts: 2 }, 'call.*': { initialDelayMs: 0 } },
+    }
     const fail = () => {
       throw new Error('no')
     }
@@ -132,7 +140,7 @@ describe('an attempt', () => {
     })
     expect(outcomes.at(-1)).toMatchObject({ code: 'RINGHOOK_PERMANENT_FAILURE', next: 'dead' })
     isMended = true
-    expect(await inbox.hand(1)).toEqual({ state: 'done' })
+    expect(await inbox.hand(1)).toEqual({ state: 'completed' })
     expect(runs.map(({ context }) => context.fence)).toEqual([1, 2])
     expect(runs.map(({ context }) => context.idempotencyKey)).toEqual([
       keyOf('evt_1'),
@@ -154,7 +162,7 @@ describe('an attempt', () => {
 
     const mended = { 'call.ringing': z.object({ call_id: z.coerce.string() }) }
     const second = await started({ events: mended } as object, inbox)
-    expect(await inbox.hand(1)).toEqual({ state: 'done' })
+    expect(await inbox.hand(1)).toEqual({ state: 'completed' })
     expect(second.runs[0]?.event.data).toEqual({ call_id: '5' })
     expect(second.runs[0]?.context.idempotencyKey).toBe(keyOf('evt_1'))
   })
@@ -172,7 +180,7 @@ describe('an attempt', () => {
   })
 
   it('ends as a dead letter when all attempts before it crashed', async () => {
-    const { inbox, deliver, runs, store: ownStore } = await started({ retry: { attempts: 3 } })
+    const { inbox, deliver, runs, store: ownStore } = await started({ retry: { maxAttempts: 3 } })
     await deliver()
 
     expect(await inbox.hand(4)).toMatchObject({
@@ -202,11 +210,11 @@ describe('an attempt', () => {
   })
 
   it('is done, and not dead, when the last attempt had finished the event before it crashed', async () => {
-    const { inbox, deliver } = await started({ retry: { attempts: 1 } })
+    const { inbox, deliver } = await started({ retry: { maxAttempts: 1 } })
     await deliver()
     await inbox.hand(1)
 
-    expect(await inbox.hand(2)).toEqual({ state: 'done' })
+    expect(await inbox.hand(2)).toEqual({ state: 'completed' })
   })
 
   it('comes later, uncounted, while the event runs elsewhere', async () => {
@@ -217,7 +225,7 @@ describe('an attempt', () => {
     const verdict = inbox.hand(1)
     await clock.advance(5_000)
 
-    expect(await verdict).toEqual({ state: 'later', delayMs: expect.any(Number) })
+    expect(await verdict).toEqual({ state: 'postponed', delayMs: expect.any(Number) })
     expect(await verdict).toMatchObject({
       delayMs: expect.toSatisfy((ms) => ms > 10_000 && ms <= 20_000),
     })
@@ -231,9 +239,9 @@ describe('an attempt', () => {
     await deliver()
 
     const verdict = await inbox.hand(15)
-    expect(verdict).toMatchObject({ state: 'later' })
+    expect(verdict).toMatchObject({ state: 'postponed' })
     expect((verdict as { readonly delayMs: number }).delayMs).toBeGreaterThanOrEqual(2_500)
-    expect(outcomes.at(-1)).toMatchObject({ code: 'RINGHOOK_STORE_UNAVAILABLE', next: 'later' })
+    expect(outcomes.at(-1)).toMatchObject({ code: 'RINGHOOK_STORE_UNAVAILABLE', next: 'postponed' })
     expect(runs).toEqual([])
   })
 
@@ -254,9 +262,9 @@ describe('an attempt', () => {
     isAway = false
     await clock.advance(2_000)
 
-    expect(await verdict).toEqual({ state: 'done' })
-    expect(outcomes[1]).toMatchObject({ outcome: 'handled', next: 'done' })
-    expect(outcomes[1]).not.toHaveProperty('unmarked')
+    expect(await verdict).toEqual({ state: 'completed' })
+    expect(outcomes[1]).toMatchObject({ outcome: 'handled', next: 'completed' })
+    expect(outcomes[1]).not.toHaveProperty('completionLost')
   })
 
   it.each([
@@ -274,8 +282,8 @@ describe('an attempt', () => {
     const closing = isClosed ? receiver.close() : undefined
     await clock.advance(ms)
 
-    expect(await verdict).toEqual({ state: 'done' })
-    expect(outcomes[1]).toMatchObject({ outcome: 'handled', unmarked: true })
+    expect(await verdict).toEqual({ state: 'completed' })
+    expect(outcomes[1]).toMatchObject({ outcome: 'handled', completionLost: true })
     await closing
   })
 
@@ -283,14 +291,14 @@ describe('an attempt', () => {
     const { inbox, deliver, receiver } = await started()
     await deliver()
     const closed = receiver.close()
-    expect(await inbox.hand(1)).toEqual({ state: 'later', delayMs: 0 })
+    expect(await inbox.hand(1)).toEqual({ state: 'postponed', delayMs: 0 })
     await closed
     expect(inbox.calls).toEqual(['start', 'stop 10000'])
   })
 
   it('does not count when its handler fails because the receiver is closed', async () => {
     const { inbox, deliver, receiver, clock, outcomes } = await started({
-      retry: { attempts: 1 },
+      retry: { maxAttempts: 1 },
       handle: (_event, { signal }) =>
         new Promise((_resolve, reject) => {
           signal.addEventListener('abort', () => reject(signal.reason))
@@ -302,8 +310,8 @@ describe('an attempt', () => {
     const closing = receiver.close({ drainMs: 1_000 })
     await clock.advance(1_000)
 
-    expect(await verdict).toEqual({ state: 'later', delayMs: 0 })
-    expect(outcomes.at(-1)).toMatchObject({ outcome: 'failed', next: 'later' })
+    expect(await verdict).toEqual({ state: 'postponed', delayMs: 0 })
+    expect(outcomes.at(-1)).toMatchObject({ outcome: 'failed', next: 'postponed' })
     await closing
   })
 

@@ -239,7 +239,7 @@ describe('receiver.inbox', () => {
   })
 
   it.each([
-    [{ state: 'done' }],
+    [{ state: 'completed' }],
     [{ states: 'dead' }],
     [{ type: 5 }],
     [{ since: 'yesterday' }],

@@ -30,7 +30,7 @@ export interface Interleaving {
 export type Fault = 'none' | 'refused' | 'lost'
 
 /** One run of the handler. */
-interface Run {
+interface Execution {
   readonly instance: number
   readonly fence: number
   state: 'running' | 'returned' | 'thrown'
@@ -43,7 +43,7 @@ export class TwoDeliveries {
   readonly #settings: Interleaving
   readonly #clock = manualClock(start)
   readonly #memory = memoryStore({ clock: this.#clock })
-  readonly #runs: Run[] = []
+  readonly #runs: Execution[] = []
   /** Until when each fence holds the key, by the store's clock, and when it was won. */
   readonly #leases = new Map<number, { readonly wonAt: number; endsAt: number }>()
   readonly #completed = new Set<number>()
@@ -116,7 +116,7 @@ export class TwoDeliveries {
 
   async #handle(instance: number, fence: number): Promise<void> {
     const { handlers, turns } = this.#settings
-    const run: Run = { instance, fence, state: 'running' }
+    const run: Execution = { instance, fence, state: 'running' }
     this.#checkStart(run)
     const way = this.#isCalm ? 'finish' : handlers[this.#runs.length % handlers.length]
     this.#runs.push(run)
@@ -126,7 +126,7 @@ export class TwoDeliveries {
     if (way === 'throw') throw new Error('the handler failed')
   }
 
-  #checkStart(run: Run): void {
+  #checkStart(run: Execution): void {
     const now = this.#clock.now()
     const own = this.#leases.get(run.fence)
     if (run.fence !== Math.max(...this.#leases.keys())) this.#offend(run, 'was taken over')
@@ -162,7 +162,7 @@ export class TwoDeliveries {
     if (claim.state === 'claimed') await this.#memory.release(claim)
     if (claim.state === 'in_flight') this.#offences.push('still held after its lease')
     const isPromised = replies.some(
-      (reply) => reply?.status === 200 && reply.outcome.unmarked !== true,
+      (reply) => reply?.status === 200 && reply.outcome.completionLost !== true,
     )
     if (isPromised && claim.state !== 'completed') this.#offences.push('answered 200, and lost')
     if (this.#completed.size > 1) this.#offences.push('completed under two fences')
@@ -241,7 +241,7 @@ export class TwoDeliveries {
     }
   }
 
-  #offend({ fence }: Run, what: string): void {
+  #offend({ fence }: Execution, what: string): void {
     this.#offences.push(`the run of fence ${fence} ${what}`)
   }
 }

@@ -88,7 +88,7 @@ describe('on', () => {
   it('refuses two spellings of one event, by name', () => {
     const build2 = () => build(krosai, { secret, on: table('call.completed', 'call.ended') })
     expect(codeOf(build2)).toBe('RINGHOOK_EVENT_REPEATED')
-    expect(build2).toThrow(/"call\.completed" and "call\.ended", two spellings/)
+    expect(build2).toThrow(/"call\.completed" and "call\.ended", two aliases/)
   })
 
   it.each([

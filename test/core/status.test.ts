@@ -31,8 +31,8 @@ describe('receiver.status', () => {
     expect(await other.status('evt_1')).toBe('in_flight')
     await clock.advance(1_000)
     await delivered
-    expect(await receiver.status('evt_1')).toBe('finished')
-    expect(await other.status('evt_1')).toBe('finished')
+    expect(await receiver.status('evt_1')).toBe('completed')
+    expect(await other.status('evt_1')).toBe('completed')
     await receiver.forget('evt_1')
     expect(await receiver.status('evt_1')).toBe('unknown')
   })
@@ -66,13 +66,13 @@ describe('receiver.status', () => {
         expect(await receiver.status(bytes)).toBe('unknown')
         const { status } = await receiver.receive({ ...request, url: '/', body: request.rawBody })
         expect(status).toBe(200)
-        expect(await receiver.status(bytes)).toBe('finished')
+        expect(await receiver.status(bytes)).toBe('completed')
       }
     }
     const unsigned = createReceiver(callkaro, { allowUnsigned: true, on })
     const call = Buffer.from(JSON.stringify(fixture(callkaro, 'call_ended')))
     await unsigned.receive({ method: 'POST', url: '/', headers: {}, body: call })
-    expect(await unsigned.status(call)).toBe('finished')
+    expect(await unsigned.status(call)).toBe('completed')
   })
 
   it('neither verifies nor minds the age', async () => {
@@ -80,7 +80,7 @@ describe('receiver.status', () => {
     expect(await receiver.status(body({ timestamp: '2001-01-01T00:00:00Z' }))).toBe('unknown')
     await deliver(receiver, { ...fixture(krosai, 'call.failed'), id: 'evt_1' })
     const old = body({ id: 'evt_1', timestamp: '2001-01-01T00:00:00Z' })
-    expect(await receiver.status(old)).toBe('finished')
+    expect(await receiver.status(old)).toBe('completed')
   })
 
   it.each<[string, Buffer]>([

@@ -86,7 +86,7 @@ describe('a store that is down', () => {
       [1, 0],
       [1, 0],
     ])
-    expect(outcomes).toMatchObject([{ undeduplicated: true }, { undeduplicated: true }])
+    expect(outcomes).toMatchObject([{ deduplicated: false }, { deduplicated: false }])
   })
 
   it('reports the failures of handlers that run without deduplication', async () => {
@@ -162,7 +162,7 @@ describe('a store that does not answer', () => {
     expect(runs).toHaveLength(0)
     await clock.advance(1)
     expect(seen(await answer)).toBe('200 handled')
-    expect(outcomes[0]).toMatchObject({ undeduplicated: true })
+    expect(outcomes[0]).toMatchObject({ deduplicated: false })
     reply({ state: 'claimed', key: '', owner: '', fence: 1, attempt: 1 })
     await clock.advance(0)
     expect([runs.length, released.length]).toEqual([1, 1])
@@ -190,7 +190,7 @@ describe('a store whose reply is lost', () => {
     const reply = deliver()
     await clock.advance(1_000)
     expect(seen(await reply)).toBe('200 handled')
-    expect(outcomes[0]).not.toHaveProperty('unmarked')
+    expect(outcomes[0]).not.toHaveProperty('completionLost')
     expect(seen(await deliver())).toBe('200 duplicate')
     expect(runs).toHaveLength(1)
   })
@@ -206,7 +206,7 @@ describe('a store that cannot mark an event as finished', () => {
     const reply = deliver()
     await clock.advance(1_000)
     expect(seen(await reply)).toBe('200 handled')
-    expect(outcomes[0]).not.toHaveProperty('unmarked')
+    expect(outcomes[0]).not.toHaveProperty('completionLost')
     expect(seen(await deliver())).toBe('200 duplicate')
     expect(runs).toHaveLength(1)
   })
@@ -221,7 +221,7 @@ describe('a store that cannot mark an event as finished', () => {
     await clock.advance(1)
     expect(seen(await reply)).toBe('200 handled')
     expect(outcomes).toMatchObject([
-      { outcome: 'handled', unmarked: true, error: expect.any(Error) },
+      { outcome: 'handled', completionLost: true, error: expect.any(Error) },
     ])
     expect(lines).toEqual([expect.stringMatching(/^error .*the store could not be told/)])
     const repeat = deliver()
@@ -248,7 +248,7 @@ describe('a store that cannot mark an event as finished', () => {
     const reply = deliver()
     await clock.advance(10_000)
     expect(seen(await reply)).toBe('200 failed RINGHOOK_PERMANENT_FAILURE')
-    expect(outcomes).toMatchObject([{ unmarked: true, error: new PermanentFailure('no') }])
+    expect(outcomes).toMatchObject([{ completionLost: true, error: new PermanentFailure('no') }])
   })
 })
 
@@ -294,7 +294,7 @@ describe('a store that never answers', () => {
     await clock.advance(1)
     expect(seen(await reply)).toBe(expected)
     if ('release' in operations) expect(outcomes[0]?.error).toEqual(new Error('the reason'))
-    if ('complete' in operations) expect(outcomes[0]?.unmarked).toBe(true)
+    if ('complete' in operations) expect(outcomes[0]?.completionLost).toBe(true)
   })
 
   it('after renewals that worked aborts the signal a lease after the last of them', async () => {

@@ -152,10 +152,10 @@ describe('receiver.status() and receiver.forget()', () => {
   it('are about the event of one tenant', async () => {
     const { deliver: send, receiver, runs } = endpoint({ secret: both })
     for (const key of [ours, theirs]) await send(...by(key))
-    expect(await receiver.status('evt_1', { tenant: 'acme' })).toBe('finished')
+    expect(await receiver.status('evt_1', { tenant: 'acme' })).toBe('completed')
     expect(await receiver.status('evt_1')).toBe('unknown')
     expect(await receiver.forget('evt_1', { tenant: 'acme' })).toBe('forgotten')
-    expect(await receiver.status('evt_1', { tenant: 'globex' })).toBe('finished')
+    expect(await receiver.status('evt_1', { tenant: 'globex' })).toBe('completed')
     for (const key of [ours, theirs]) await send(...by(key))
     expect(runs.map(({ context }) => context.tenant)).toEqual(['acme', 'globex', 'acme'])
   })

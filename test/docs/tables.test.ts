@@ -221,17 +221,17 @@ describe.each(providers)('docs/providers/$name.md', (provider: Provider) => {
   const columns = ['canonical name', 'also sent as', 'documented sample', 'optional fields']
   const rows = tableOf(`docs/providers/${provider.name}.md`, columns)
 
-  it('has every event, with its spellings, whether there is a sample, and what is optional', () => {
+  it('has every event, with its aliases, whether there is a sample, and what is optional', () => {
     const defined = Object.entries(provider.events).map(([name, event]) => [
       name,
-      event.spellings ?? [],
+      event.aliases ?? [],
       event.samples === undefined ? 'no' : 'yes',
       optionalFields(event.schema, Object.values(event.samples ?? {})),
     ])
     expect(
-      rows.map(([name, spellings, sample, optional]) => [
+      rows.map(([name, aliases, sample, optional]) => [
         codeIn(name)[0],
-        codeIn(spellings),
+        codeIn(aliases),
         sample,
         codeIn(optional),
       ]),

@@ -90,7 +90,7 @@ describe('the outage', () => {
       { retried: 0, isComplete: true },
     ])
     // The one whose answer got lost, and one that KrosAI was still about to try.
-    expect(reports[1]).toMatchObject({ finished: 1, pending: 1 })
+    expect(reports[1]).toMatchObject({ completed: 1, pending: 1 })
     expect(reports[2]).toMatchObject({ pending: 0 })
     expect(lines).toContain('KrosAI is still away: RINGHOOK_API_FAILED')
   })

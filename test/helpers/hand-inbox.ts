@@ -1,11 +1,11 @@
 import {
+  type AttemptResult,
   type Inbox,
   memoryStore,
   type Process,
   type PutOptions,
   type StoredDelivery,
   type StoredEntry,
-  type Verdict,
   type WorkerOptions,
 } from 'ringhook'
 import { type Endpoint, type EndpointOptions, endpoint } from './endpoint.ts'
@@ -18,7 +18,7 @@ export interface HandInbox extends Inbox {
   readonly calls: string[]
   worker: WorkerOptions | undefined
   /** Hands out what was put last, or something else. */
-  hand(number?: number, delivery?: unknown, attempt?: object): Promise<Verdict>
+  hand(number?: number, delivery?: unknown, attempt?: object): Promise<AttemptResult>
 }
 
 export function handInbox(changes: Partial<Inbox> = {}): HandInbox {

@@ -88,7 +88,7 @@ describeWithRedisServer('bullmqInbox, when its server fails', () => {
     await inbox.start(
       async (_delivery, { id }) => {
         ids.push(id)
-        return { state: 'done' }
+        return { state: 'completed' }
       },
       { concurrency: 2, onError: (error) => errors.push(error) },
     )
@@ -127,7 +127,7 @@ describeWithRedisServer('bullmqInbox, when its server fails', () => {
   it('refuses to start, and puts, while there was no server from the first', async () => {
     const inbox = open({ port: await freePort(), host: '127.0.0.1' })
     const options = { concurrency: 1, onError() {} }
-    const started = rejected(inbox.start(async () => ({ state: 'done' }), options))
+    const started = rejected(inbox.start(async () => ({ state: 'completed' }), options))
     await vi.waitFor(() => rejected(put(inbox, 'found out')), patience)
 
     expect(await rejected(put(inbox, 'one'))).toBe('RINGHOOK_STORE_UNREACHABLE')

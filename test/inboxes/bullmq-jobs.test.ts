@@ -2,7 +2,7 @@ import { Queue, QueueEvents, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis-5'
 import { createClient } from 'redis'
-import type { Failure, StoredDelivery, Verdict } from 'ringhook'
+import type { AttemptResult, Failure, StoredDelivery } from 'ringhook'
 import { type BullmqQueue, type BullmqWorkerSettings, bullmqInbox } from 'ringhook/inboxes/bullmq'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { codeOf } from '../helpers/endpoint.ts'
@@ -22,7 +22,7 @@ const failure: Failure = {
   reason: 'it threw',
   at: 1_760_000_000_123,
 }
-const dead: Verdict = { state: 'dead', failure }
+const dead: AttemptResult = { state: 'dead', failure }
 
 describeOn('redis', 'bullmqInbox', (url) => {
   const all: Opened[] = []
@@ -66,7 +66,7 @@ describeOn('redis', 'bullmqInbox', (url) => {
       const { inbox, queue } = opened
       const [one, other] = [newDelivery(), newDelivery()]
       await inbox.put(one, { key: one.key })
-      await run(opened, { state: 'done' })
+      await run(opened, { state: 'completed' })
       await inbox.stop()
       await inbox.put(other, { key: other.key })
       await inbox.discard(other.key)
@@ -171,7 +171,7 @@ describeOn('redis', 'bullmqInbox', (url) => {
       expect(await opened.inbox.stats()).toMatchObject({ waiting: 1, oldest: delivery.receivedAt })
 
       await opened.queue.resume()
-      await run(opened, { state: 'done' })
+      await run(opened, { state: 'completed' })
     })
   })
 
@@ -181,7 +181,7 @@ describeOn('redis', 'bullmqInbox', (url) => {
     await opened.inbox.put(broken, { key: broken.key })
     await withRaw(url, (raw) => raw.hset(jobKeyOf(opened, broken.key), 'opts', '{'))
     const errors: unknown[] = []
-    await opened.inbox.start(async () => ({ state: 'done' }), {
+    await opened.inbox.start(async () => ({ state: 'completed' }), {
       concurrency: 2,
       onError: (error) => errors.push(error),
     })
@@ -223,7 +223,7 @@ describeOn('redis', 'bullmqInbox', (url) => {
       await opened.inbox.start(
         async () => {
           done()
-          return { state: 'done' }
+          return { state: 'completed' }
         },
         { concurrency: 1, onError: (error) => errors.push(error) },
       )
@@ -308,7 +308,7 @@ function newDelivery(type = 'call.completed'): StoredDelivery {
 }
 
 /** Starts the worker, waits until nothing is left to do, and gives the numbers of the attempts. */
-async function run({ inbox }: Opened, verdict: Verdict): Promise<readonly number[]> {
+async function run({ inbox }: Opened, verdict: AttemptResult): Promise<readonly number[]> {
   const numbers: number[] = []
   await inbox.start(
     async (_delivery, { number }) => {

@@ -1,5 +1,6 @@
 import type {
   Attempt,
+  AttemptResult,
   EntryFilter,
   Failure,
   Inbox,
@@ -9,7 +10,6 @@ import type {
   PutOptions,
   StoredDelivery,
   StoredEntry,
-  Verdict,
   WorkerOptions,
 } from '../../src/inboxes/inbox.ts'
 
@@ -135,15 +135,15 @@ export class MemoryInbox implements Inbox {
     row.holder = undefined
   }
 
-  carryOut(row: Row, verdict: Verdict): void {
-    if (verdict.state === 'done') {
+  carryOut(row: Row, verdict: AttemptResult): void {
+    if (verdict.state === 'completed') {
       this.memory.delete(row.id)
       return
     }
     row.holder = undefined
     row.state = verdict.state === 'dead' ? 'dead' : 'delayed'
     row.dueAt = 'delayMs' in verdict ? Date.now() + verdict.delayMs : undefined
-    if (verdict.state === 'later') row.attempts--
+    if (verdict.state === 'postponed') row.attempts--
     else this.#fail(row, verdict.failure)
   }
 

@@ -2,10 +2,10 @@ import { inboxContract } from 'ringhook/testing'
 import { describe, expect, it, test } from 'vitest'
 import { brokenRules, type Mistaken, optionsFor, rulesOf } from './memory-contract.ts'
 import { MemoryInbox } from './memory-inbox.ts'
+import { verdictMistakes } from './mistakes/attempt-results.ts'
 import { listMistakes } from './mistakes/lists.ts'
 import { orderingMistakes } from './mistakes/order.ts'
 import { putMistakes } from './mistakes/puts.ts'
-import { verdictMistakes } from './mistakes/verdicts.ts'
 import { workerMistakes } from './mistakes/workers.ts'
 
 /** An inbox with a mistake mostly does not do what it should: that is waited for. */

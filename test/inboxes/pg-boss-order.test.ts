@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { pgBossInbox } from 'ringhook/inboxes/pg-boss'
 import { expect, it } from 'vitest'
-import type { Verdict } from '../../src/inboxes/inbox.ts'
+import type { AttemptResult } from '../../src/inboxes/inbox.ts'
 import { describeOn } from '../helpers/servers.ts'
 import {
   dead,
@@ -56,7 +56,12 @@ describeOn('postgres', 'pgBossInbox, of deliveries that keep an order,', (url) =
   it('goes on counting the attempts of one that was overtaken, and leaves nothing behind when it is done', async () => {
     const { inbox, queue } = await open()
     const id = await put(inbox, orderOf(10))
-    const verdicts: Verdict[] = [retry(20), { state: 'later', delayMs: 0 }, retry(0), done]
+    const verdicts: AttemptResult[] = [
+      retry(20),
+      { state: 'postponed', delayMs: 0 },
+      retry(0),
+      done,
+    ]
     const { attempts } = await work(inbox, () => verdicts.shift() ?? done)
     await until(async () => (await inbox.entry(id)) === undefined)
 
@@ -68,7 +73,7 @@ describeOn('postgres', 'pgBossInbox, of deliveries that keep an order,', (url) =
     const { inbox, queue } = await open()
     const order = orderOf(10)
     const letter = await put(inbox, order)
-    let verdict: Verdict = retry(20)
+    let verdict: AttemptResult = retry(20)
     const first = await work(inbox, ({ number }) => (number === 1 ? verdict : dead()))
     await until(async () => (await inbox.entry(letter))?.state === 'dead')
     await inbox.stop()
@@ -129,7 +134,11 @@ describeOn('postgres', 'pgBossInbox, of deliveries that keep an order,', (url) =
     const other = pgBossInbox(await boss(), { queue, pollMs: 10 })
     await supervise(queue)
     // By this failure alone the hold would have an hour to go.
-    const first: Verdict = { state: 'retry', delayMs: 300, failure: failure(Date.now() + hour) }
+    const first: AttemptResult = {
+      state: 'retry',
+      delayMs: 300,
+      failure: failure(Date.now() + hour),
+    }
     const { attempts } = await work(other, ({ number }) => (number === 2 ? first : done))
     await until(async () => (await other.entry(id)) === undefined)
 
@@ -145,8 +154,8 @@ describeOn('postgres', 'pgBossInbox, of deliveries that keep an order,', (url) =
     const { inbox, queue } = await open()
     const order = orderOf(10)
     const id = await put(inbox, order)
-    const decisions: ((verdict: Verdict) => void)[] = []
-    const decide = () => new Promise<Verdict>((resolve) => decisions.push(resolve))
+    const decisions: ((verdict: AttemptResult) => void)[] = []
+    const decide = () => new Promise<AttemptResult>((resolve) => decisions.push(resolve))
     const stale = await work(inbox, decide, 2)
     await until(() => decisions.length === 1)
     await change(queue, "heartbeat_on = now() - interval '1 hour'")

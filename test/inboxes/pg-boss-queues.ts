@@ -4,7 +4,7 @@ import { type ConstructorOptions, PgBoss } from 'pg-boss'
 import type { Inbox, StoredDelivery } from 'ringhook'
 import { type PgBossInboxOptions, pgBossInbox } from 'ringhook/inboxes/pg-boss'
 import { afterAll, beforeAll, onTestFinished, vi } from 'vitest'
-import type { Attempt, Verdict } from '../../src/inboxes/inbox.ts'
+import type { Attempt, AttemptResult } from '../../src/inboxes/inbox.ts'
 
 /** An inbox in a queue that one test has for itself. */
 export interface OwnInbox {
@@ -110,7 +110,7 @@ export async function put(inbox: Inbox, order?: { key: string; maxHoldMs: number
 /** Has a worker until the test ends. Gives the attempts that it was handed. */
 export async function work(
   inbox: Inbox,
-  decide: (attempt: Attempt, delivery: unknown) => Verdict | Promise<Verdict>,
+  decide: (attempt: Attempt, delivery: unknown) => AttemptResult | Promise<AttemptResult>,
   concurrency = 1,
 ) {
   const attempts: Attempt[] = []
@@ -134,16 +134,16 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
   await vi.waitFor(check, { timeout: 10_000, interval: 10 })
 }
 
-export const done: Verdict = { state: 'done' }
+export const done: AttemptResult = { state: 'completed' }
 
 export function failure(at = Date.now()) {
   return { code: 'RINGHOOK_HANDLER_FAILED', reason: 'the handler failed', at }
 }
 
-export function retry(delayMs: number): Verdict {
+export function retry(delayMs: number): AttemptResult {
   return { state: 'retry', delayMs, failure: failure() }
 }
 
-export function dead(): Verdict {
+export function dead(): AttemptResult {
   return { state: 'dead', failure: failure() }
 }

@@ -19,7 +19,7 @@ export function runsInItsContext(open: () => Promise<Place>): void {
     const { receiver, deliver } = await openEndpoint({
       inbox,
       store,
-      retry: { attempts: 2, firstDelayMs: 1 },
+      retry: { maxAttempts: 2, initialDelayMs: 1 },
       logger: { debug() {}, info() {}, warn: log, error: log },
       around: (_request, _response, next) => contexts.run(`request ${++requests}`, next),
       onOutcome: ({ outcome, eventId, attempt }) => {

@@ -11,7 +11,7 @@ import type { Place } from './receiver-places.ts'
 export function replays(open: () => Promise<Place>): void {
   it('replays a dead letter when the handler is mended: the same key and bytes, a higher fence', async () => {
     const { inbox, store, again } = await open()
-    const retry = { attempts: 2, firstDelayMs: 1 }
+    const retry = { maxAttempts: 2, initialDelayMs: 1 }
     const fail = () => Promise.reject(new TypeError('not yet'))
     const broken = await openEndpoint({ inbox, store, retry, handle: fail })
     await broken.receiver.start()
@@ -173,7 +173,7 @@ export function forgets(open: () => Promise<Place>): void {
     expect(await deliver(request)).toBe('200 accepted')
     await until(async () => runs.length === 1 && (await receiver.inbox.list()).length === 0)
 
-    expect(await receiver.status('evt_1')).toBe('finished')
+    expect(await receiver.status('evt_1')).toBe('completed')
     expect(await receiver.forget('evt_1')).toBe('forgotten')
     expect(await receiver.status('evt_1')).toBe('unknown')
     expect(await deliver(request)).toBe('200 accepted')

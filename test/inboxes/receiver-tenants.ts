@@ -62,19 +62,19 @@ export function separatesTenants(open: () => Promise<Place>): void {
     expect(new Set(runs.map(({ context }) => context.idempotencyKey))).toEqual(
       new Set(listed.map(({ id }) => id)),
     )
-    const attempts = outcomes.filter(({ next }) => next === 'done')
+    const attempts = outcomes.filter(({ next }) => next === 'completed')
     expect(attempts.map(({ tenant }) => tenant).sort()).toEqual(['acme', 'globex'])
 
     const acme = { tenant: 'acme' }
-    expect(await receiver.status('evt_1', acme)).toBe('finished')
-    expect(await receiver.status(bytes, acme)).toBe('finished')
+    expect(await receiver.status('evt_1', acme)).toBe('completed')
+    expect(await receiver.status(bytes, acme)).toBe('completed')
     expect(await receiver.status('evt_1')).toBe('unknown')
     expect(await receiver.forget('evt_1')).toBe('unknown')
     expect(await receiver.forget('evt_1', acme)).toBe('forgotten')
     for (const each of secrets.keys()) await deliver(from(each))
     await until(async () => runs.length === 3 && (await desk.list()).length === 0)
     expect(runs.at(-1)?.context.tenant).toBe('acme')
-    expect(await receiver.status('evt_1', { tenant: 'globex' })).toBe('finished')
+    expect(await receiver.status('evt_1', { tenant: 'globex' })).toBe('completed')
   })
 
   it('replays the dead letters of one tenant, and holds no call back for that of another', async () => {
@@ -85,7 +85,7 @@ export function separatesTenants(open: () => Promise<Place>): void {
       inbox,
       store,
       secret: secretOf,
-      retry: { attempts: 1 },
+      retry: { maxAttempts: 1 },
       handle: async (_event, { tenant }) => {
         if (isBroken) throw new Error('not yet')
         if (tenant === 'acme') await opened

@@ -87,7 +87,7 @@ function keepsOrder(open: () => Promise<Place>): void {
     const { receiver, runs, deliver } = await openEndpoint({
       inbox,
       store,
-      retry: { attempts: 100, firstDelayMs: 1, maxDelayMs: 10 },
+      retry: { maxAttempts: 100, initialDelayMs: 1, maxDelayMs: 10 },
       handle: ({ id }) => {
         begun.push(id)
         if (id === 'other') isHeldUp = false
@@ -115,7 +115,7 @@ function keepsOrder(open: () => Promise<Place>): void {
     const fail = ({ id }: { readonly id: string }) => {
       if (id === 'first') throw new Error('not this one')
     }
-    const retry = { firstDelayMs: 600_000 }
+    const retry = { initialDelayMs: 600_000 }
     const orders = [{ maxHoldMs: 1 }, { orderingKey: false }, { maxHoldMs: 600_000 }] as const
     const places = await Promise.all(orders.map(open))
     const endpoints = await Promise.all(
@@ -178,7 +178,7 @@ function completes(open: () => Promise<WritingPlace>): void {
     const { receiver, runs, deliver, attemptsAt } = await openEndpoint({
       inbox,
       store,
-      retry: { attempts: 1 },
+      retry: { maxAttempts: 1 },
       handle: ({ id }, context) => write(id, context, end),
     })
     await receiver.start()

@@ -1,4 +1,4 @@
-import type { Failure, Inbox, PutOptions, StoredDelivery, Verdict } from 'ringhook'
+import type { AttemptResult, Failure, Inbox, PutOptions, StoredDelivery } from 'ringhook'
 import { type SqliteInboxOptions, sqliteInbox } from 'ringhook/inboxes/sqlite'
 import { onTestFinished } from 'vitest'
 import { newFile, open } from '../stores/sqlite-files.ts'
@@ -34,7 +34,7 @@ export function put(inbox: Inbox, key: string, order?: PutOptions['order']) {
   return inbox.put(delivery(key), { key, ...(order !== undefined && { order }) })
 }
 
-export const done: Verdict = { state: 'done' }
+export const done: AttemptResult = { state: 'completed' }
 
 export const failure: Failure = { code: 'RINGHOOK_HANDLER_FAILED', reason: 'it failed', at: 7 }
 
@@ -42,7 +42,7 @@ export const failure: Failure = { code: 'RINGHOOK_HANDLER_FAILED', reason: 'it f
 export async function work(inbox: Inbox, concurrency = 10) {
   const runs: string[] = []
   const errors: unknown[] = []
-  const running = new Map<string, (verdict: Verdict) => void>()
+  const running = new Map<string, (verdict: AttemptResult) => void>()
   await inbox.start(
     (_, { id, number }) => {
       runs.push(`${id} ${number}`)
@@ -52,7 +52,7 @@ export async function work(inbox: Inbox, concurrency = 10) {
     },
     { concurrency, onError: (error) => void errors.push(error) },
   )
-  const end = (id: string, verdict: Verdict) => {
+  const end = (id: string, verdict: AttemptResult) => {
     const resolve = running.get(id)
     running.delete(id)
     if (resolve === undefined) throw new Error(`${id} does not run`)

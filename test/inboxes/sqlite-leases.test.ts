@@ -131,7 +131,7 @@ describe('the order of an ordering key', () => {
 
     await clock.advance(leaseMs + 200)
     expect(runs).toEqual(['a 2'])
-    end('a', { state: 'later', delayMs: 10 * minute })
+    end('a', { state: 'postponed', delayMs: 10 * minute })
     await clock.advance(minute - 1_000)
     expect(runs).toEqual(['a 2'])
     await clock.advance(1_200)

@@ -1,4 +1,4 @@
-import type { Inbox, Verdict } from 'ringhook'
+import type { AttemptResult, Inbox } from 'ringhook'
 import { sqliteInbox } from 'ringhook/inboxes/sqlite'
 import { type ManualClock, manualClock } from 'ringhook/testing'
 import { describe, expect, it } from 'vitest'
@@ -11,7 +11,7 @@ const maxHoldMs = 5_000
 interface Run {
   readonly id: string
   readonly fence: number
-  end(verdict: Verdict): void
+  end(verdict: AttemptResult): void
 }
 
 describe('sqliteInbox under any sequence of events', () => {
@@ -118,12 +118,12 @@ async function isIdle(inbox: Inbox): Promise<boolean> {
   return waiting + running + delayed === 0
 }
 
-function verdictBy(random: () => number): Verdict {
+function verdictBy(random: () => number): AttemptResult {
   const dice = random()
   const delayMs = Math.round(random() * 4_000)
   if (dice < 0.45) return done
   if (dice < 0.75) return { state: 'retry', delayMs, failure }
-  return dice < 0.9 ? { state: 'later', delayMs } : { state: 'dead', failure }
+  return dice < 0.9 ? { state: 'postponed', delayMs } : { state: 'dead', failure }
 }
 
 /** The same numbers for the same seed, from 0 to 1. */

@@ -1,7 +1,7 @@
 import { rmSync, symlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type Database from 'better-sqlite3'
-import type { Process, Verdict } from 'ringhook'
+import type { AttemptResult, Process } from 'ringhook'
 import { type SqliteDatabase, sqliteInbox } from 'ringhook/inboxes/sqlite'
 import { sqliteStore } from 'ringhook/stores/sqlite'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -25,7 +25,7 @@ async function newBench(wrapped: (database: Database.Database) => SqliteDatabase
 /** Runs one delivery. Gives its attempt, and what ends it. */
 async function runOne(inbox: ReturnType<typeof sqliteInbox>, key = 'event') {
   await put(inbox, key)
-  let end = (_: Verdict) => {}
+  let end = (_: AttemptResult) => {}
   let attempt: Parameters<Process>[1] | undefined
   await inbox.start(
     (_, given) => {

@@ -15,7 +15,7 @@ function listening() {
 }
 
 async function started(inbox: Inbox): Promise<void> {
-  await inbox.start(async () => ({ state: 'done' }), { concurrency: 1, onError() {} })
+  await inbox.start(async () => ({ state: 'completed' }), { concurrency: 1, onError() {} })
   onTestFinished(() => inbox.stop())
 }
 

@@ -41,7 +41,7 @@ describe('defineProvider', () => {
     ['no events', { events: undefined }],
     ['an event without a schema', { events: { 'call.ended': {} } }],
     ['an event named by a wildcard', { events: { 'call.*': { schema: z.object({}) } } }],
-    ['a name for two events', { events: { a: { schema: z.object({}), spellings: ['a'] } } }],
+    ['a name for two events', { events: { a: { schema: z.object({}), aliases: ['a'] } } }],
     ['no delivery', { delivery: undefined }],
     ['a first attempt that waits', { delivery: { retryDelaysMs: [1] } }],
     ['a wait that is no number', { delivery: { retryDelaysMs: [0, '1 min'] } }],

@@ -125,7 +125,7 @@ describe('krosai', () => {
     expectTypeOf<DataOf<'call.started'>>().toEqualTypeOf<Readonly<Record<string, unknown>>>()
     expectTypeOf<DataOf<'number.provisioned'>>().toEqualTypeOf<Readonly<Record<string, unknown>>>()
     expectTypeOf(krosai.name).toEqualTypeOf<'krosai'>()
-    expectTypeOf(krosai.events['recording.ready'].spellings).toEqualTypeOf<
+    expectTypeOf(krosai.events['recording.ready'].aliases).toEqualTypeOf<
       readonly ['call.recording.ready', 'call.recording.completed']
     >()
   })

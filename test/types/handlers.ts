@@ -243,7 +243,7 @@ const acme = defineProvider({
   signature: { header: 'x-acme', encoding: 'base64' },
   signedTimestamp: false,
   events: {
-    'call.ended': { schema: z.object({ call_id: z.string() }), spellings: ['call.closed'] },
+    'call.ended': { schema: z.object({ call_id: z.string() }), aliases: ['call.closed'] },
     'call.begun': { schema: z.object({ call_id: z.string() }) },
   },
   delivery: { retryDelaysMs: [0] },

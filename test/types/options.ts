@@ -62,9 +62,9 @@ createReceiver(krosai, {
   onStoreError: 'process',
   invalidEvents: 'acknowledge',
   eventId: (event, rawBody) => `${event.id}${rawBody.length}`,
-  onOutcome: ({ outcome, code, status, unmarked }) => {
+  onOutcome: ({ outcome, code, status, completionLost }) => {
     expectTypeOf(status).toEqualTypeOf<number | undefined>()
-    expectTypeOf(unmarked).toEqualTypeOf<true | undefined>()
+    expectTypeOf(completionLost).toEqualTypeOf<true | undefined>()
     if (outcome === 'timed_out') return
     // @ts-expect-error -- no such code
     if (code === 'RINGHOOK_TEAPOT') return
@@ -81,8 +81,8 @@ const receiver = createReceiver(krosai, {
   store: memoryStore(),
   events: { 'call.transferred': z.object({ to: z.string() }) },
   retry: {
-    attempts: 3,
-    on: { 'call.ended': { attempts: 1 }, 'call.*': {}, 'call.transferred': { maxDelayMs: 5 } },
+    maxAttempts: 3,
+    on: { 'call.ended': { maxAttempts: 1 }, 'call.*': {}, 'call.transferred': { maxDelayMs: 5 } },
   },
   orderingKey: (event) => event.type,
   on: {
@@ -93,14 +93,14 @@ const receiver = createReceiver(krosai, {
     'call.transferred': ({ data }) => expectTypeOf(data.to).toEqualTypeOf<string>(),
   },
   onOutcome: ({ next, nextInMs }) => {
-    expectTypeOf(next).toEqualTypeOf<'done' | 'retry' | 'dead' | 'later' | undefined>()
+    expectTypeOf(next).toEqualTypeOf<'completed' | 'retry' | 'dead' | 'postponed' | undefined>()
     expectTypeOf(nextInMs).toEqualTypeOf<number | undefined>()
   },
 })
 expectTypeOf(receiver.inbox.replay({ since: new Date() })).toEqualTypeOf<Promise<number>>()
 expectTypeOf(receiver.start({ concurrency: 2 })).toEqualTypeOf<Promise<void>>()
 // @ts-expect-error -- no such state
-void receiver.inbox.list({ state: 'done' })
+void receiver.inbox.list({ state: 'completed' })
 // @ts-expect-error -- no such event
 createReceiver(krosai, { secret, inbox, retry: { on: { 'call.teapot': {} } } })
 // @ts-expect-error -- true is no order
@@ -120,7 +120,7 @@ const acme = defineProvider({
   signature: { header: 'x-acme', encoding: 'base64' },
   signedTimestamp: false,
   events: {
-    'call.ended': { schema: z.object({ call_id: z.string() }), spellings: ['call.closed'] },
+    'call.ended': { schema: z.object({ call_id: z.string() }), aliases: ['call.closed'] },
   },
   delivery: { retryDelaysMs: [0] },
 })

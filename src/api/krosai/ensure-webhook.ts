@@ -182,7 +182,7 @@ async function create(
       await pause(clock, delayAfter(retry, attempt), call.signal)
       const [found, ...others] = await pointingAt(webhooks, wanted.url, call)
       if (found !== undefined) return [found, ...others]
-      if (attempt >= retry.attempts) throw error
+      if (attempt >= retry.maxAttempts) throw error
     }
   }
 }

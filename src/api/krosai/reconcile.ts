@@ -40,12 +40,12 @@ export interface ReconciledDelivery {
   readonly event: string | undefined
   /**
    * - `retried`: KrosAI was asked to send it again. What comes of that, `onOutcome` says.
-   * - `finished`, `in_flight`: the receiver has finished the event, or it runs.
+   * - `completed`, `in_flight`: the receiver has finished the event, or it runs.
    * - `repeated`: another delivery of the same event was asked for.
    * - `too_old`: the event is older than `since`.
    * - `failed`: the API failed or refused; `code` says how. Another run tries again.
    */
-  readonly result: 'retried' | 'finished' | 'in_flight' | 'repeated' | 'too_old' | 'failed'
+  readonly result: 'retried' | 'completed' | 'in_flight' | 'repeated' | 'too_old' | 'failed'
   /** Why the API did not do it. */
   readonly code: ApiCode | undefined
 }
@@ -58,7 +58,7 @@ export interface ReconcileReport {
   readonly pending: number
   /** How many of the others came to what. */
   readonly retried: number
-  readonly finished: number
+  readonly completed: number
   readonly inFlight: number
   readonly repeated: number
   readonly tooOld: number
@@ -106,8 +106,8 @@ const optionNames = [
  *
  * export async function heal(receiver: Receiver, api: KrosaiApi, webhookId: string) {
  *   const since = new Date(Date.now() - 24 * 3_600_000)
- *   const { retried, finished, isComplete } = await reconcile(receiver, api, { webhookId, since })
- *   console.log(`${retried} asked for again, ${finished} had finished`, isComplete)
+ *   const { retried, completed, isComplete } = await reconcile(receiver, api, { webhookId, since })
+ *   console.log(`${retried} asked for again, ${completed} had finished`, isComplete)
  * }
  * ```
  */

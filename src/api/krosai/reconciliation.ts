@@ -28,7 +28,7 @@ export class Reconciliation {
   readonly #since: number
   readonly #counts: Record<ReconciledDelivery['result'], number> = {
     retried: 0,
-    finished: 0,
+    completed: 0,
     in_flight: 0,
     repeated: 0,
     too_old: 0,
@@ -135,18 +135,18 @@ export class Reconciliation {
   #report(history: History): ReconcileReport {
     const {
       retried,
-      finished,
+      completed,
       in_flight: inFlight,
       repeated,
       too_old: tooOld,
       failed,
     } = this.#counts
-    const settled = retried + finished + inFlight + repeated + tooOld
+    const settled = retried + completed + inFlight + repeated + tooOld
     const { undelivered, isComplete, ...listed } = history
     return {
       ...listed,
       retried,
-      finished,
+      completed,
       inFlight,
       repeated,
       tooOld,

@@ -1,5 +1,5 @@
 import { errorMonitor } from 'node:events'
-import { type Clock, DelayQueue, systemClock } from '../../core/clock.ts'
+import { type Clock, systemClock, TimeoutQueue } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
 import { bullmqFailure, bullmqSilence, bullmqUnreachable } from './failures.ts'
 import type { BullmqQueue, Client } from './library.ts'
@@ -20,7 +20,7 @@ export class Connection {
   /** The first connection, or that it was not made at the first try. */
   readonly #opened: Promise<Client>
   /** One timer for all operations. */
-  readonly #silences = new DelayQueue(stopwatch, silenceMs)
+  readonly #silences = new TimeoutQueue(stopwatch, silenceMs)
   #client: Client | undefined
   /** What went wrong with it since the last answer. */
   #error: unknown

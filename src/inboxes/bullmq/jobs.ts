@@ -1,8 +1,8 @@
 import { fits } from '../filter.ts'
 import type { EntryFilter, InboxState, StoredEntry } from '../inbox.ts'
+import { failureOf } from './attempt-results.ts'
 import { keyOf } from './job-ids.ts'
 import type { BullmqQueue, Client } from './library.ts'
-import { failureOf } from './verdicts.ts'
 
 /** The lists and sorted sets of a queue that have the jobs of a state. `paused` is one of BullMQ 5. */
 const keysOf: Readonly<Record<InboxState, readonly string[]>> = {

@@ -1,5 +1,6 @@
-import { inTime, systemClock } from '../../core/clock.ts'
+import { systemClock, withTimeout } from '../../core/clock.ts'
 import type { Process, WorkerOptions } from '../inbox.ts'
+import { backoffStrategy, type Ending, errorFor, moveAway } from './attempt-results.ts'
 import { silenceMs, type WorkerConnection, workerConnection } from './connection.ts'
 import { bullmqFailure, bullmqUnreachable } from './failures.ts'
 import { keyOf } from './job-ids.ts'
@@ -11,7 +12,6 @@ import type {
   Job,
 } from './library.ts'
 import { workerName } from './strangers.ts'
-import { backoffStrategy, type Ending, errorFor, moveAway } from './verdicts.ts'
 
 /** BullMQ gives up jobs by itself that stalled or failed too often. That is for the core to decide. */
 export const beyondCounting = 1_000_000_000
@@ -73,7 +73,7 @@ export class RunningWorker {
    */
   async start(): Promise<void> {
     try {
-      await inTime(systemClock, this.#worker.waitUntilReady(), silenceMs, () =>
+      await withTimeout(systemClock, this.#worker.waitUntilReady(), silenceMs, () =>
         bullmqUnreachable(this.#connectionError),
       )
     } catch (error) {
@@ -88,7 +88,7 @@ export class RunningWorker {
     this.#stopping = true
     // Claims nothing from now on, and resolves when nothing runs any more. Locks are renewed until then.
     const closed = this.#worker.close()
-    await inTime(systemClock, closed, drainMs).catch(() => {
+    await withTimeout(systemClock, closed, drainMs).catch(() => {
       // It is over, or BullMQ has told it to `onError`.
     })
     for (const handBack of this.#handBacks) handBack()
@@ -104,7 +104,7 @@ export class RunningWorker {
 
   async #endingOf(job: Job, token: string): Promise<Ending> {
     try {
-      const ending = await this.#verdictOn(job)
+      const ending = await this.#attemptResultFor(job)
       await moveAway(ending, job, token)
       return ending
     } catch (error) {
@@ -115,7 +115,7 @@ export class RunningWorker {
   }
 
   /** What is given back while it runs has no verdict any more. */
-  async #verdictOn(job: Job): Promise<Ending> {
+  async #attemptResultFor(job: Job): Promise<Ending> {
     // BullMQ may have been in the middle of a claim when it was told to stop.
     if (this.#stopping) return 'given back'
     const { id = '', data, attemptsMade, stalledCounter } = job
@@ -135,7 +135,7 @@ export class RunningWorker {
   /** With a server that is away BullMQ would wait for its return. */
   async #close(closed: Promise<unknown>): Promise<void> {
     try {
-      await inTime(systemClock, closed, closingMs)
+      await withTimeout(systemClock, closed, closingMs)
     } catch {
       this.#worker.disconnect().catch(() => {})
     } finally {

@@ -1,4 +1,4 @@
-import { inTime, systemClock } from '../../core/clock.ts'
+import { systemClock, withTimeout } from '../../core/clock.ts'
 import type {
   PgBossAttempt,
   PgBossClient,
@@ -231,7 +231,7 @@ export class Queue {
 
   async #answer<Value>(asked: Promise<Value>, onLate?: (value: Value) => void): Promise<Value> {
     try {
-      return await inTime(systemClock, asked, silenceMs, () => {
+      return await withTimeout(systemClock, asked, silenceMs, () => {
         if (onLate !== undefined) asked.then(onLate, () => {})
         return silent()
       })

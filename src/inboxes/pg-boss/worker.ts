@@ -1,13 +1,13 @@
 import { systemClock } from '../../core/clock.ts'
 import { pause } from '../../databases/pause.ts'
-import type { Attempt, Process, Verdict, WorkerOptions } from '../inbox.ts'
-import { Pump } from '../pump.ts'
+import type { Attempt, AttemptResult, Process, WorkerOptions } from '../inbox.ts'
+import { WorkerLoop } from '../worker-loop.ts'
+import { carryOut } from './attempt-results.ts'
 import type { PgBossJob } from './client.ts'
 import { attemptOf, type Claimed, claimedOf } from './jobs.ts'
-import { Pace } from './pace.ts'
+import { Prefetch } from './prefetch.ts'
 import type { Queue } from './queue.ts'
 import { completeWithin } from './transaction.ts'
-import { carryOut } from './verdicts.ts'
 
 /** The pauses before a verdict is tried again that the server did not take. */
 const pausesMs = [0, 200, 2_000]
@@ -25,8 +25,8 @@ export class Worker {
   readonly #queue: Queue
   readonly #process: Process
   readonly #settings: WorkerSettings
-  readonly #pump: Pump<Claimed>
-  readonly #pace = new Pace()
+  readonly #loop: WorkerLoop<Claimed>
+  readonly #prefetch = new Prefetch()
   /** Claimed ahead, and run as soon as there is room. */
   readonly #ahead: Claimed[] = []
   #heartbeat: unknown
@@ -37,7 +37,7 @@ export class Worker {
     this.#process = process
     this.#settings = settings
     const { concurrency, pollMs, onError } = settings
-    this.#pump = new Pump({
+    this.#loop = new WorkerLoop({
       concurrency,
       pollMs,
       take: (free) => this.#take(free),
@@ -49,11 +49,11 @@ export class Worker {
 
   /** Looks for deliveries at once. */
   wake(): void {
-    this.#pump.wake()
+    this.#loop.wake()
   }
 
   async stop(drainMs: number): Promise<void> {
-    const left = await this.#pump.stop(drainMs)
+    const left = await this.#loop.stop(drainMs)
     this.#isOver = true
     const unfinished = [...left, ...this.#ahead.splice(0)]
     await Promise.all(unfinished.map((claimed) => this.#giveBack(claimed)))
@@ -64,8 +64,8 @@ export class Worker {
   async #take(free: number): Promise<readonly Claimed[]> {
     const missing = free - this.#ahead.length
     if (missing > 0) {
-      const limit = missing + this.#pace.ahead
-      const claimed = await this.#pace.measure(limit, () => this.#claim(limit))
+      const limit = missing + this.#prefetch.ahead
+      const claimed = await this.#prefetch.measure(limit, () => this.#claim(limit))
       this.#ahead.push(...claimed)
     }
     return this.#ahead.splice(0, free)
@@ -85,7 +85,7 @@ export class Worker {
     // It was given back, and pg-boss may be stopped by now.
     if (this.#isOver) return
     await this.#carryOut(claimed, verdict)
-    this.#pace.countEnd()
+    this.#prefetch.countEnd()
     // The next one of its order may be claimed now.
     if (kept.order !== undefined) this.wake()
   }
@@ -101,7 +101,7 @@ export class Worker {
   }
 
   /** A verdict that does not arrive costs the delivery another attempt: it is worth another try. */
-  async #carryOut(claimed: Claimed, verdict: Verdict): Promise<void> {
+  async #carryOut(claimed: Claimed, verdict: AttemptResult): Promise<void> {
     for (const [index, pauseMs] of pausesMs.entries()) {
       if (pauseMs > 0) await pause(pauseMs)
       try {
@@ -115,7 +115,7 @@ export class Worker {
 
   async #giveBack(claimed: Claimed): Promise<void> {
     try {
-      await this.#carryOut(claimed, { state: 'later', delayMs: 0 })
+      await this.#carryOut(claimed, { state: 'postponed', delayMs: 0 })
     } catch (error) {
       this.#settings.onError(error)
     }
@@ -139,6 +139,6 @@ export class Worker {
   }
 
   #claimed(): Claimed[] {
-    return [...this.#pump.running, ...this.#ahead]
+    return [...this.#loop.running, ...this.#ahead]
   }
 }

@@ -7,7 +7,7 @@ import {
   type SqliteDatabase,
   type SqliteValue,
 } from '../../databases/sqlite/database.ts'
-import type { PutOptions, StoredDelivery, Verdict } from '../inbox.ts'
+import type { AttemptResult, PutOptions, StoredDelivery } from '../inbox.ts'
 import { jsonOrText } from './listing.ts'
 import type { Statements } from './table.ts'
 import { isTransactionOn } from './transaction.ts'
@@ -113,7 +113,7 @@ export class SqliteQueue {
   }
 
   /** Carries out a verdict, unless the delivery was lost to somebody else. */
-  async settle(claim: SqliteClaim, verdict: Verdict): Promise<void> {
+  async settle(claim: SqliteClaim, verdict: AttemptResult): Promise<void> {
     await this.#connection.transact(() => this.#settle(claim, verdict, this.#now()))
   }
 
@@ -121,7 +121,7 @@ export class SqliteQueue {
   async giveBack(claims: readonly SqliteClaim[]): Promise<void> {
     await this.#connection.transact(() => {
       const now = this.#now()
-      for (const claim of claims) this.#settle(claim, { state: 'later', delayMs: 0 }, now)
+      for (const claim of claims) this.#settle(claim, { state: 'postponed', delayMs: 0 }, now)
     })
   }
 
@@ -198,7 +198,7 @@ export class SqliteQueue {
     }
   }
 
-  #settle({ fence, seq }: SqliteClaim, verdict: Verdict, now: number): void {
+  #settle({ fence, seq }: SqliteClaim, verdict: AttemptResult, now: number): void {
     const [sql, values] = settlementOf(verdict, now, this.#sql)
     const row = this.#get(sql, [...values, seq, fence])
     if (row !== undefined) this.#lookAgain(orderingText(row[0]), now)
@@ -232,9 +232,13 @@ export class SqliteQueue {
 }
 
 /** The statement that carries out a verdict, and its values before those of the claim. */
-function settlementOf(verdict: Verdict, now: number, sql: Statements): [string, SqliteValue[]] {
+function settlementOf(
+  verdict: AttemptResult,
+  now: number,
+  sql: Statements,
+): [string, SqliteValue[]] {
   switch (verdict.state) {
-    case 'done':
+    case 'completed':
       return [sql.done, []]
     case 'dead':
       return [sql.dead, [JSON.stringify(verdict.failure)]]
@@ -242,7 +246,7 @@ function settlementOf(verdict: Verdict, now: number, sql: Statements): [string, 
       const dueAt = Math.round(now + verdict.delayMs)
       return [sql.retry, [dueAt, JSON.stringify(verdict.failure), now]]
     }
-    case 'later':
+    case 'postponed':
       return [sql.later, [Math.round(now + verdict.delayMs)]]
   }
 }

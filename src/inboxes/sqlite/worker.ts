@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
 import type { Process, WorkerOptions } from '../inbox.ts'
-import { Pump } from '../pump.ts'
+import { WorkerLoop } from '../worker-loop.ts'
 import type { SqliteClaim, SqliteQueue } from './queue.ts'
 
 /** What a worker goes by. */
@@ -15,7 +15,7 @@ export class SqliteWorker {
   readonly #queue: SqliteQueue
   readonly #process: Process
   readonly #options: SqliteWorkerOptions
-  readonly #pump: Pump<SqliteClaim>
+  readonly #loop: WorkerLoop<SqliteClaim>
   readonly #renewalMs: number
   #renewedAt = 0
   #timer: unknown
@@ -28,7 +28,7 @@ export class SqliteWorker {
     this.#process = process
     this.#options = options
     this.#renewalMs = leaseMs / 3
-    this.#pump = new Pump({
+    this.#loop = new WorkerLoop({
       clock,
       concurrency,
       pollMs,
@@ -40,12 +40,12 @@ export class SqliteWorker {
 
   start(): void {
     this.#renewLater()
-    this.#pump.wake()
+    this.#loop.wake()
   }
 
   /** Looks for deliveries at once. */
   wake(): void {
-    this.#pump.wake()
+    this.#loop.wake()
   }
 
   stop(drainMs: number): Promise<void> {
@@ -54,7 +54,7 @@ export class SqliteWorker {
   }
 
   async #stop(drainMs: number): Promise<void> {
-    const left = await this.#pump.stop(drainMs)
+    const left = await this.#loop.stop(drainMs)
     this.#isOver = true
     this.#options.clock.clearTimeout(this.#timer)
     try {
@@ -71,10 +71,10 @@ export class SqliteWorker {
     const isLate = now - this.#renewedAt >= this.#renewalMs
     const { claims, mayBeMore } = await this.#queue.claim(
       free,
-      isLate ? [...this.#pump.running] : [],
+      isLate ? [...this.#loop.running] : [],
     )
     if (isLate) this.#renewedAt = now
-    if (mayBeMore) this.#pump.wake()
+    if (mayBeMore) this.#loop.wake()
     return claims
   }
 
@@ -88,7 +88,7 @@ export class SqliteWorker {
     if (this.#isOver) return
     await this.#queue.settle(claim, verdict)
     // One that waited for it may be free.
-    this.#pump.wake()
+    this.#loop.wake()
   }
 
   #renewLater(): void {
@@ -98,7 +98,7 @@ export class SqliteWorker {
 
   async #renew(): Promise<void> {
     try {
-      const { running } = this.#pump
+      const { running } = this.#loop
       if (running.size > 0) await this.#queue.renew([...running])
     } catch (error) {
       this.#tell(error)

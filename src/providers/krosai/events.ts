@@ -9,7 +9,7 @@ export type KrosaiChanges = Readonly<
 >
 
 /**
- * KrosAI's 20 events under their canonical names. Its three pages name 25: `spellings` are the
+ * KrosAI's 20 events under their canonical names. Its three pages name 25: `aliases` are the
  * names under which the Overview and the Webhooks API describe the same event.
  *
  * Identifiers and fields of every sample are required. The pages list no values for `direction`,
@@ -68,7 +68,7 @@ export const krosaiEvents = {
       /** Only in the sample of `call.ended`. */
       status: z.string().nullish(),
     })),
-    spellings: ['call.ended'],
+    aliases: ['call.ended'],
     samples: krosaiSamples['call.completed'],
   },
   /** A call failed to connect. */
@@ -106,7 +106,7 @@ export const krosaiEvents = {
       /** As in `+14155551234`. */
       number: z.string(),
     })),
-    spellings: ['number.released'],
+    aliases: ['number.released'],
     samples: krosaiSamples['phone_number.released'],
   },
   /** The configuration of a phone number changed. */
@@ -145,7 +145,7 @@ export const krosaiEvents = {
       size_bytes: z.number(),
     })),
     // The pages that have these two names show no sample of them.
-    spellings: ['call.recording.ready', 'call.recording.completed'],
+    aliases: ['call.recording.ready', 'call.recording.completed'],
     samples: krosaiSamples['recording.ready'],
   },
   /** The transcript of a call is processed and available. */
@@ -158,7 +158,7 @@ export const krosaiEvents = {
       language: z.string(),
     })),
     // The pages that have this name show no sample of it.
-    spellings: ['transcription.completed'],
+    aliases: ['transcription.completed'],
     samples: krosaiSamples['transcript.ready'],
   },
   /** A request to port a number is submitted. */

@@ -1,4 +1,4 @@
-import { inTime, systemClock } from '../../core/clock.ts'
+import { systemClock, withTimeout } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
 import { isMethod } from '../../databases/clients.ts'
 import { storeFailure } from '../../databases/failures.ts'
@@ -65,13 +65,13 @@ export class MysqlSessions {
     const client = this.#client
     if (!isPool(client)) {
       const running = this.#checked(client, (sql) => askRepeatedly(client, sql), work)
-      return inTime(systemClock, running, silenceMs, () =>
+      return withTimeout(systemClock, running, silenceMs, () =>
         storeFailure(storeName, 'RINGHOOK_STORE_TIMEOUT'),
       )
     }
     const lent: Loan = { connection: undefined, isOver: false }
     const borrowed = borrow(client, lent, (connection, ask) => this.#checked(connection, ask, work))
-    return inTime(systemClock, borrowed, silenceMs, () => {
+    return withTimeout(systemClock, borrowed, silenceMs, () => {
       lent.isOver = true
       lent.connection?.destroy()
       const isBusy = lent.connection === undefined

@@ -1,4 +1,4 @@
-import { inTime, systemClock } from '../../core/clock.ts'
+import { systemClock, withTimeout } from '../../core/clock.ts'
 import { storeFailure } from '../../databases/failures.ts'
 import { silenceMs } from '../limits.ts'
 import { askOnce, connectionOf, type Pool, type PooledConnection, storeName } from './client.ts'
@@ -52,7 +52,7 @@ async function connectionInTime(pool: Pool): Promise<PooledConnection> {
       // It comes to whoever waits.
     },
   )
-  return await inTime(systemClock, connecting, silenceMs, () => {
+  return await withTimeout(systemClock, connecting, silenceMs, () => {
     isOver = true
     return storeFailure(storeName, 'RINGHOOK_STORE_BUSY')
   })
@@ -77,7 +77,7 @@ async function rollBack(connection: PooledConnection): Promise<boolean> {
 }
 
 function ask(connection: PooledConnection, sql: string): Promise<unknown> {
-  return inTime(systemClock, askOnce(connection, sql), silenceMs, () =>
+  return withTimeout(systemClock, askOnce(connection, sql), silenceMs, () =>
     storeFailure(storeName, 'RINGHOOK_STORE_TIMEOUT'),
   )
 }

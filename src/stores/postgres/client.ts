@@ -1,4 +1,4 @@
-import { inTime, systemClock } from '../../core/clock.ts'
+import { systemClock, withTimeout } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
 import { type ClientKind, clientKindOf, isMethod, whatWasGiven } from '../../databases/clients.ts'
 import { pause } from '../../databases/pause.ts'
@@ -95,7 +95,7 @@ export class PostgresServer {
   rowsInTime(text: string, values: string[]): Promise<readonly Row[]> {
     let isOver = false
     const asking = this.rows(text, values, () => isOver, false)
-    return inTime(systemClock, asking, silenceMs, () => {
+    return withTimeout(systemClock, asking, silenceMs, () => {
       isOver = true
       return silent()
     })

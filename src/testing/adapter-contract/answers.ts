@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { PermanentFailure } from '../../core/errors.ts'
 import { assertAnswer, newEvent, signed } from './events.ts'
-import { gate, type Rule } from './stage.ts'
+import { gate, type Rule } from './harness.ts'
 
 /** An authentic delivery: what is answered, and what the next one of the same event finds. */
 export function answerRules(rule: Rule): void {
@@ -163,7 +163,7 @@ export function answerRules(rule: Rule): void {
       await endpoint.until(() => endpoint.calls.length === 1)
       await clock.advance(10_000)
       assertAnswer(await answer, 200, 'handled')
-      assert.equal(endpoint.outcomes[0]?.unmarked, true)
+      assert.equal(endpoint.outcomes[0]?.completionLost, true)
 
       // The marking goes on: once the store is back, a repeat is known again.
       endpoint.failing = undefined

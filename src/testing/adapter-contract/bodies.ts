@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../core/clock.ts'
 import { assertAnswer, newEvent, newEventAround, signature, signed, timestampOf } from './events.ts'
-import type { Endpoint, Rule } from './stage.ts'
+import type { Endpoint, Rule } from './harness.ts'
 import { begin } from './wire.ts'
 
 /** Bodies that any detour over text or over objects would change. */

@@ -3,7 +3,7 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import type { DeliveryCode } from '../../core/errors.ts'
 import { assertAnswer, newEvent, signature, signed, timestampOf, wholeOf } from './events.ts'
-import type { Rule } from './stage.ts'
+import type { Rule } from './harness.ts'
 
 const day = 24 * 60 * 60_000
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { assertAnswer, newEvent, signature, signed } from './events.ts'
-import { gate, type Rule } from './stage.ts'
+import { gate, type Rule } from './harness.ts'
 import { begin, headOf, keptConnection, writeThenRead } from './wire.ts'
 
 /** What senders see of a receiver that is being closed. The clock stands still: nothing is waited for. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { assertAnswer, newEvent, newEventAround, signature, signed } from './events.ts'
-import { gate, type Rule } from './stage.ts'
+import { gate, type Rule } from './harness.ts'
 import {
   begin,
   headOf,

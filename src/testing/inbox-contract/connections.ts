@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Inbox } from '../../inboxes/inbox.ts'
+import { all } from './entries.ts'
 import {
   type Bench,
   dead,
@@ -10,9 +11,8 @@ import {
   pause,
   type Rule,
   retry,
-} from './bench.ts'
-import { all } from './entries.ts'
-import type { LoseLease } from './losses.ts'
+} from './harness.ts'
+import type { LoseLease } from './lost-leases.ts'
 
 /** Cuts the connections of an inbox to its server, which stays up. */
 export type BreakConnection = (inbox: Inbox) => Promise<void>

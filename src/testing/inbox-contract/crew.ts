@@ -1,4 +1,4 @@
-import type { Attempt, Inbox, StoredDelivery, Verdict } from '../../inboxes/inbox.ts'
+import type { Attempt, AttemptResult, Inbox, StoredDelivery } from '../../inboxes/inbox.ts'
 
 /** What a worker ran. */
 export interface Run {
@@ -12,7 +12,7 @@ export interface Run {
 }
 
 /** What a rule has to say to a run. */
-export type Decide = (run: Run) => Verdict | Promise<Verdict>
+export type Decide = (run: Run) => AttemptResult | Promise<AttemptResult>
 
 /** The type of deliveries that are put to see that a worker has come so far. */
 export const witnessType = 'contract.witness'
@@ -29,7 +29,7 @@ export class Crew {
   #decide: Decide
   #until: Promise<void> | undefined
 
-  constructor(decide: Decide = () => ({ state: 'done' })) {
+  constructor(decide: Decide = () => ({ state: 'completed' })) {
     this.#decide = decide
   }
 
@@ -65,10 +65,10 @@ export class Crew {
     return this.runs.filter(({ id }) => id === key).map(({ number }) => number)
   }
 
-  async #process(delivery: unknown, attempt: Attempt): Promise<Verdict> {
+  async #process(delivery: unknown, attempt: Attempt): Promise<AttemptResult> {
     if (isWitness(delivery)) {
       this.witnessed.add(attempt.id)
-      return { state: 'done' }
+      return { state: 'completed' }
     }
     const { id, number } = attempt
     const run: Run = { id, number, delivery, attempt, startedAt: performance.now() }

@@ -11,7 +11,7 @@ import {
   newGate,
   type Rule,
   retry,
-} from './bench.ts'
+} from './harness.ts'
 
 /** More than any inbox reads at once. */
 const many = 620

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import type { PutOptions, StoredDelivery } from '../../inboxes/inbox.ts'
+import { untilIn } from './attempt-results.ts'
+import type { Crew, Run } from './crew.ts'
 import {
   dead,
   done,
@@ -12,9 +14,7 @@ import {
   pause,
   type Rule,
   retry,
-} from './bench.ts'
-import type { Crew, Run } from './crew.ts'
-import { untilIn } from './verdicts.ts'
+} from './harness.ts'
 
 type Order = NonNullable<PutOptions['order']>
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Inbox } from '../../inboxes/inbox.ts'
-import { type Bench, idsOf, newDeliveries, newDelivery, type Rule } from './bench.ts'
-import type { LoseLease } from './losses.ts'
+import { type Bench, idsOf, newDeliveries, newDelivery, type Rule } from './harness.ts'
+import type { LoseLease } from './lost-leases.ts'
 import { InboxProcess, type InboxProgram } from './program.ts'
 
 type Start = () => Promise<InboxProcess>

@@ -1,5 +1,5 @@
 import { RinghookError } from '../../core/errors.ts'
-import type { Inbox, StoredDelivery, Verdict } from '../../inboxes/inbox.ts'
+import type { AttemptResult, Inbox, StoredDelivery } from '../../inboxes/inbox.ts'
 import { answerRequests, ChildProgram, type ProgramFile } from '../child-program.ts'
 
 /** A program that makes an inbox and calls {@link inboxProgram}, for the rules about processes. */
@@ -72,10 +72,10 @@ class Program {
     })
   }
 
-  async #run(how: 'finish' | 'hang', run: ProgramRun): Promise<Verdict> {
+  async #run(how: 'finish' | 'hang', run: ProgramRun): Promise<AttemptResult> {
     this.#runs.push(run)
     if (how === 'hang') await new Promise(() => {})
-    return { state: 'done' }
+    return { state: 'completed' }
   }
 }
 

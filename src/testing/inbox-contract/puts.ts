@@ -10,7 +10,7 @@ import {
   type Rule,
   retry,
   times,
-} from './bench.ts'
+} from './harness.ts'
 
 /** What is kept: all of it, to the byte, and once. */
 export function putRules(rule: Rule): void {
@@ -48,7 +48,7 @@ export function putRules(rule: Rule): void {
       const crew = await bench.work(bench.inbox, async ({ id }) => {
         if (id === running.key) await gate.opened
         if (id === delayed.key) return retry(hour)
-        return id === parked.key ? dead() : { state: 'done' }
+        return id === parked.key ? dead() : { state: 'completed' }
       })
       await bench.put([running, delayed, parked])
       await bench.until('all three have been run', async () => {

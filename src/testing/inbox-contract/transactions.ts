@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { Inbox } from '../../inboxes/inbox.ts'
-import { type Bench, dead, done, newDelivery, type Rule, retry } from './bench.ts'
 import type { Decide, Run } from './crew.ts'
-import { type LoseLease, takenOver } from './losses.ts'
+import { type Bench, dead, done, newDelivery, type Rule, retry } from './harness.ts'
+import { type LoseLease, takenOver } from './lost-leases.ts'
 
 /** A transaction in the inbox's own database, open. */
 export interface InboxTransaction {

@@ -9,7 +9,7 @@ import {
   pause,
   type Rule,
   retry,
-} from './bench.ts'
+} from './harness.ts'
 
 /** Starting and stopping, and how much runs at a time. */
 export function workerRules(rule: Rule): void {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { assertInFlight, held, lease, month, type Rule, times, wonOf } from './bench.ts'
+import { assertInFlight, held, lease, month, type Rule, times, wonOf } from './harness.ts'
 
 /** Who gets a key: races, and claims that are repeated. */
 export function claimRules(rule: Rule): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { IdempotencyStore } from '../../stores/store.ts'
-import { assertInFlight, held, lease, margin, month, type Rule, times, wonOf } from './bench.ts'
+import { assertInFlight, held, lease, margin, month, type Rule, times, wonOf } from './harness.ts'
 import { shiftDate } from './shifted-date.ts'
 
 /** How long a store may take until it works again on new connections, in ms. */

@@ -9,7 +9,7 @@ import {
   type Rule,
   times,
   wonOf,
-} from './bench.ts'
+} from './harness.ts'
 
 /** How a key ends: completed, released or forgotten, and for how long. */
 export function endingRules(rule: Rule): void {

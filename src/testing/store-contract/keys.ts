@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { IdempotencyStore } from '../../stores/store.ts'
-import { held, month, type Rule, times } from './bench.ts'
+import { held, month, type Rule, times } from './harness.ts'
 
 /** What collations, encodings, patterns and quoting take for something else, or for one another. */
 const oddEndings = [

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { assertInFlight, day, held, lease, margin, month, type Rule } from './bench.ts'
+import { assertInFlight, day, held, lease, margin, month, type Rule } from './harness.ts'
 
 /** How long a key is held, and what is left to an owner that lost it. */
 export function leaseRules(rule: Rule): void {

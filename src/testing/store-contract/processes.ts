@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Claim, IdempotencyStore } from '../../stores/store.ts'
-import { type Bench, held, lease, month, type Rule, wonOf } from './bench.ts'
+import { type Bench, held, lease, month, type Rule, wonOf } from './harness.ts'
 import { StoreProcess, type StoreProgram } from './program.ts'
 
 /** Two processes on one key, and one that is killed. */

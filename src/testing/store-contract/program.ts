@@ -2,7 +2,7 @@ import { RinghookError } from '../../core/errors.ts'
 import type { Claim, CompleteOptions, HeldClaim, IdempotencyStore } from '../../stores/store.ts'
 import { answerRequests, ChildProgram, type ProgramFile } from '../child-program.ts'
 import { type ManualClock, manualClock } from '../manual-clock.ts'
-import { lease, times } from './bench.ts'
+import { lease, times } from './harness.ts'
 import { shiftDate } from './shifted-date.ts'
 
 /** A program that makes a store and calls {@link storeProgram}, for the rules about processes. */

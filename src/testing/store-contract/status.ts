@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { assertInFlight, lease, margin, month, type Rule, times } from './bench.ts'
+import { assertInFlight, lease, margin, month, type Rule, times } from './harness.ts'
 
 /** What can be asked of a key without claiming it. */
 export function statusRules(rule: Rule): void {

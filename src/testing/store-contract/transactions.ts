@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { HeldClaim, IdempotencyStore } from '../../stores/store.ts'
-import { assertInFlight, type Bench, held, lease, month, type Rule, times } from './bench.ts'
 import { inTheEnd } from './connections.ts'
+import { assertInFlight, type Bench, held, lease, month, type Rule, times } from './harness.ts'
 
 /** What a store can do that opens transactions. */
 type TransactionalStore = IdempotencyStore & Required<Pick<IdempotencyStore, 'transaction'>>

@@ -9,7 +9,7 @@ const mostAhead = 200
  * a worker with fast handlers takes along what it will have done in the time of four claims; and one
  * with slow handlers nothing, since other workers may have room for it.
  */
-export class Pace {
+export class Prefetch {
   #claimMs = 0
   #claimedAt = 0
   #wasFull = false

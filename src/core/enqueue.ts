@@ -7,7 +7,7 @@ import { keyOfInvalid, type ReadEvent, type ReadingSettings } from './reading.ts
 import { type DeliveryKeeper, deliveryKeeper } from './stored-delivery.ts'
 import { orderOf } from './validation.ts'
 
-/** What an {@link Intake} needs. */
+/** What an {@link Enqueuer} needs. */
 export interface IntakeSettings extends Pick<ReadingSettings, 'keyOf' | 'ownId'> {
   readonly namespace: string
   readonly maxHoldMs: number
@@ -17,7 +17,7 @@ export interface IntakeSettings extends Pick<ReadingSettings, 'keyOf' | 'ownId'>
 }
 
 /** Puts deliveries into the inbox of a receiver. */
-export class Intake {
+export class Enqueuer {
   readonly #inbox: Inbox
   readonly #settings: IntakeSettings
   readonly #keep: DeliveryKeeper

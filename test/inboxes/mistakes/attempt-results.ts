@@ -1,4 +1,4 @@
-import type { Attempt, Verdict } from '../../../src/inboxes/inbox.ts'
+import type { Attempt, AttemptResult } from '../../../src/inboxes/inbox.ts'
 import type { Mistake, Mistaken } from '../memory-contract.ts'
 import { MemoryInbox, MemoryTransaction, type Row } from '../memory-inbox.ts'
 
@@ -17,7 +17,9 @@ export const verdictMistakes: readonly Mistake[] = [
     'runs again what is done',
     [done, 'what was rolled back is done when process says so'],
     deciding((row, verdict) =>
-      verdict.state === 'done' && row.attempts === 1 ? { state: 'later', delayMs: 0 } : verdict,
+      verdict.state === 'completed' && row.attempts === 1
+        ? { state: 'postponed', delayMs: 0 }
+        : verdict,
     ),
   ],
   [
@@ -33,7 +35,7 @@ export const verdictMistakes: readonly Mistake[] = [
   [
     'loses what is tried again',
     [delays, 'the attempts at a delivery are counted as far as they go'],
-    deciding((_, verdict) => (verdict.state === 'retry' ? { state: 'done' } : verdict)),
+    deciding((_, verdict) => (verdict.state === 'retry' ? { state: 'completed' } : verdict)),
   ],
   [
     'tries again at once',
@@ -67,22 +69,22 @@ export const verdictMistakes: readonly Mistake[] = [
     'counts what comes later',
     [laters, lateEntries],
     class extends MemoryInbox {
-      override carryOut(row: Row, verdict: Verdict) {
+      override carryOut(row: Row, verdict: AttemptResult) {
         super.carryOut(row, verdict)
-        if (verdict.state === 'later') row.attempts++
+        if (verdict.state === 'postponed') row.attempts++
       }
     },
   ],
   [
     'forgets dead letters',
     [letters],
-    deciding((_, verdict) => (verdict.state === 'dead' ? { state: 'done' } : verdict)),
+    deciding((_, verdict) => (verdict.state === 'dead' ? { state: 'completed' } : verdict)),
   ],
   [
     'cuts what a failure says',
     [letters],
     class extends MemoryInbox {
-      override carryOut(row: Row, verdict: Verdict) {
+      override carryOut(row: Row, verdict: AttemptResult) {
         super.carryOut(row, verdict)
         const { failure } = row
         if (failure) row.failure = { ...failure, reason: failure.reason.slice(0, 255) }
@@ -110,7 +112,7 @@ export const verdictMistakes: readonly Mistake[] = [
     ],
     class extends MemoryInbox {
       readonly #verdicts = new Map<Row, number>()
-      override carryOut(row: Row, verdict: Verdict) {
+      override carryOut(row: Row, verdict: AttemptResult) {
         this.#verdicts.set(row, (this.#verdicts.get(row) ?? 0) + 1)
         super.carryOut(row, verdict)
       }
@@ -176,9 +178,9 @@ export const verdictMistakes: readonly Mistake[] = [
 ]
 
 /** An inbox that carries out another verdict than it was given. */
-function deciding(change: (row: Row, verdict: Verdict) => Verdict): Mistaken {
+function deciding(change: (row: Row, verdict: AttemptResult) => AttemptResult): Mistaken {
   return class extends MemoryInbox {
-    override carryOut(row: Row, verdict: Verdict) {
+    override carryOut(row: Row, verdict: AttemptResult) {
       super.carryOut(row, change(row, verdict))
     }
   }

@@ -38,7 +38,7 @@ interface Worker {
 const longestEndMs = 120_000
 
 /** The processes of the application: one in each slot, replaced whenever it is killed. */
-export class Crew {
+export class WorkerPool {
   readonly counts = { starts: 0, kills: 0, stops: 0 }
   /** What workers said that ended although nobody had told them to. */
   readonly accidents: string[] = []

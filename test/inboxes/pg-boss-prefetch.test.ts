@@ -1,48 +1,48 @@
 import { pgBossInbox } from 'ringhook/inboxes/pg-boss'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { Pace } from '../../src/inboxes/pg-boss/pace.ts'
+import { Prefetch } from '../../src/inboxes/pg-boss/prefetch.ts'
 import { describeOn } from '../helpers/servers.ts'
 import { done, pgBossSchema, put, until, work } from './pg-boss-queues.ts'
 
-describe('Pace', () => {
+describe('Prefetch', () => {
   let now = 0
-  const pace = new Pace()
+  const prefetch = new Prefetch()
   vi.spyOn(performance, 'now').mockImplementation(() => now)
   afterEach(() => vi.restoreAllMocks())
 
   async function claim(limit: number, found: number, ms: number): Promise<void> {
-    await pace.measure(limit, async () => {
+    await prefetch.measure(limit, async () => {
       now += ms
       return Array.from({ length: found }, () => ({}))
     })
   }
   function end(count: number, ms: number): void {
     now += ms
-    for (let ended = 0; ended < count; ended++) pace.countEnd()
+    for (let ended = 0; ended < count; ended++) prefetch.countEnd()
   }
 
   it('takes along what is done in the time of four slow claims, and nothing otherwise', async () => {
-    expect(pace.ahead).toBe(0)
+    expect(prefetch.ahead).toBe(0)
 
     await claim(10, 10, 29)
     end(10, 1)
-    expect(pace.ahead).toBe(0)
+    expect(prefetch.ahead).toBe(0)
 
     await claim(10, 10, 100)
     end(10, 100)
-    expect(pace.ahead).toBe(20)
+    expect(prefetch.ahead).toBe(20)
 
     await claim(30, 30, 100)
     end(1_000, 100)
-    expect(pace.ahead).toBe(200)
+    expect(prefetch.ahead).toBe(200)
 
     await claim(10, 10, 100)
     end(10, 60_000)
-    expect(pace.ahead).toBe(0)
+    expect(prefetch.ahead).toBe(0)
 
     await claim(10, 9, 100)
     end(10, 1)
-    expect(pace.ahead).toBe(0)
+    expect(prefetch.ahead).toBe(0)
   })
 })
 
@@ -54,7 +54,7 @@ describeOn('postgres', 'pgBossInbox, of what its worker claimed ahead,', (url) =
     const its = await boss()
     const inbox = pgBossInbox(its, { queue, pollMs: 10 })
     const ids = await Promise.all(Array.from({ length: 10 }, () => put(inbox)))
-    const ahead = vi.spyOn(Pace.prototype, 'ahead', 'get').mockReturnValue(5)
+    const ahead = vi.spyOn(Prefetch.prototype, 'ahead', 'get').mockReturnValue(5)
     const first = await work(inbox, () => new Promise(() => {}))
     await until(async () => (await inbox.stats()).running === 6)
     await inbox.stop()

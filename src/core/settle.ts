@@ -3,14 +3,14 @@ import { type Answer, answerFor, handled } from './answers.ts'
 import type { ClaimSettings, Claims } from './claims.ts'
 import type { Delivery } from './delivery.ts'
 import { fingerprintOf } from './idempotency.ts'
+import type { Execution } from './in-flight.ts'
 import type { LeaseKeeper } from './lease.ts'
-import { takenOver } from './lost-claims.ts'
-import type { Run } from './running.ts'
+import { takenOver } from './lost-leases.ts'
 import { checkClaim, checkFlag } from './store-answers.ts'
 import { notCommitted } from './transaction-errors.ts'
 
-/** What {@link Endings} need. */
-export interface EndingSettings extends ClaimSettings {
+/** What {@link Settlement} need. */
+export interface SettlementSettings extends ClaimSettings {
   readonly retentionMs: number
   /** Told when the store had forgotten an event that ran, and it was marked all the same. */
   onForgotten(): void
@@ -23,13 +23,13 @@ export interface EndingSettings extends ClaimSettings {
 const workersPatienceMs = 15 * 60_000
 
 /** What becomes of an event when its handler has ended: marked, confirmed, or given back. */
-export class Endings {
-  readonly #settings: EndingSettings
+export class Settlement {
+  readonly #settings: SettlementSettings
   readonly #claims: Claims
-  readonly #leases: LeaseKeeper<Run>
+  readonly #leases: LeaseKeeper<Execution>
   #isClosing = false
 
-  constructor(settings: EndingSettings, claims: Claims, leases: LeaseKeeper<Run>) {
+  constructor(settings: SettlementSettings, claims: Claims, leases: LeaseKeeper<Execution>) {
     this.#settings = settings
     this.#claims = claims
     this.#leases = leases
@@ -41,7 +41,7 @@ export class Endings {
   }
 
   /** Marks the event as finished. If the store cannot be told, the answer stands all the same. */
-  mark(delivery: Delivery, run: Run, answer: Answer): Answer | Promise<Answer> {
+  mark(delivery: Delivery, run: Execution, answer: Answer): Answer | Promise<Answer> {
     const { store, retentionMs } = this.#settings
     delivery.phase = 'mark'
     delivery.result = answer
@@ -57,7 +57,7 @@ export class Endings {
 
   async #markInTheEnd(
     delivery: Delivery,
-    run: Run,
+    run: Execution,
     answer: Answer,
     marking: Promise<boolean> | boolean,
   ): Promise<Answer> {
@@ -71,20 +71,20 @@ export class Endings {
       )
     }
     if (marked.value === true) return answer
-    if ('error' in marked) return { ...answer, unmarked: true, error: marked.error }
+    if ('error' in marked) return { ...answer, completionLost: true, error: marked.error }
     try {
       if (await this.#markForgotten(run)) return answer
     } catch (error) {
-      return { ...answer, unmarked: true, error }
+      return { ...answer, completionLost: true, error }
     }
-    return { ...answer, unmarked: true, error: takenOver(clock.now() < run.endsAt) }
+    return { ...answer, completionLost: true, error: takenOver(clock.now() < run.endsAt) }
   }
 
   /**
    * A claim that is gone is either another run's, or the store has forgotten it, as after a
    * failover. What was forgotten is claimed and marked again, so that a repeat does not run it.
    */
-  async #markForgotten({ claim, context }: Run): Promise<boolean> {
+  async #markForgotten({ claim, context }: Execution): Promise<boolean> {
     const { store, leaseMs, retentionMs } = this.#settings
     const { key, owner, fence } = claim
     const options = { owner, leaseMs, fingerprint: fingerprintOf(context.rawBody) }
@@ -107,7 +107,7 @@ export class Endings {
    * of the claim finds the event finished then. Otherwise the handler's write is lost too, or not
    * there yet, and the event must come again.
    */
-  async confirm(delivery: Delivery, run: Run, fingerprint: string): Promise<Answer> {
+  async confirm(delivery: Delivery, run: Execution, fingerprint: string): Promise<Answer> {
     const { store, leaseMs } = this.#settings
     const { key, owner } = run.claim
     const unavailable = answerFor('RINGHOOK_STORE_UNAVAILABLE')
@@ -126,7 +126,12 @@ export class Endings {
   }
 
   /** Gives a failed event back, so that the next delivery or attempt runs it at once. */
-  async giveBack(delivery: Delivery, run: Run, answer: Answer, claim = run.claim): Promise<Answer> {
+  async giveBack(
+    delivery: Delivery,
+    run: Execution,
+    answer: Answer,
+    claim = run.claim,
+  ): Promise<Answer> {
     delivery.phase = 'release'
     this.#leases.drop(run)
     delivery.result = answer
@@ -135,7 +140,7 @@ export class Endings {
   }
 
   /** The handler returned without its write being there. */
-  async #fail(delivery: Delivery, run: Run, claim: Claim): Promise<Answer> {
+  async #fail(delivery: Delivery, run: Execution, claim: Claim): Promise<Answer> {
     const answer = answerFor('RINGHOOK_HANDLER_FAILED', {
       reason: 'its transaction was not committed',
       error: notCommitted(),
@@ -149,7 +154,7 @@ export class Endings {
    * Until when a store that has failed is asked: until the deadline, and beyond it until the lease
    * ends that kept others out when the handler ended. The sender has its answer by then.
    */
-  #stopAt({ deadlineMs, job }: Delivery, { endsAt }: Run): number {
+  #stopAt({ deadlineMs, job }: Delivery, { endsAt }: Execution): number {
     if (job === undefined) return Math.max(deadlineMs, endsAt)
     return this.#settings.clock.now() + workersPatienceMs
   }
@@ -157,7 +162,7 @@ export class Endings {
   /** Asks a store that has failed until it answers, or its time is over. */
   async #insist<Value>(
     delivery: Delivery,
-    { stopAt = 0 }: Run,
+    { stopAt = 0 }: Execution,
     failure: unknown,
     ask: () => Promise<Value>,
   ): Promise<Insisted<Value>> {

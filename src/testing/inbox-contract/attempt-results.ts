@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Failure } from '../../inboxes/inbox.ts'
+import type { Crew, Run } from './crew.ts'
 import {
   type Bench,
   dead,
@@ -12,8 +13,7 @@ import {
   newGate,
   type Rule,
   retry,
-} from './bench.ts'
-import type { Crew, Run } from './crew.ts'
+} from './harness.ts'
 
 /** Timers may go off this much early, by rounding, in ms. */
 const roundingMs = 5

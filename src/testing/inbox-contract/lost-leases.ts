@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { Inbox, StoredDelivery, Verdict } from '../../inboxes/inbox.ts'
+import type { AttemptResult, Inbox, StoredDelivery } from '../../inboxes/inbox.ts'
+import type { Crew } from './crew.ts'
 import {
   type Bench,
   dead,
@@ -12,8 +13,7 @@ import {
   newGate,
   type Rule,
   retry,
-} from './bench.ts'
-import type { Crew } from './crew.ts'
+} from './harness.ts'
 
 /** Makes the inbox believe that the worker which runs a delivery is dead. */
 export type LoseLease = (inbox: Inbox, id: string) => Promise<void>
@@ -90,7 +90,7 @@ export function lossRules(rule: Rule, loseLease: LoseLease): void {
     for (let number = 1; number <= 3; number++) {
       const inbox = await bench.another()
       // It never says a word, like a process that was killed.
-      const crew = await bench.work(inbox, () => new Promise<Verdict>(() => {}), 1)
+      const crew = await bench.work(inbox, () => new Promise<AttemptResult>(() => {}), 1)
       await bench.until('it runs', () => crew.running.length === 1)
       assert.deepEqual(crew.numbersOf(delivery), [number])
       await loseLease(inbox, delivery.key)
@@ -117,7 +117,7 @@ export interface TakenOver {
 export async function takenOver(
   bench: Bench,
   loseLease: LoseLease,
-  verdict: Verdict = done,
+  verdict: AttemptResult = done,
 ): Promise<TakenOver> {
   bench.mayErr()
   const halted = newGate()

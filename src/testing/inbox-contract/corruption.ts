@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Inbox } from '../../inboxes/inbox.ts'
+import { untilIn } from './attempt-results.ts'
+import { all } from './entries.ts'
 import {
   type Bench,
   dead,
@@ -11,9 +13,7 @@ import {
   newGate,
   type Rule,
   retry,
-} from './bench.ts'
-import { all } from './entries.ts'
-import { untilIn } from './verdicts.ts'
+} from './harness.ts'
 
 /** Damages the delivery that is stored under an id: the inbox's own data, as by a hand that slipped. */
 export type Corrupt = (inbox: Inbox, id: string) => Promise<void>

@@ -254,7 +254,10 @@ describe('a store that answers nonsense', () => {
     const answer = deliver()
     await clock.advance(10_000)
     expect(seen(await answer)).toBe('200 handled')
-    expect(outcomes[0]).toMatchObject({ unmarked: true, error: { code: 'RINGHOOK_STORE_INVALID' } })
+    expect(outcomes[0]).toMatchObject({
+      completionLost: true,
+      error: { code: 'RINGHOOK_STORE_INVALID' },
+    })
   })
 
   it('is refused at extend: it takes no lease away, and the log says so', async () => {

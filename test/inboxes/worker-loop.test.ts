@@ -1,26 +1,26 @@
 import { manualClock } from 'ringhook/testing'
 import { describe, expect, it, vi } from 'vitest'
-import { Pump } from '../../src/inboxes/pump.ts'
+import { WorkerLoop } from '../../src/inboxes/worker-loop.ts'
 
-describe('Pump', () => {
+describe('WorkerLoop', () => {
   it('begins when it is woken, and asks for no more than it has room for', async () => {
-    const { pump, asked, waiting, begun, clock } = pumpFor({ concurrency: 2 })
+    const { loop, asked, waiting, begun, clock } = loopFor({ concurrency: 2 })
     waiting.push(...jobsOf('a', 'b', 'c'))
     await clock.advance(10_000)
     expect(asked).toEqual([])
 
-    pump.wake()
+    loop.wake()
     await clock.advance(0)
 
     expect(asked).toEqual([2])
     expect(namesOf(begun)).toEqual(['a', 'b'])
-    expect(namesOf(pump.running)).toEqual(['a', 'b'])
+    expect(namesOf(loop.running)).toEqual(['a', 'b'])
   })
 
   it('looks again as soon as there is room, after a full take', async () => {
-    const { pump, asked, waiting, begun, clock } = pumpFor({ concurrency: 2 })
+    const { loop, asked, waiting, begun, clock } = loopFor({ concurrency: 2 })
     waiting.push(...jobsOf('a', 'b', 'c'))
-    pump.wake()
+    loop.wake()
     await clock.advance(0)
 
     begun[0]?.end()
@@ -31,9 +31,9 @@ describe('Pump', () => {
   })
 
   it('fills places that get free together with one take', async () => {
-    const { pump, asked, waiting, begun, clock } = pumpFor({ concurrency: 3 })
+    const { loop, asked, waiting, begun, clock } = loopFor({ concurrency: 3 })
     waiting.push(...jobsOf('a', 'b', 'c', 'd', 'e', 'f'))
-    pump.wake()
+    loop.wake()
     await clock.advance(0)
 
     for (const job of begun.slice(0, 3)) job.end()
@@ -43,8 +43,8 @@ describe('Pump', () => {
   })
 
   it('waits for pollMs after a take that was not full', async () => {
-    const { pump, asked, waiting, begun, clock } = pumpFor({ concurrency: 2, pollMs: 500 })
-    pump.wake()
+    const { loop, asked, waiting, begun, clock } = loopFor({ concurrency: 2, pollMs: 500 })
+    loop.wake()
     await clock.advance(499)
     waiting.push(...jobsOf('a'))
     expect(asked).toEqual([2])
@@ -57,10 +57,10 @@ describe('Pump', () => {
   })
 
   it('looks at once when it is woken, and then polls from there', async () => {
-    const { pump, asked, clock } = pumpFor({ concurrency: 2, pollMs: 500 })
-    pump.wake()
+    const { loop, asked, clock } = loopFor({ concurrency: 2, pollMs: 500 })
+    loop.wake()
     await clock.advance(300)
-    pump.wake()
+    loop.wake()
     await clock.advance(499)
     expect(asked).toEqual([2, 2])
 
@@ -71,7 +71,7 @@ describe('Pump', () => {
   it('looks again when it was woken during a take, which may have come too early', async () => {
     const clock = manualClock()
     let asked = 0
-    const pump = new Pump({
+    const loop = new WorkerLoop({
       concurrency: 1,
       pollMs: 500,
       clock,
@@ -82,38 +82,38 @@ describe('Pump', () => {
       run: async () => {},
       onError: () => {},
     })
-    pump.wake()
+    loop.wake()
     await clock.advance(10)
-    pump.wake()
+    loop.wake()
     await clock.advance(39)
     expect(asked).toBe(1)
 
     await clock.advance(1)
     expect(asked).toBe(2)
-    await pump.stop(0)
+    await loop.stop(0)
   })
 
   it('does not keep the process from anything else while deliveries take no time', async () => {
     let isOver = false
-    const pump = new Pump({
+    const loop = new WorkerLoop({
       concurrency: 1,
       pollMs: 500,
       take: () => (isOver ? [] : [{}]),
       run: async () => {},
       onError: () => {},
     })
-    pump.wake()
+    loop.wake()
 
     await new Promise((resolve) => setTimeout(resolve, 1))
     isOver = true
 
-    expect(await pump.stop(0)).toEqual([])
+    expect(await loop.stop(0)).toEqual([])
   })
 
   it('reports a take that fails, and pauses longer after each failure in a row', async () => {
-    const { pump, asked, errors, fail, clock } = pumpFor({ concurrency: 1, pollMs: 500 })
+    const { loop, asked, errors, fail, clock } = loopFor({ concurrency: 1, pollMs: 500 })
     fail(new Error('no database'))
-    pump.wake()
+    loop.wake()
     const pauses: (number | undefined)[] = []
     for (let failures = 1; failures <= 9; failures++) {
       await clock.advance(0)
@@ -133,12 +133,12 @@ describe('Pump', () => {
   })
 
   it('is not woken during the pause after a failure', async () => {
-    const { pump, asked, fail, clock } = pumpFor({ concurrency: 1 })
+    const { loop, asked, fail, clock } = loopFor({ concurrency: 1 })
     fail(new Error('no database'))
-    pump.wake()
+    loop.wake()
     await clock.advance(0)
     for (let times = 0; times < 5; times++) {
-      pump.wake()
+      loop.wake()
       await clock.advance(10)
     }
     expect(asked).toHaveLength(1)
@@ -150,7 +150,7 @@ describe('Pump', () => {
   it('goes on when a take throws at once, and when onError throws', async () => {
     const clock = manualClock()
     let asked = 0
-    const pump = new Pump({
+    const loop = new WorkerLoop({
       concurrency: 1,
       pollMs: 500,
       clock,
@@ -163,16 +163,16 @@ describe('Pump', () => {
         throw new Error('no logger')
       },
     })
-    pump.wake()
+    loop.wake()
     await clock.advance(100)
 
     expect(asked).toBe(2)
   })
 
   it('reports what a run rejects with, and takes the next', async () => {
-    const { pump, waiting, begun, errors, clock } = pumpFor({ concurrency: 1 })
+    const { loop, waiting, begun, errors, clock } = loopFor({ concurrency: 1 })
     waiting.push(...jobsOf('a', 'b'))
-    pump.wake()
+    loop.wake()
     await clock.advance(0)
 
     begun[0]?.end(new Error('no database'))
@@ -183,43 +183,43 @@ describe('Pump', () => {
   })
 
   it('takes no more once it is stopped, and resolves when what runs is done', async () => {
-    const { pump, asked, waiting, begun, clock } = pumpFor({ concurrency: 1 })
+    const { loop, asked, waiting, begun, clock } = loopFor({ concurrency: 1 })
     waiting.push(...jobsOf('a', 'b'))
-    pump.wake()
+    loop.wake()
     await clock.advance(0)
 
     const stopped = vi.fn()
-    void pump.stop(10_000).then(stopped)
+    void loop.stop(10_000).then(stopped)
     await clock.advance(5_000)
     expect(stopped).not.toHaveBeenCalled()
     begun[0]?.end()
     await clock.advance(0)
 
     expect(stopped).toHaveBeenCalledWith([])
-    pump.wake()
+    loop.wake()
     await clock.advance(60_000)
     expect(asked).toEqual([1])
     expect(clock.nextTimerMs()).toBeUndefined()
   })
 
   it('hands over what still runs when the time is over', async () => {
-    const { pump, waiting, begun, clock } = pumpFor({ concurrency: 2 })
+    const { loop, waiting, begun, clock } = loopFor({ concurrency: 2 })
     waiting.push(...jobsOf('a', 'b'))
-    pump.wake()
+    loop.wake()
     await clock.advance(0)
     begun[0]?.end()
 
-    const stopped = pump.stop(10_000)
+    const stopped = loop.stop(10_000)
     await clock.advance(10_000)
 
     expect(namesOf(await stopped)).toEqual(['b'])
-    expect(namesOf(await pump.stop(0))).toEqual(['b'])
+    expect(namesOf(await loop.stop(0))).toEqual(['b'])
   })
 
   it('hands over what a take brings that was under way, without beginning with it', async () => {
     const clock = manualClock()
     const run = vi.fn(async () => {})
-    const pump = new Pump({
+    const loop = new WorkerLoop({
       concurrency: 1,
       pollMs: 500,
       clock,
@@ -230,10 +230,10 @@ describe('Pump', () => {
       run,
       onError: () => {},
     })
-    pump.wake()
+    loop.wake()
     await clock.advance(10)
 
-    const stopped = pump.stop(0)
+    const stopped = loop.stop(0)
     await clock.advance(40)
 
     expect(namesOf(await stopped)).toEqual(['a'])
@@ -243,7 +243,7 @@ describe('Pump', () => {
   it('sets no timer for a take that fails after it was stopped', async () => {
     const clock = manualClock()
     const errors: unknown[] = []
-    const pump = new Pump({
+    const loop = new WorkerLoop({
       concurrency: 1,
       pollMs: 500,
       clock,
@@ -254,10 +254,10 @@ describe('Pump', () => {
       run: async () => {},
       onError: (error) => errors.push(error),
     })
-    pump.wake()
+    loop.wake()
     await clock.advance(10)
 
-    const stopped = pump.stop(10_000)
+    const stopped = loop.stop(10_000)
     await clock.advance(40)
 
     expect(await stopped).toEqual([])
@@ -272,15 +272,15 @@ interface Job {
   end(error?: Error): void
 }
 
-/** A pump over a list, whose jobs run until the test ends them. */
-function pumpFor({ concurrency, pollMs = 500 }: { concurrency: number; pollMs?: number }) {
+/** A loop over a list, whose jobs run until the test ends them. */
+function loopFor({ concurrency, pollMs = 500 }: { concurrency: number; pollMs?: number }) {
   const clock = manualClock()
   const waiting: Job[] = []
   const begun: Job[] = []
   const asked: number[] = []
   const errors: unknown[] = []
   let failure: Error | undefined
-  const pump = new Pump<Job>({
+  const loop = new WorkerLoop<Job>({
     concurrency,
     pollMs,
     clock,
@@ -298,7 +298,7 @@ function pumpFor({ concurrency, pollMs = 500 }: { concurrency: number; pollMs?: 
   const fail = (error: Error | undefined) => {
     failure = error
   }
-  return { pump, clock, waiting, begun, asked, errors, fail }
+  return { loop, clock, waiting, begun, asked, errors, fail }
 }
 
 function jobsOf(...names: string[]): Job[] {

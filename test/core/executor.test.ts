@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import { memoryStore, PermanentFailure, RinghookError } from 'ringhook'
 import { describe, expect, it, vi } from 'vitest'
-import { type Run, Running } from '../../src/core/running.ts'
+import { type Execution, InFlightRegistry } from '../../src/core/in-flight.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { endpoint, event, gate, seen, start } from '../helpers/endpoint.ts'
 
@@ -239,7 +239,7 @@ describe('a delivery', () => {
     expect(vi.mocked(store.extend).mock.calls.length).toBeLessThan(40)
   })
 
-  it('whose event was taken over is told by the signal, and is reported as unmarked', async () => {
+  it('whose event was taken over is told by the signal, and is reported as completionLost', async () => {
     const clock = manualClock(start)
     const store = memoryStore({ clock })
     const stuck = endpoint({
@@ -447,8 +447,8 @@ describe('a delivery', () => {
 
   it('leaves nothing behind of the repeats that waited for it in vain', async () => {
     const clock = manualClock(start)
-    const running = new Running(clock)
-    const run = { claim: { key: 'k' }, waiting: undefined } as unknown as Run
+    const running = new InFlightRegistry(clock)
+    const run = { claim: { key: 'k' }, waiting: undefined } as unknown as Execution
     running.begin(run)
     const waits = Array.from({ length: 100 }, () => running.pause('k', 2_000))
     expect(run.waiting?.size).toBe(100)

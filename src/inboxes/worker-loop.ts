@@ -1,8 +1,8 @@
 import { captureContext } from '../core/async-context.ts'
 import { type Clock, nextTurn, systemClock } from '../core/clock.ts'
 
-/** What a {@link Pump} works with. */
-export interface PumpOptions<Claimed> {
+/** What a {@link WorkerLoop} works with. */
+export interface WorkerLoopOptions<Claimed> {
   /** How many run at a time at most. */
   readonly concurrency: number
   /** After a look that found less than it had room for: how long until the next, unless it is woken. */
@@ -28,8 +28,8 @@ const longestPauseMs = 10_000
  * Takes from an inbox and runs what it took, until it is stopped. It looks again at once when there
  * may be more: after a full take, as soon as there is room, and when it is woken.
  */
-export class Pump<Claimed extends object> {
-  readonly #options: PumpOptions<Claimed>
+export class WorkerLoop<Claimed extends object> {
+  readonly #options: WorkerLoopOptions<Claimed>
   readonly #clock: Clock
   /** Whoever wakes it: it works in the async context in which it was made. */
   readonly #inContext = captureContext()
@@ -44,7 +44,7 @@ export class Pump<Claimed extends object> {
   #stopped: Promise<readonly Claimed[]> | undefined
   #becameIdle = () => {}
 
-  constructor(options: PumpOptions<Claimed>) {
+  constructor(options: WorkerLoopOptions<Claimed>) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
   }

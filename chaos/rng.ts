@@ -1,5 +1,5 @@
 /** Random choices that a seed repeats. */
-export class Dice {
+export class Rng {
   #state: number
 
   constructor(seed: number) {
@@ -28,8 +28,8 @@ export class Dice {
     return items[Math.floor(this.next() * items.length)] ?? items[0]
   }
 
-  /** Dice of their own for another part of the run: what one part draws must not shift the others. */
-  fork(part: number): Dice {
-    return new Dice(Math.imul(this.#state ^ part, 0x9e3779b1))
+  /** Rng of their own for another part of the run: what one part draws must not shift the others. */
+  fork(part: number): Rng {
+    return new Rng(Math.imul(this.#state ^ part, 0x9e3779b1))
   }
 }

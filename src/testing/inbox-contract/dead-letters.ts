@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { untilIn } from './attempt-results.ts'
+import { all } from './entries.ts'
 import {
   type Bench,
   dead,
@@ -12,9 +14,7 @@ import {
   type Rule,
   retry,
   times,
-} from './bench.ts'
-import { all } from './entries.ts'
-import { untilIn } from './verdicts.ts'
+} from './harness.ts'
 
 /** What is done by hand: replaying and discarding. */
 export function letterRules(rule: Rule): void {

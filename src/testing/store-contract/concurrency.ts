@@ -9,7 +9,7 @@ import {
   type Rule,
   times,
   wonOf,
-} from './bench.ts'
+} from './harness.ts'
 
 /** Many keys at once: a store that puts operations together must not mix them up. */
 export function crowdRules(rule: Rule): void {
@@ -43,13 +43,13 @@ export function crowdRules(rule: Rule): void {
   rule(
     'free, held, released and finished keys claimed at once each get their own answer',
     async ({ store, key, claim, hold, finish }) => {
-      const kinds = ['free', 'held', 'released', 'finished'] as const
+      const kinds = ['free', 'held', 'released', 'completed'] as const
       await times(40, async (index) => {
         const kind = kinds[index % 4]
         const name = `${key}-${index}`
         if (kind === 'held') await hold(name, 'first')
         if (kind === 'released') await store.release(await hold(name, 'first'))
-        if (kind === 'finished') await finish(name, 'first')
+        if (kind === 'completed') await finish(name, 'first')
       })
       const claims = await times(40, (index) => claim(`${key}-${index}`, `owner-${index}`))
       const expected = Array.from({ length: 10 }, () => [1, 'in_flight', 2, 'completed']).flat()

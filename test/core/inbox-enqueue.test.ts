@@ -243,7 +243,7 @@ describe('the options of an inbox', () => {
     ['a retry that is none', { inbox: handInbox(), store, retry: 5 }, 'RINGHOOK_OPTION_INVALID'],
     [
       '0 attempts',
-      { inbox: handInbox(), store, retry: { attempts: 0 } },
+      { inbox: handInbox(), store, retry: { maxAttempts: 0 } },
       'RINGHOOK_OPTION_INVALID',
     ],
     [
@@ -253,7 +253,7 @@ describe('the options of an inbox', () => {
     ],
     [
       'retry.on for a key that on has not',
-      { inbox: handInbox(), store, retry: { on: { 'call.ringin': { attempts: 2 } } } },
+      { inbox: handInbox(), store, retry: { on: { 'call.ringin': { maxAttempts: 2 } } } },
       'RINGHOOK_OPTION_INVALID',
     ],
   ])('refuse %s', (_, options, code) => {

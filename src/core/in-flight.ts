@@ -3,15 +3,15 @@ import type { RinghookError } from './errors.ts'
 import type { Lease } from './lease.ts'
 
 /** One handler that runs in this process. */
-export interface Run extends Lease {
+export interface Execution extends Lease {
   /** The repeats that wait for its end. */
   waiting: Set<() => void> | undefined
 }
 
 /** The handlers that run in this process, by key. */
-export class Running {
+export class InFlightRegistry {
   readonly #clock: Clock
-  readonly #runs = new Map<string, Run | undefined>()
+  readonly #runs = new Map<string, Execution | undefined>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -23,15 +23,15 @@ export class Running {
   /** How many runs have ended: for whoever asked the store meanwhile, whose answer may be out of date. */
   ended = 0
 
-  get(key: string): Run | undefined {
+  get(key: string): Execution | undefined {
     return this.#runs.get(key)
   }
 
-  begin(run: Run): void {
+  begin(run: Execution): void {
     this.#runs.set(run.claim.key, run)
   }
 
-  end(run: Run): void {
+  end(run: Execution): void {
     this.ended++
     // Not if another delivery took the event over in the meantime.
     if (this.#runs.get(run.claim.key) === run) this.#runs.delete(run.claim.key)

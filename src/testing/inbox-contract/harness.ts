@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { Failure, Inbox, PutOptions, StoredDelivery, Verdict } from '../../inboxes/inbox.ts'
+import type {
+  AttemptResult,
+  Failure,
+  Inbox,
+  PutOptions,
+  StoredDelivery,
+} from '../../inboxes/inbox.ts'
 import { Crew, type Decide, witnessType } from './crew.ts'
 
 /** One rule of the contract: a test with an empty inbox. */
@@ -17,7 +23,7 @@ export interface BenchOptions {
 /** How long after a verdict that says so a delivery is tried again, in rules that look at it later. */
 export const hour = 60 * 60_000
 
-export const done: Verdict = { state: 'done' }
+export const done: AttemptResult = { state: 'completed' }
 
 let received = 0
 
@@ -53,16 +59,16 @@ export function failureNow(reason = 'the handler failed'): Failure {
   return { code: 'RINGHOOK_HANDLER_FAILED', reason, at: Date.now() }
 }
 
-export function retry(delayMs: number, failure = failureNow()): Verdict {
+export function retry(delayMs: number, failure = failureNow()): AttemptResult {
   return { state: 'retry', delayMs, failure }
 }
 
-export function dead(failure = failureNow()): Verdict {
+export function dead(failure = failureNow()): AttemptResult {
   return { state: 'dead', failure }
 }
 
-export function later(delayMs: number): Verdict {
-  return { state: 'later', delayMs }
+export function later(delayMs: number): AttemptResult {
+  return { state: 'postponed', delayMs }
 }
 
 /** Something that is waited for until it is opened. */

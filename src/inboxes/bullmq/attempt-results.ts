@@ -1,4 +1,4 @@
-import type { Failure, Verdict } from '../inbox.ts'
+import type { AttemptResult, Failure } from '../inbox.ts'
 import type { Job } from './library.ts'
 
 /** After how long a job is tried again when BullMQ could not take in what became of it, in ms. */
@@ -26,7 +26,7 @@ class DeadLetter extends Error {
 }
 
 /** What a worker has to say of a delivery: `given back` if it could not wait for the verdict. */
-export type Ending = Verdict | 'given back'
+export type Ending = AttemptResult | 'given back'
 
 /**
  * Moves a job that BullMQ does not move by itself: uncounted, and only under its lock.
@@ -36,7 +36,7 @@ export type Ending = Verdict | 'given back'
 export async function moveAway(ending: Ending, job: Job, token: string): Promise<void> {
   // To the front of what waits.
   if (ending === 'given back') await job.moveToWait(token)
-  else if (ending.state === 'later') {
+  else if (ending.state === 'postponed') {
     await job.moveToDelayed(Date.now() + wholeMs(ending.delayMs), token)
   }
 }
@@ -45,13 +45,13 @@ export async function moveAway(ending: Ending, job: Job, token: string): Promise
 export function errorFor(ending: Ending): Error | undefined {
   if (ending === 'given back') return new MovedAway('the delivery was given back')
   switch (ending.state) {
-    case 'done':
+    case 'completed':
       return undefined
     case 'retry':
       return new TryAgain(ending.failure, wholeMs(ending.delayMs))
     case 'dead':
       return new DeadLetter(textOf(ending.failure))
-    case 'later':
+    case 'postponed':
       return new MovedAway('the delivery comes later')
   }
 }

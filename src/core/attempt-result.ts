@@ -1,4 +1,4 @@
-import type { Attempt, Failure, Verdict } from '../inboxes/inbox.ts'
+import type { Attempt, AttemptResult, Failure } from '../inboxes/inbox.ts'
 import type { Answer } from './answers.ts'
 import { delayAfter, type RetryPolicy } from './retry.ts'
 import { ownMessageOrPlace } from './thrown.ts'
@@ -7,26 +7,29 @@ import { ownMessageOrPlace } from './thrown.ts'
 const storePauseMs = 5_000
 
 /** What an attempt's answer, which nobody waits for, means for the delivery in the inbox. */
-export function verdictOn(
+export function attemptResultFor(
   answer: Answer,
   policy: RetryPolicy,
   attempt: Attempt,
   now: number,
-): Verdict {
+): AttemptResult {
   switch (answer.outcome) {
     case 'handled':
     case 'duplicate':
-      return { state: 'done' }
+      return { state: 'completed' }
     case 'in_flight':
       return {
-        state: 'later',
+        state: 'postponed',
         delayMs: Math.max(0, Math.ceil(answer.retryAfterMs ?? storePauseMs)),
       }
     case 'unavailable':
       // The worker is closing, and another may begin at once; or the handler could not be tried.
-      return { state: 'later', delayMs: answer.code === 'RINGHOOK_SHUTTING_DOWN' ? 0 : jittered() }
+      return {
+        state: 'postponed',
+        delayMs: answer.code === 'RINGHOOK_SHUTTING_DOWN' ? 0 : jittered(),
+      }
     case 'failed':
-      if (isFinal(answer) || attempt.number >= policy.attempts) break
+      if (isFinal(answer) || attempt.number >= policy.maxAttempts) break
       return {
         state: 'retry',
         delayMs: delayAfter(policy, attempt.number),

@@ -3,45 +3,45 @@ import type { Inbox } from '../inboxes/inbox.ts'
 import type { Forgotten, HeldClaim } from '../stores/store.ts'
 import { type Answer, answerFor, duplicate, handled } from './answers.ts'
 import { Claims, type TimedClaim } from './claims.ts'
-import { inTime } from './clock.ts'
+import { withTimeout } from './clock.ts'
 import { RunContext } from './context.ts'
 import type { Delivery, RoutedEvent } from './delivery.ts'
-import { type EndingSettings, Endings } from './endings.ts'
 import { isPermanentFailure, RinghookError } from './errors.ts'
 import { fingerprintOf } from './idempotency.ts'
+import { type Execution, InFlightRegistry } from './in-flight.ts'
 import { LeaseKeeper, type LeaseSettings } from './lease.ts'
 import type { EventStatus } from './receiver.ts'
 import { listedPromises, reasonNotRun } from './returned.ts'
-import { type Run, Running } from './running.ts'
+import { Settlement, type SettlementSettings } from './settle.ts'
 import { checkForgotten, checkStatus } from './store-answers.ts'
 import { isThenable } from './thenable.ts'
 
 /** What the runs of a receiver have in common. */
-export interface RunSettings extends EndingSettings, LeaseSettings {}
+export interface RunSettings extends SettlementSettings, LeaseSettings {}
 
 /**
- * Runs handlers, each under a claim of the store: claim, renew the lease while the handler runs,
+ * Executor handlers, each under a claim of the store: claim, renew the lease while the handler runs,
  * then mark the event as finished or give it back.
  */
-export class Runs {
+export class Executor {
   readonly #settings: RunSettings
-  readonly #running: Running
+  readonly #running: InFlightRegistry
   readonly #claims: Claims
-  readonly #leases: LeaseKeeper<Run>
-  readonly #endings: Endings
+  readonly #leases: LeaseKeeper<Execution>
+  readonly #endings: Settlement
   #isClosing = false
 
   constructor(settings: RunSettings) {
     this.#settings = settings
-    this.#running = new Running(settings.clock)
+    this.#running = new InFlightRegistry(settings.clock)
     this.#claims = new Claims(settings, this.#running)
     // A store that never answers must not keep the event from everybody for ever.
     this.#leases = new LeaseKeeper(settings, (run) => this.#running.end(run))
-    this.#endings = new Endings(settings, this.#claims, this.#leases)
+    this.#endings = new Settlement(settings, this.#claims, this.#leases)
   }
 
   /**
-   * Runs the event's handler, unless it has finished before. Never rejects, and gives no promise
+   * Executor the event's handler, unless it has finished before. Never rejects, and gives no promise
    * where neither the store nor the handler has anything to wait for.
    */
   run(delivery: Delivery, routed: RoutedEvent): Answer | Promise<Answer> {
@@ -87,7 +87,7 @@ export class Runs {
       .then(() => inbox?.forget?.(key))
       .then(() => store.forget(key))
       .then(checkForgotten)
-    return await inTime(clock, forgetting, leaseMs).catch((cause: unknown) => {
+    return await withTimeout(clock, forgetting, leaseMs).catch((cause: unknown) => {
       throw unavailable('whether the event was forgotten', cause)
     })
   }
@@ -99,10 +99,10 @@ export class Runs {
     const asking = Promise.resolve()
       .then(() => store.status(key))
       .then(checkStatus)
-    const status = await inTime(clock, asking, leaseMs).catch((cause: unknown) => {
+    const status = await withTimeout(clock, asking, leaseMs).catch((cause: unknown) => {
       throw unavailable('how far the event has come', cause)
     })
-    return status === 'completed' ? 'finished' : status
+    return status === 'completed' ? 'completed' : status
   }
 
   /** Begins no handler any more. Those that run go on. */
@@ -173,7 +173,7 @@ export class Runs {
   /** What a handler returned may show that nothing has run, unless it marked the event itself. */
   #endOfReturned(
     delivery: Delivery,
-    run: Run,
+    run: Execution,
     fingerprint: string,
     returned: unknown,
   ): Answer | Promise<Answer> {
@@ -190,7 +190,7 @@ export class Runs {
     return this.#end(run, this.#endings.giveBack(delivery, run, answer))
   }
 
-  #endOfDone(delivery: Delivery, run: Run, fingerprint: string): Answer | Promise<Answer> {
+  #endOfDone(delivery: Delivery, run: Execution, fingerprint: string): Answer | Promise<Answer> {
     if (run.context.committed) return this.#end(run, handled)
     const ending = run.context.completes
       ? this.#endings.confirm(delivery, run, fingerprint)
@@ -202,7 +202,7 @@ export class Runs {
    * Gives a failed event back. One that failed for good counts as finished, unless it is kept as a
    * dead letter: that can be replayed.
    */
-  #endOfFailed(delivery: Delivery, run: Run, error: unknown): Answer | Promise<Answer> {
+  #endOfFailed(delivery: Delivery, run: Execution, error: unknown): Answer | Promise<Answer> {
     const code = failureCodeOf(error)
     const isOver = code === 'RINGHOOK_PERMANENT_FAILURE' && delivery.job === undefined
     const answer = answerFor(code, { error })
@@ -212,7 +212,7 @@ export class Runs {
     return this.#end(run, ending)
   }
 
-  #end(run: Run, ending: Answer | Promise<Answer>): Answer | Promise<Answer> {
+  #end(run: Execution, ending: Answer | Promise<Answer>): Answer | Promise<Answer> {
     if (isThenable(ending)) return ending.then((answer) => this.#end(run, answer))
     this.#leases.drop(run)
     this.#running.end(run)
@@ -251,16 +251,21 @@ export class Runs {
       await listedPromises(returned)
       const ended =
         reason === undefined ? handled : answerFor('RINGHOOK_HANDLER_DID_NOT_RUN', { reason })
-      answer = { ...ended, undeduplicated: true }
+      answer = { ...ended, deduplicated: false }
     } catch (error) {
-      answer = answerFor(failureCodeOf(error), { error, undeduplicated: true })
+      answer = answerFor(failureCodeOf(error), { error, deduplicated: false })
     }
     this.#running.end(run)
     return answer
   }
 
-  #begin(delivery: Delivery, { rawBody }: RoutedEvent, claim: HeldClaim, askedAtMs: number): Run {
-    const run: Run = {
+  #begin(
+    delivery: Delivery,
+    { rawBody }: RoutedEvent,
+    claim: HeldClaim,
+    askedAtMs: number,
+  ): Execution {
+    const run: Execution = {
       claim,
       context: new RunContext(this.#settings, delivery, claim, rawBody),
       endsAt: askedAtMs + this.#settings.leaseMs,

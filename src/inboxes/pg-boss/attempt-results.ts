@@ -1,14 +1,14 @@
 import { systemClock } from '../../core/clock.ts'
 import { storeFailure } from '../../databases/failures.ts'
-import type { Failure, Verdict } from '../inbox.ts'
+import type { AttemptResult, Failure } from '../inbox.ts'
 import { attemptOf, type Claimed, jobIdOf, type Kept, placeOf } from './jobs.ts'
 import type { Queue } from './queue.ts'
 
 /** Does with a delivery what was decided on it. `false`: the claim is lost, and nothing was changed. */
-export function carryOut(queue: Queue, claimed: Claimed, verdict: Verdict): Promise<boolean> {
+export function carryOut(queue: Queue, claimed: Claimed, verdict: AttemptResult): Promise<boolean> {
   const { kept } = claimed
   switch (verdict.state) {
-    case 'done':
+    case 'completed':
       return finish(queue, claimed)
     case 'dead':
       return queue.within((jobs) => bury(jobs, claimed, verdict.failure))
@@ -17,7 +17,7 @@ export function carryOut(queue: Queue, claimed: Claimed, verdict: Verdict): Prom
       const failedAt = kept.failedAt ?? firstFailureOf(claimed, failure)
       return postpone(queue, claimed, { ...kept, failure, failedAt }, delayMs)
     }
-    case 'later':
+    case 'postponed':
       return postpone(queue, claimed, { ...kept, offset: kept.offset - 1 }, verdict.delayMs)
   }
 }

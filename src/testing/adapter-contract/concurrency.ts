@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { assertAnswer, newEvent, signed } from './events.ts'
-import { gate, type Rule } from './stage.ts'
+import { gate, type Rule } from './harness.ts'
 
 /** Many deliveries at once. */
 export function crowdRules(rule: Rule): void {

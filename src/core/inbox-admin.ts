@@ -18,7 +18,7 @@ import { checkTenant } from './tenant.ts'
  *
  * Its functions reject with the code of what their database failed with, as RINGHOOK_STORE_UNREACHABLE.
  */
-export interface ReceiverInbox {
+export interface InboxAdmin {
   /** Lists deliveries, oldest first, without their bytes. */
   list(filter?: InboxListFilter): Promise<InboxEntry[]>
   /** One delivery, with its bytes. `id` is its idempotency key, as outcomes and `list` have it. */
@@ -90,7 +90,7 @@ export interface InboxStats {
 const states: readonly InboxState[] = ['waiting', 'running', 'delayed', 'dead']
 
 /** Gives `receiver.inbox`. */
-export class InboxDesk implements ReceiverInbox {
+export class ReceiverInboxAdmin implements InboxAdmin {
   readonly #inbox: Inbox
   readonly #clock: Clock
 
