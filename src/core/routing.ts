@@ -116,7 +116,7 @@ function refuseRepeated(
   if (other !== undefined) {
     throw new RinghookError(
       'RINGHOOK_EVENT_REPEATED',
-      `${option} holds "${other}" and "${name}", two spellings of one event. Keep one of them.`,
+      `${option} holds "${other}" and "${name}", two names of one event. Keep one of them.`,
     )
   }
   seen.set(type, name)

@@ -218,7 +218,7 @@ describe('the invariants of an inbox', () => {
       'event a was a dead letter, and is completionLost',
     ])
     story.add({ kind: 'replaying', key: 'a' })
-    expect(story.spoiled('completed')).toEqual(['event a was replayed, and is finished'])
+    expect(story.spoiled('completed')).toEqual(['event a was replayed, and is completed'])
     expect(story.broken({ spoiled: [{ key: 'a', what: 'it is lost' }] })).toEqual([
       'a dead letter stays, and can be replayed',
     ])

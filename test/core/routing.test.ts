@@ -85,10 +85,10 @@ describe('on', () => {
     expect(seenEvents).toEqual(new Array(4).fill(['phone_number.released', 'number.released']))
   })
 
-  it('refuses two spellings of one event, by name', () => {
+  it('refuses two names of one event, by name', () => {
     const build2 = () => build(krosai, { secret, on: table('call.completed', 'call.ended') })
     expect(codeOf(build2)).toBe('RINGHOOK_EVENT_REPEATED')
-    expect(build2).toThrow(/"call\.completed" and "call\.ended", two aliases/)
+    expect(build2).toThrow(/"call\.completed" and "call\.ended", two names of one event/)
   })
 
   it.each([
@@ -236,7 +236,7 @@ describe('events', () => {
 
   it.each([
     [
-      'two spellings of one event',
+      'two names of one event',
       { 'call.completed': transferred, 'call.ended': transferred },
       'RINGHOOK_EVENT_REPEATED',
     ],

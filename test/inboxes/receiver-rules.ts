@@ -40,7 +40,7 @@ export function replays(open: () => Promise<Place>): void {
     await until(() => mended.attemptsAt('evt_1').length === 1)
 
     const { context } = mended.runs[0] ?? expect.unreachable()
-    expect(mended.attemptsAt('evt_1')).toEqual(['handled done'])
+    expect(mended.attemptsAt('evt_1')).toEqual(['handled completed'])
     expect(context).toMatchObject({ idempotencyKey: id, attempt: 1, fence: 3 })
     expect(broken.runs.map((run) => run.context.fence)).toEqual([1, 2])
     expect(context.rawBody).toEqual(Buffer.from(request.rawBody))
@@ -137,12 +137,12 @@ export function runsOnce(open: () => Promise<Place>): void {
     const attempts = () => [...halted.attemptsAt('evt_1'), ...other.attemptsAt('evt_1')]
 
     await loseLease(halted.runs[0]?.context.idempotencyKey ?? '')
-    await until(() => attempts().includes('in_flight later'))
+    await until(() => attempts().includes('in_flight postponed'))
     finish()
-    await until(() => attempts().includes('duplicate done'))
+    await until(() => attempts().includes('duplicate completed'))
     await until(async () => (await other.receiver.inbox.list()).length === 0)
 
-    expect(attempts()).toContain('handled done')
+    expect(attempts()).toContain('handled completed')
     expect([...halted.runs, ...other.runs]).toHaveLength(1)
   })
 
@@ -156,7 +156,7 @@ export function runsOnce(open: () => Promise<Place>): void {
 
     // Most have forgotten it, and then the worker is told that it has finished.
     if ((await deliver(request)) === '200 accepted') {
-      await until(() => attemptsAt('evt_1').includes('duplicate done'))
+      await until(() => attemptsAt('evt_1').includes('duplicate completed'))
     }
     await until(async () => (await receiver.inbox.list()).length === 0)
     expect(runs).toHaveLength(1)

@@ -130,12 +130,12 @@ function keepsOrder(open: () => Promise<Place>): void {
       await until(() => attemptsAt('first').includes('failed retry'))
     }
     const [short, unordered, long] = endpoints
-    await until(() => short?.attemptsAt('second').includes('handled done') === true)
-    await until(() => unordered?.attemptsAt('second').includes('handled done') === true)
+    await until(() => short?.attemptsAt('second').includes('handled completed') === true)
+    await until(() => unordered?.attemptsAt('second').includes('handled completed') === true)
 
     // One of another call, which came later, runs; it does not.
     await long?.deliver(signed('third', 'b'))
-    await until(() => long?.attemptsAt('third').includes('handled done') === true)
+    await until(() => long?.attemptsAt('third').includes('handled completed') === true)
     expect(long?.attemptsAt('second')).toEqual([])
     await until(async () => (await long?.receiver.inbox.stats())?.running === 0)
     expect(await long?.receiver.inbox.stats()).toMatchObject({ waiting: 1, delayed: 1, dead: 0 })
@@ -168,7 +168,7 @@ function completes(open: () => Promise<WritingPlace>): void {
 
     finish()
     await until(() => attemptsAt('evt_1').length === 1)
-    expect(attemptsAt('evt_1')).toEqual(['handled done'])
+    expect(attemptsAt('evt_1')).toEqual(['handled completed'])
     expect(await lines()).toEqual(['evt_1'])
   })
 
@@ -191,7 +191,7 @@ function completes(open: () => Promise<WritingPlace>): void {
     end = 'commit'
     expect(await receiver.inbox.replay({})).toBe(1)
     await until(() => attemptsAt('evt_1').length === 2)
-    expect(attemptsAt('evt_1')).toEqual(['failed dead', 'handled done'])
+    expect(attemptsAt('evt_1')).toEqual(['failed dead', 'handled completed'])
     expect(runs.map(({ context }) => context.fence)).toEqual([1, 2])
     expect(await lines()).toEqual(['evt_1'])
   })
