@@ -8,13 +8,16 @@ import manifest from '../package.json' with { type: 'json' }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const packages = new Set([...Object.keys(manifest.dependencies), 'zod'])
-/**
- * The leaves of core, whose values every room may import: a mistake has one class of error whoever
- * finds it, addresses, time and log lines have one form, and shared work runs outside every request.
- */
-const shared = ['addresses', 'async-context', 'errors', 'clock', 'log'].map(
-  (name) => `src/core/${name}.ts`,
-)
+/** The leaves of core, whose values every room may import. They depend on no contract. */
+const shared = [
+  'addresses',
+  'async-context',
+  'checks',
+  'clock',
+  'did-you-mean',
+  'errors',
+  'log',
+].map((name) => `src/core/${name}.ts`)
 /** The one value that core takes from another room: the store of a receiver that was given none. */
 const presets: Readonly<Record<string, string>> = { 'src/core/settings.ts': 'src/stores/memory.ts' }
 const adapters = ['src/express.ts', 'src/koa.ts', 'src/fastify.ts']

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import { isRecord } from '../core/checks.ts'
 import { type ApiCode, RinghookError } from '../core/errors.ts'
 
 /** What is known of a call that failed. */
@@ -120,8 +121,4 @@ export class Redaction {
       Object.entries(record).map(([name, value]) => [this.text(name), value]),
     )
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,7 +1,7 @@
-import { checkArguments, optionInvalid, wholeNumber } from '../core/checks.ts'
+import { checkOptional, checkOptions, optionInvalid, wholeNumber } from '../core/checks.ts'
 import { type Clock, longestTimer, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
-import { objectAt, policyAt, type RetryOptions, type RetryPolicy } from '../core/retry.ts'
+import { policyAt, type RetryOptions, type RetryPolicy } from '../core/retry.ts'
 import { slipIn } from '../core/secrets.ts'
 
 /** The options that the clients of all providers have. */
@@ -60,17 +60,19 @@ export interface ClientKind {
  */
 export function checkClientOptions(kind: ClientKind, options: ApiClientOptions): ClientSettings {
   const { factory } = kind
-  checkArguments(`${factory}()`, options, [...optionNames, ...kind.options])
+  checkOptions(`${factory}()`, options, [...optionNames, ...kind.options])
   const { fetch: own, retry, clock = systemClock } = options
-  if (own !== undefined && typeof own !== 'function') {
-    throw optionInvalid('fetch is no function.', 'Give a function, or leave it out.')
-  }
+  checkOptional('fetch', own, 'function')
   return {
     apiKey: checkKey(kind, options.apiKey),
     baseUrl: checkBaseUrl(options.baseUrl ?? kind.baseUrl),
     // Looked up for each request: what replaces the global one, such as a tracer, may come later.
     fetch: own ?? ((url, init) => fetch(url, init)),
-    timeoutMs: wholeNumber('timeoutMs', options.timeoutMs, 10_000, 1, longestTimer),
+    timeoutMs: wholeNumber('timeoutMs', options.timeoutMs, {
+      default: 10_000,
+      min: 1,
+      max: longestTimer,
+    }),
     retry: checkRetry(retry),
     clock,
   }
@@ -158,5 +160,5 @@ function isThisMachine(hostname: string): boolean {
 
 function checkRetry(retry: unknown): RetryPolicy {
   if (retry === false) return { ...preset, maxAttempts: 1 }
-  return retry === undefined ? preset : policyAt('retry', objectAt('retry', retry), preset)
+  return retry === undefined ? preset : policyAt('retry', retry, preset)
 }

@@ -1,4 +1,4 @@
-import { checkArguments, optionInvalid } from './checks.ts'
+import { checkOptions, milliseconds } from './checks.ts'
 import { type Clock, longestTimer, withTimeout } from './clock.ts'
 import type { CloseOptions, CloseReport } from './receiver.ts'
 
@@ -52,12 +52,12 @@ export class Closing {
    * @throws {RinghookError} RINGHOOK_OPTION_INVALID
    */
   async close(options: CloseOptions): Promise<CloseReport> {
-    checkArguments('receiver.close()', options, ['acceptForMs', 'drainMs'])
-    const acceptForMs = checkDuration('acceptForMs', options.acceptForMs, 0)
-    const drainMs = checkDuration('drainMs', options.drainMs, 10_000)
+    checkOptions('receiver.close()', options, ['acceptForMs', 'drainMs'])
+    const accepting = milliseconds('acceptForMs', options.acceptForMs, { default: 0, min: 0 })
+    const draining = milliseconds('drainMs', options.drainMs, { default: 10_000, min: 0 })
     // Before it begins a countdown takes any time, and after that only a shorter one.
-    if (acceptForMs !== undefined) this.#accepting.set(acceptForMs)
-    if (drainMs !== undefined) this.#draining.set(drainMs)
+    if (options.acceptForMs !== undefined) this.#accepting.set(Math.min(accepting, longestTimer))
+    if (options.drainMs !== undefined) this.#draining.set(Math.min(draining, longestTimer))
     this.#report ??= this.#run()
     return await this.#report
   }
@@ -123,14 +123,4 @@ class Countdown {
     this.#endsAt = this.#clock.now() + ms
     this.#timer = this.#clock.setTimeout(this.#end, ms)
   }
-}
-
-/** A number of milliseconds. For as long as it takes is Infinity: the longest that a timer holds. */
-function checkDuration(name: string, given: unknown, preset: number): number | undefined {
-  if (given === undefined) return undefined
-  if (typeof given === 'number' && given >= 0) return Math.min(given, longestTimer)
-  throw optionInvalid(
-    `${name} must be a non-negative number of milliseconds.`,
-    `The default is ${preset}.`,
-  )
 }

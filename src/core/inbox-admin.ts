@@ -7,7 +7,7 @@ import type {
   StoredDelivery,
   StoredEntry,
 } from '../inboxes/inbox.ts'
-import { checkArguments, optionInvalid, wholeNumber } from './checks.ts'
+import { checkOptions, optionInvalid, wholeNumber } from './checks.ts'
 import type { Clock } from './clock.ts'
 import type { RequestHeaders } from './http.ts'
 import { bodyOf, readStoredDelivery } from './stored-delivery.ts'
@@ -100,9 +100,9 @@ export class ReceiverInboxAdmin implements InboxAdmin {
   }
 
   async list(given: InboxListFilter = {}): Promise<InboxEntry[]> {
-    checkArguments('receiver.inbox.list()', given, ['state', 'type', 'tenant', 'since', 'limit'])
+    checkOptions('receiver.inbox.list()', given, ['state', 'type', 'tenant', 'since', 'limit'])
     const { limit: most, tenant, ...filter } = given
-    const limit = wholeNumber('limit', most, 100, 1, 10_000)
+    const limit = wholeNumber('limit', most, { default: 100, min: 1, max: 10_000 })
     checkFilter(filter)
     checkTenant(tenant)
     const found: InboxEntry[] = []
@@ -127,7 +127,7 @@ export class ReceiverInboxAdmin implements InboxAdmin {
 
   async replay(which: string | InboxReplayFilter): Promise<number> {
     if (typeof which === 'string') return (await this.#replayOne(which)) ? 1 : 0
-    checkArguments('receiver.inbox.replay()', which, ['type', 'tenant', 'since'])
+    checkOptions('receiver.inbox.replay()', which, ['type', 'tenant', 'since'])
     const { tenant, ...filter } = which
     checkFilter(filter)
     checkTenant(tenant)

@@ -1,6 +1,7 @@
 import type { Inbox } from '../inboxes/inbox.ts'
-import { optionInvalid, type UncheckedOptions } from './checks.ts'
+import { optionInvalid } from './checks.ts'
 import { RinghookError } from './errors.ts'
+import type { UncheckedOptions } from './option-checks.ts'
 
 /**
  * Refuses an inbox that lacks one of its functions, and what the inbox cannot do or what does

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { JsonObject } from '../providers/provider.ts'
+import { isObject } from './checks.ts'
 import type { DeliveryCode } from './errors.ts'
 
 /** Deeper nesting than this is refused: what runs after us may walk the event by recursion. */
@@ -84,8 +85,4 @@ function removePrototypeKeys(value: object): void {
     const child = record[key]
     if (isObject(child)) removePrototypeKeys(child)
   }
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

@@ -6,7 +6,7 @@ import { type Answer, answerFor } from './answers.ts'
 import { captureContext, type InContext } from './async-context.ts'
 import { authenticate } from './authenticate.ts'
 import { abandonBody, refuseBody } from './body.ts'
-import { checkArguments, optionInvalid, type UncheckedOptions, wholeNumber } from './checks.ts'
+import { checkOptions, optionInvalid, wholeNumber } from './checks.ts'
 import { TimeoutQueue } from './clock.ts'
 import { Closing, type ClosingSteps } from './closing.ts'
 import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
@@ -21,6 +21,7 @@ import { noInbox } from './inbox-checks.ts'
 import { InboxWorker } from './inbox-worker.ts'
 import { isShared, type Keyring, secretShared } from './keyring.ts'
 import { isMountedAsHandler, refuseCall } from './mismatch.ts'
+import type { UncheckedOptions } from './option-checks.ts'
 import type { DeliveryOutcome } from './outcome.ts'
 import { keyOfBody, type ReadEvent, readEvent, routeEvent } from './reading.ts'
 import type {
@@ -185,7 +186,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   }
 
   async start(options: StartOptions = {}): Promise<void> {
-    checkArguments('receiver.start()', options, ['concurrency'])
+    checkOptions('receiver.start()', options, ['concurrency'])
     if (this.#worker === undefined) throw noInbox('receiver.start()')
     if (this.#closing.hasBegun) {
       throw new RinghookError(
@@ -193,7 +194,9 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         'The receiver was closed, and cannot be started again. Make a new one.',
       )
     }
-    await this.#worker.start(wholeNumber('concurrency', options.concurrency, 10, 1, 1_000))
+    await this.#worker.start(
+      wholeNumber('concurrency', options.concurrency, { default: 10, min: 1, max: 1_000 }),
+    )
   }
 
   idle(): Promise<void> {
@@ -361,7 +364,7 @@ function canClose({ httpVersionMajor = 1 }: CheckedRequest): boolean {
 }
 
 function tenantIn(where: string, options: TenantOption): string | undefined {
-  checkArguments(where, options, ['tenant'])
+  checkOptions(where, options, ['tenant'])
   checkTenant(options.tenant)
   return options.tenant
 }

@@ -1,3 +1,4 @@
+import { isObject } from './checks.ts'
 import type { ByteStream, DeliveryRequest, RequestHeaders } from './http.ts'
 import { bodyOf, kindOf, type Mistake } from './request-body.ts'
 
@@ -118,8 +119,4 @@ function joined(pairs: readonly (readonly [string, unknown])[]): RequestHeaders 
     headers[name] = all.length === 1 ? (all[0] ?? '') : all.flat().join(', ')
   }
   return headers
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
 }

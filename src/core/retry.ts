@@ -1,6 +1,6 @@
-import { optionInvalid, wholeNumber } from './checks.ts'
+import { checkOptions, isRecord, optionInvalid, wholeNumber } from './checks.ts'
 import { longestTimer } from './clock.ts'
-import { nearest } from './routing.ts'
+import { didYouMean } from './did-you-mean.ts'
 
 /** How a failed attempt of an inbox's worker is repeated. What is left out comes from the receiver's. */
 export interface RetryOptions {
@@ -35,20 +35,20 @@ export interface RetryPolicies {
  */
 export function checkRetry(retry: unknown, keys: readonly string[]): RetryPolicies {
   if (retry === undefined) return { common: preset, byKey: new Map() }
-  const { on = {}, ...own } = objectAt('retry', retry)
+  const { on = {}, ...own } = checkOptions('retry', retry, [...names, 'on'])
+  if (!isRecord(on)) throw optionInvalid('retry.on must be an object.', 'Its keys are those of on.')
   const common = policyAt('retry', own, preset)
   const byKey = new Map<string, RetryPolicy>()
-  for (const [key, override] of Object.entries(objectAt('retry.on', on))) {
+  for (const [key, override] of Object.entries(on)) {
     if (!keys.includes(key)) throw keyUnknown(key, keys)
-    const name = `retry.on["${key}"]`
-    byKey.set(key, policyAt(name, objectAt(name, override), common))
+    byKey.set(key, policyAt(`retry.on["${key}"]`, override, common))
   }
   return { common, byKey }
 }
 
 /**
- * Gives the wait before the next attempt: doubled each time, and shortened by chance by up to a
- * half, so that what failed together does not come again together.
+ * Returns the wait before the next attempt: doubled each time, and shortened at random by up to a
+ * half, so that deliveries that failed together don't return together.
  */
 export function delayAfter({ initialDelayMs, maxDelayMs }: RetryPolicy, attempt: number): number {
   const full = Math.min(maxDelayMs, initialDelayMs * 2 ** Math.min(attempt - 1, 40))
@@ -56,21 +56,14 @@ export function delayAfter({ initialDelayMs, maxDelayMs }: RetryPolicy, attempt:
 }
 
 /**
- * Checks one policy, and fills in from another what it leaves out.
+ * Checks one policy, and fills in missing values from another.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
-export function policyAt(
-  where: string,
-  given: Readonly<Record<string, unknown>>,
-  inherited: RetryPolicy,
-): RetryPolicy {
-  for (const name of Object.keys(given)) {
-    if (names.includes(name)) continue
-    throw optionInvalid(`${where} has no "${name}".`, `It takes ${names.join(', ')}.`)
-  }
-  const whole = (name: keyof RetryPolicy, least: number, most: number) =>
-    wholeNumber(`${where}.${name}`, given[name], inherited[name], least, most)
+export function policyAt(where: string, given: unknown, inherited: RetryPolicy): RetryPolicy {
+  const options = checkOptions(where, given, names)
+  const whole = (name: keyof RetryPolicy, min: number, max: number) =>
+    wholeNumber(`${where}.${name}`, options[name], { default: inherited[name], min, max })
   return {
     maxAttempts: whole('maxAttempts', 1, mostAttempts),
     initialDelayMs: whole('initialDelayMs', 0, longestTimer),
@@ -78,19 +71,9 @@ export function policyAt(
   }
 }
 
-/** Refuses what is no object. */
-export function objectAt(where: string, value: unknown): Readonly<Record<string, unknown>> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Readonly<Record<string, unknown>>
-  }
-  throw optionInvalid(`${where} is no object.`, 'Give an object such as { maxAttempts: 5 }.')
-}
-
 function keyUnknown(key: string, keys: readonly string[]): Error {
-  const near = nearest(key, keys)
-  const hint = near === undefined ? '' : ` Did you mean "${near}"?`
   return optionInvalid(
-    `retry.on holds "${key}", which is no key of on.${hint}`,
-    'Use the key under which the handler stands in on.',
+    `retry.on has "${key}", which is not a key of on.${didYouMean(key, keys)}`,
+    'Use the same key as in on.',
   )
 }

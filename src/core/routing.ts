@@ -1,4 +1,5 @@
 import type { EventSchema, Provider } from '../providers/provider.ts'
+import { didYouMean } from './did-you-mean.ts'
 import { RinghookError } from './errors.ts'
 import type { Handler, OwnEvents } from './event.ts'
 import type { RetryPolicies, RetryPolicy } from './retry.ts'
@@ -136,8 +137,7 @@ function eventUnknown(
   canonicalNames: ReadonlyMap<string, string>,
   provider: Provider,
 ): RinghookError {
-  const near = nearest(key, [...canonicalNames.keys()])
-  const hint = near === undefined ? '' : ` Did you mean "${near}"?`
+  const hint = didYouMean(key, canonicalNames.keys())
   return new RinghookError(
     'RINGHOOK_EVENT_UNKNOWN',
     `on holds "${key}", which is no event that ${provider.name} documents.${hint} For an event of your own add its schema to events; for everything else use "*".`,
@@ -181,29 +181,4 @@ function handlerInvalid(key: string, cause: string, remedy: string): RinghookErr
     'RINGHOOK_HANDLER_INVALID',
     `on["${key}"] ${cause}. ${remedy}, or leave the key out.`,
   )
-}
-
-/** The name that takes the fewest single-character edits, if that is few enough to be a slip. */
-export function nearest(word: string, names: readonly string[]): string | undefined {
-  let best: string | undefined
-  // Two letters in each other's place count as two edits.
-  let fewest = word.length < 5 ? 2 : Math.max(3, Math.min(4, Math.ceil(word.length / 3)))
-  for (const name of names) {
-    const edits = editDistance(word, name)
-    if (edits < fewest) [best, fewest] = [name, edits]
-  }
-  return best
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

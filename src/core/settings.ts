@@ -9,6 +9,12 @@ import {
   type KeySource,
 } from './authenticate.ts'
 import { type BodyReader, bodyReader } from './body.ts'
+import { systemClock } from './clock.ts'
+import type { IntakeSettings } from './enqueue.ts'
+import type { RunSettings } from './executor.ts'
+import { keyMaker } from './idempotency.ts'
+import { checkInbox } from './inbox-checks.ts'
+import type { IpAllowlist } from './ip-allowlist.ts'
 import {
   checkChoice,
   checkLimits,
@@ -18,13 +24,7 @@ import {
   checkStore,
   type Limits,
   type UncheckedOptions,
-} from './checks.ts'
-import { systemClock } from './clock.ts'
-import type { IntakeSettings } from './enqueue.ts'
-import type { RunSettings } from './executor.ts'
-import { keyMaker } from './idempotency.ts'
-import { checkInbox } from './inbox-checks.ts'
-import type { IpAllowlist } from './ip-allowlist.ts'
+} from './option-checks.ts'
 import type { ReadingSettings } from './reading.ts'
 import { outcomeReporter, type Reporter } from './report.ts'
 import { checkRetry, type RetryPolicies } from './retry.ts'

@@ -1,5 +1,5 @@
+import { checkOptions } from '../core/checks.ts'
 import { type Logger, printable, safeLogger } from '../core/log.ts'
-import { checkOptions } from '../databases/options.ts'
 import { failoverWarnings } from '../databases/redis-warnings.ts'
 import { Announcements } from './bullmq/announcements.ts'
 import { checkQueue, checkWorker, workerSettings } from './bullmq/checks.ts'
@@ -79,9 +79,9 @@ export interface BullmqInboxOptions {
  * ```
  */
 export function bullmqInbox(queue: BullmqQueue, options: BullmqInboxOptions): Inbox {
-  checkOptions('bullmqInbox', options, ['Worker', 'worker', 'logger'])
+  checkOptions('bullmqInbox()', options, ['Worker', 'worker', 'logger'])
   const { Worker, worker = {}, logger } = options
-  checkOptions('bullmqInbox', worker, workerSettings)
+  checkOptions('bullmqInbox()', worker, workerSettings)
   checkQueue(queue)
   checkWorker(Worker)
   return new BullmqInbox({ queue, Worker, settings: worker }, logger)

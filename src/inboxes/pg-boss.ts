@@ -1,7 +1,7 @@
-import { RinghookError } from '../core/errors.ts'
+import { checkOptional, checkOptions, milliseconds, wholeNumber } from '../core/checks.ts'
 import { type Logger, safeLogger } from '../core/log.ts'
 import { storeFailure } from '../databases/failures.ts'
-import { checkOptions, nameInvalid } from '../databases/options.ts'
+import { nameInvalid } from '../databases/names.ts'
 import type {
   EntryFilter,
   Inbox,
@@ -181,28 +181,21 @@ class PgBossInbox implements Inbox {
 }
 
 function settingsOf(options: PgBossInboxOptions): Settings {
-  checkOptions('pgBossInbox', options, optionNames)
-  const { queue = 'ringhook', pollMs = 500, heartbeatSeconds = 30, transactional = false } = options
+  checkOptions('pgBossInbox()', options, optionNames)
+  const { queue = 'ringhook', transactional = false } = options
   if (typeof queue !== 'string' || !/^[\w.\-/]{1,200}$/.test(queue)) {
-    throw nameInvalid('queue', 'letters, digits and _-./', 'ringhook')
+    throw nameInvalid('queue', '1 to 200 letters, digits and _-./', 'ringhook')
   }
-  if (!(typeof pollMs === 'number' && pollMs >= 1 && pollMs <= longestPollMs)) {
-    throw invalid(
-      `pollMs is no number of milliseconds from 1 to ${longestPollMs}. The default is 500.`,
-    )
+  checkOptional('transactional', transactional, 'boolean')
+  return {
+    queue,
+    pollMs: milliseconds('pollMs', options.pollMs, { default: 500, min: 1, max: longestPollMs }),
+    heartbeatSeconds: wholeNumber('heartbeatSeconds', options.heartbeatSeconds, {
+      default: 30,
+      min: 10,
+      max: longestHeartbeat,
+    }),
+    transactional,
+    logger: options.logger,
   }
-  const isHeartbeat = Number.isInteger(heartbeatSeconds)
-  if (!(isHeartbeat && heartbeatSeconds >= 10 && heartbeatSeconds <= longestHeartbeat)) {
-    throw invalid(
-      `heartbeatSeconds is no whole number of seconds from 10 to ${longestHeartbeat}. The default is 30.`,
-    )
-  }
-  if (typeof transactional !== 'boolean') {
-    throw invalid('transactional is not true or false. The default is false.')
-  }
-  return { queue, pollMs, heartbeatSeconds, transactional, logger: options.logger }
-}
-
-function invalid(message: string): RinghookError {
-  return new RinghookError('RINGHOOK_OPTION_INVALID', `The option ${message}`)
 }

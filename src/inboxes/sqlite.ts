@@ -1,6 +1,5 @@
+import { checkOptions, wholeNumber } from '../core/checks.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { RinghookError } from '../core/errors.ts'
-import { checkOptions } from '../databases/options.ts'
 import { SqliteConnection } from '../databases/sqlite/connection.ts'
 import { checkDatabase, columnsOf, type SqliteDatabase } from '../databases/sqlite/database.ts'
 import type {
@@ -68,7 +67,7 @@ export interface SqliteInboxOptions {
  * ```
  */
 export function sqliteInbox(database: SqliteDatabase, options: SqliteInboxOptions = {}): Inbox {
-  checkOptions('sqliteInbox', options, ['table', 'leaseMs', 'pollMs', 'clock'])
+  checkOptions('sqliteInbox()', options, ['table', 'leaseMs', 'pollMs', 'clock'])
   return new SqliteInbox(database, options)
 }
 
@@ -85,10 +84,14 @@ class SqliteInbox implements Inbox {
   #worker: SqliteWorker | undefined
 
   constructor(database: SqliteDatabase, options: SqliteInboxOptions) {
-    const { table = presetTable, clock = systemClock, leaseMs = 30_000, pollMs = 100 } = options
+    const { table = presetTable, clock = systemClock } = options
     checkDatabase(database, this.name, 'RINGHOOK_INBOX_INVALID')
-    checkMs('leaseMs', leaseMs, 1_000, 3_600_000, 30_000)
-    checkMs('pollMs', pollMs, 1, 60_000, 100)
+    const leaseMs = wholeNumber('leaseMs', options.leaseMs, {
+      default: 30_000,
+      min: 1_000,
+      max: 3_600_000,
+    })
+    const pollMs = wholeNumber('pollMs', options.pollMs, { default: 100, min: 1, max: 60_000 })
     this.#migration = sqliteInboxMigration({ table })
     this.#database = database
     this.#sql = statementsFor(table)
@@ -165,13 +168,4 @@ class SqliteInbox implements Inbox {
       this.#database.exec('ROLLBACK TO ringhook; RELEASE ringhook')
     }
   }
-}
-
-/** @throws {RinghookError} RINGHOOK_OPTION_INVALID */
-function checkMs(name: string, ms: number, least: number, most: number, preset: number): void {
-  if (Number.isInteger(ms) && ms >= least && ms <= most) return
-  throw new RinghookError(
-    'RINGHOOK_OPTION_INVALID',
-    `${name} is not a whole number from ${least} to ${most}. The default is ${preset}.`,
-  )
 }

@@ -1,4 +1,5 @@
 import { flawInAddress } from '../core/addresses.ts'
+import { isObject } from '../core/checks.ts'
 import { RinghookError } from '../core/errors.ts'
 import type { DeliveryPolicy, ProviderDefinition, SignatureScheme } from './provider.ts'
 
@@ -78,8 +79,4 @@ function checkOptional<Shape extends object>(
     const value: unknown = shape[name]
     if (value !== undefined && typeof value !== type) throw invalid(`${name} is no ${type}`)
   }
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isRecord } from '../core/checks.ts'
 import type { EventSchema, JsonObject } from './provider.ts'
 
 /** An object whose keys nobody documents. */
@@ -23,7 +24,7 @@ export function open<Shape extends z.ZodRawShape>(
 
 /** One field that holds an object of any keys. Not `z.record`, which visits and copies each. */
 export function freeForm(): z.ZodType<FreeForm> {
-  return z.custom<FreeForm>(isObject, 'expected an object')
+  return z.custom<FreeForm>(isRecord, 'expected an object')
 }
 
 /**
@@ -53,7 +54,7 @@ export function list<Item>(item: z.ZodType<Item>): z.ZodType<Item[]> {
 /** Whether every value of an object is an object. Looks no further than the first that is not. */
 export function holdsObjects(value: FreeForm): boolean {
   // Not Object.values, which takes twice as long where there are many keys.
-  for (const key in value) if (!isObject(value[key])) return false
+  for (const key in value) if (!isRecord(value[key])) return false
   return true
 }
 
@@ -65,11 +66,6 @@ export function sent(
   ...bodies: readonly (JsonObject & { readonly event: string })[]
 ): Readonly<Record<string, JsonObject>> {
   return Object.fromEntries(bodies.map((body) => [body.event, body]))
-}
-
-/** Whether a value is an object as JSON knows it: neither `null` nor an array. */
-export function isObject(value: unknown): value is FreeForm {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function unchanged<Data>(build: () => z.ZodType<Data>): EventSchema<Data> {

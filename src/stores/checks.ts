@@ -1,24 +1,26 @@
-import { RinghookError } from '../core/errors.ts'
+import { type Bounds, milliseconds, optionInvalid, wholeNumber } from '../core/checks.ts'
 import { longestMs } from './limits.ts'
 
 /**
- * Gives a time from now that every server can add to its clock. One that a server cannot read would
- * fail all that is in a batch with it.
+ * Returns a time from now that every server can add to its clock. One that a server can't read would
+ * fail everything in the same batch.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
 export function checkDuration(name: string, ms: number): number {
-  if (typeof ms === 'number' && ms >= 0 && ms <= longestMs) return ms
-  throw invalid(`${name} is no number of milliseconds from 0 to ${longestMs}.`)
+  return milliseconds(name, ms, storable)
 }
 
+const storable: Bounds = { min: 0, max: longestMs }
+
 /**
- * Refuses a key or an owner that is no text.
+ * Refuses a key or an owner that isn't a string.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
 export function checkText(text: string): void {
-  if (typeof text !== 'string') throw invalid('The key or the owner of a claim is no text.')
+  if (typeof text !== 'string')
+    throw optionInvalid('The key and the owner of a claim must be strings.')
 }
 
 /**
@@ -27,10 +29,11 @@ export function checkText(text: string): void {
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
 export function checkFingerprint(fingerprint: string): string {
-  if (typeof fingerprint === 'string' && /^[\x20-\x7e]{0,128}$/.test(fingerprint))
-    return fingerprint
-  throw invalid(
-    'The fingerprint of a claim is no text of at most 128 printable ASCII characters. Give a checksum in hex or digits.',
+  const isPlain = typeof fingerprint === 'string' && /^[\x20-\x7e]{0,128}$/.test(fingerprint)
+  if (isPlain) return fingerprint
+  throw optionInvalid(
+    'The fingerprint of a claim must be at most 128 printable ASCII characters.',
+    'Give a checksum in hex or digits.',
   )
 }
 
@@ -46,12 +49,5 @@ export function isFence(fence: number): boolean {
  */
 export function checkPruneLimit(limit: number | undefined): number {
   if (limit === undefined) return Number.POSITIVE_INFINITY
-  if (Number.isSafeInteger(limit) && limit >= 1) return limit
-  throw invalid(
-    'limit must be a whole number from 1. Without it prune() deletes all that is past its retention.',
-  )
-}
-
-function invalid(message: string): RinghookError {
-  return new RinghookError('RINGHOOK_OPTION_INVALID', message)
+  return wholeNumber('limit', limit, { min: 1, max: Number.MAX_SAFE_INTEGER })
 }

@@ -1,7 +1,7 @@
+import { checkOptions, wholeNumber } from '../core/checks.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type Logger, safeLogger } from '../core/log.ts'
-import { checkOptions } from '../databases/options.ts'
 import { checkDuration, checkFingerprint, checkText } from './checks.ts'
 import { keptMs } from './limits.ts'
 import { completed, Entries, none, released, running, type State } from './memory/entries.ts'
@@ -41,7 +41,7 @@ export interface MemoryStoreOptions {
  * ```
  */
 export function memoryStore(options: MemoryStoreOptions = {}): IdempotencyStore {
-  checkOptions('memoryStore', options, optionNames)
+  checkOptions('memoryStore()', options, optionNames)
   return new MemoryStore(options)
 }
 
@@ -54,16 +54,10 @@ class MemoryStore implements IdempotencyStore {
   readonly #entries = new Entries()
   #warnedOfEviction = false
 
-  constructor({ maxEntries = 100_000, clock = systemClock, logger }: MemoryStoreOptions) {
-    if (!Number.isInteger(maxEntries) || maxEntries < 1) {
-      throw new RinghookError(
-        'RINGHOOK_OPTION_INVALID',
-        'maxEntries is not a whole number from 1. The default is 100000.',
-      )
-    }
+  constructor({ maxEntries, clock = systemClock, logger }: MemoryStoreOptions) {
     this.#clock = clock
     this.#logger = safeLogger(logger)
-    this.#maxEntries = maxEntries
+    this.#maxEntries = wholeNumber('maxEntries', maxEntries, { default: 100_000, min: 1 })
     if (process.env['NODE_ENV'] === 'production') {
       this.#logger.warn(
         'ringhook: memoryStore() remembers finished events in this process only. After a restart, or on another instance, a repeat runs its handler again.',

@@ -1,7 +1,7 @@
+import { checkOptions } from '../core/checks.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type ClientKind, clientKindOf, whatWasGiven } from '../databases/clients.ts'
 import { storeFailure } from '../databases/failures.ts'
-import { checkOptions } from '../databases/options.ts'
 import { pause } from '../databases/pause.ts'
 import { Batches } from './batches.ts'
 import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
@@ -58,7 +58,7 @@ export interface MysqlStoreOptions extends PruningOptions {
  * ```
  */
 export function mysqlStore(client: MysqlClient, options: MysqlStoreOptions = {}): PersistentStore {
-  checkOptions('mysqlStore', options, optionNames)
+  checkOptions('mysqlStore()', options, optionNames)
   const store = new MysqlStore(client, options)
   pruneRegularly(storeName, store, options)
   return store
@@ -76,7 +76,7 @@ export function mysqlStore(client: MysqlClient, options: MysqlStoreOptions = {})
  * ```
  */
 export function mysqlMigration(options: MysqlStoreOptions = {}): string {
-  checkOptions('mysqlMigration', options, optionNames)
+  checkOptions('mysqlMigration()', options, optionNames)
   return `${new Statements(tableOf(options.table)).create()};\n`
 }
 

@@ -1,5 +1,5 @@
+import { checkOptions } from '../core/checks.ts'
 import { storeFailure } from '../databases/failures.ts'
-import { checkOptions } from '../databases/options.ts'
 import { pause } from '../databases/pause.ts'
 import type { Batches } from './batches.ts'
 import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
@@ -74,7 +74,7 @@ export function postgresStore(
   client: PostgresClient,
   options: PostgresStoreOptions = {},
 ): PersistentStore {
-  checkOptions('postgresStore', options, optionNames)
+  checkOptions('postgresStore()', options, optionNames)
   const server = new PostgresServer(client, options.prepare ?? true)
   const store = new PostgresStore(server, options)
   pruneRegularly('postgresStore', store, options)
@@ -93,7 +93,7 @@ export function postgresStore(
  * ```
  */
 export function postgresMigration(options: PostgresTableOptions = {}): string {
-  checkOptions('postgresMigration', options, optionNames)
+  checkOptions('postgresMigration()', options, optionNames)
   return migrationText(options)
 }
 

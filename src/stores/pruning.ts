@@ -1,4 +1,5 @@
 import { detached } from '../core/async-context.ts'
+import { wholeNumber } from '../core/checks.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type Logger, safeLogger, whereThrown } from '../core/log.ts'
 import type { PersistentStore } from './store.ts'
@@ -31,12 +32,7 @@ export function pruneRegularly(
   { pruneEveryMs, logger }: PruningOptions,
 ): void {
   if (pruneEveryMs === undefined) return
-  if (!(Number.isInteger(pruneEveryMs) && pruneEveryMs >= 1_000 && pruneEveryMs <= weekMs)) {
-    throw new RinghookError(
-      'RINGHOOK_OPTION_INVALID',
-      `pruneEveryMs must be a whole number of milliseconds from 1000 to ${weekMs}. Without it the store does not prune by itself.`,
-    )
-  }
+  wholeNumber('pruneEveryMs', pruneEveryMs, { min: 1_000, max: weekMs })
   const log = safeLogger(logger)
   const held = new WeakRef(store)
 

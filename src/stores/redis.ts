@@ -1,7 +1,8 @@
+import { checkOptions } from '../core/checks.ts'
 import { type Clock, systemClock, TimeoutQueue } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type Logger, safeLogger } from '../core/log.ts'
-import { checkOptions, nameInvalid } from '../databases/options.ts'
+import { nameInvalid } from '../databases/names.ts'
 import { evictionWarnings, failoverWarnings } from '../databases/redis-warnings.ts'
 import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
 import { keptMs, silenceMs } from './limits.ts'
@@ -83,7 +84,7 @@ export interface RedisStoreOptions {
  * ```
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): PersistentStore {
-  checkOptions('redisStore', options, ['prefix', 'logger'])
+  checkOptions('redisStore()', options, ['prefix', 'logger'])
   return new RedisStore(client, options)
 }
 
@@ -246,7 +247,7 @@ class RedisStore implements PersistentStore {
 function checkedPrefix(prefix: string): string {
   // Clients write every lone surrogate as the same character: two prefixes would be one.
   if (typeof prefix === 'string' && prefix.isWellFormed()) return prefix
-  throw nameInvalid('prefix', 'any text without half of a surrogate pair', 'ringhook:')
+  throw nameInvalid('prefix', 'well-formed text, without half of a surrogate pair', 'ringhook:')
 }
 
 /** A running key outlives its lease. */

@@ -1,5 +1,5 @@
+import { checkOptions } from '../core/checks.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { checkOptions } from '../databases/options.ts'
 import { pause } from '../databases/pause.ts'
 import { SqliteConnection } from '../databases/sqlite/connection.ts'
 import {
@@ -65,7 +65,7 @@ export function sqliteStore(
   database: SqliteDatabase,
   options: SqliteStoreOptions = {},
 ): PersistentStore {
-  checkOptions('sqliteStore', options, ['table', 'clock', ...pruningOptions])
+  checkOptions('sqliteStore()', options, ['table', 'clock', ...pruningOptions])
   const store = new SqliteStore(database, options)
   pruneRegularly('sqliteStore', store, options)
   return store

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { types } from 'node:util'
-import { optionInvalid } from '../core/checks.ts'
+import { checkOptions, optionInvalid } from '../core/checks.ts'
 import { type DeliveryCode, RinghookError } from '../core/errors.ts'
 import type { DeliveryRequest } from '../core/http.ts'
 import type { Keyring } from '../core/keyring.ts'
@@ -9,7 +9,6 @@ import { settingsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
 import { CheckedRequest } from '../core/request.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
-import { refuseUnknown } from './options.ts'
 import {
   type OverridesFor,
   type RequestOptions,
@@ -72,7 +71,13 @@ export async function deliver<P extends Provider, const Sent extends Sendable<P>
   sent: Sent,
   options?: DeliverOptions & OverridesFor<P, Sent>,
 ): Promise<Delivered> {
-  refuseUnknown(options, [...requestOptions, 'url', 'tenant', 'remoteAddress', 'duplicate'])
+  checkOptions('deliver()', options ?? {}, [
+    ...requestOptions,
+    'url',
+    'tenant',
+    'remoteAddress',
+    'duplicate',
+  ])
   const { url = '/', remoteAddress = '127.0.0.1', duplicate = 0 } = options ?? {}
   const signed = isSignedRequest(sent) ? sent : await signFor(receiver, sent, options ?? {})
   const { method, headers, rawBody } = signed

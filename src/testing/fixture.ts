@@ -1,7 +1,7 @@
+import { didYouMean } from '../core/did-you-mean.ts'
 import { RinghookError } from '../core/errors.ts'
 import type { EventData, SentName } from '../core/event.ts'
 import type { EventDefinition, JsonObject, Provider } from '../providers/provider.ts'
-import { suggestionFor } from './options.ts'
 
 /** Any part of a value, at any depth. Arrays are replaced whole. */
 export type DeepPartial<Value> = Value extends readonly unknown[]
@@ -73,7 +73,7 @@ function checkDocumented(provider: Provider, name: string): [string, EventDefini
   const type = provider.canonicalNames.get(name)
   const definition = type === undefined ? undefined : provider.events[type]
   if (type !== undefined && definition !== undefined) return [type, definition]
-  const hint = suggestionFor(name, [...provider.canonicalNames.keys()])
+  const hint = didYouMean(name, provider.canonicalNames.keys())
   throw fixtureInvalid(
     `${provider.name} documents no event "${name}".${hint} For an event of your own give its body: an object or bytes.`,
   )

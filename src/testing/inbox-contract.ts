@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { checkOptions } from '../core/checks.ts'
 import type { Inbox } from '../inboxes/inbox.ts'
 import { verdictRules } from './inbox-contract/attempt-results.ts'
 import { connectionRules } from './inbox-contract/connections.ts'
@@ -13,7 +14,6 @@ import type { InboxProgram } from './inbox-contract/program.ts'
 import { putRules } from './inbox-contract/puts.ts'
 import { type InboxTransaction, transactionRules } from './inbox-contract/transactions.ts'
 import { workerRules } from './inbox-contract/workers.ts'
-import { refuseUnknown } from './options.ts'
 import type { TestFunction } from './store-contract.ts'
 
 /** What {@link inboxContract} needs. */
@@ -70,7 +70,7 @@ const names = [
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
 export function inboxContract(options: InboxContractOptions): void {
-  refuseUnknown(options, names)
+  checkOptions('inboxContract()', options, names)
   const { test, keepsOrder = false, loseLease, corrupt, begin, breakConnection, program } = options
   const benchOptions: BenchOptions = {
     create: () => options.create(),

@@ -1,12 +1,12 @@
 import { createSecretKey, type KeyObject, randomBytes, randomUUID } from 'node:crypto'
 import { types } from 'node:util'
+import { checkOptions } from '../core/checks.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import type { SentName } from '../core/event.ts'
 import { signatureOf, signingKey } from '../core/signature.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
 import { buildBody, type FixtureOverrides } from './fixture.ts'
-import { refuseUnknown } from './options.ts'
 
 /**
  * A delivery as it goes over the wire. Fits `fetch(url, request)`,
@@ -66,7 +66,7 @@ export function signedRequest<P extends Provider, const Sent extends Sendable<P>
   options?: RequestOptions & { readonly secret?: string } & OverridesFor<P, Sent>,
 ): SignedRequest {
   const { signature } = provider
-  refuseUnknown(options, [...requestOptions, 'secret'])
+  checkOptions('signedRequest()', options ?? {}, [...requestOptions, 'secret'])
   const secret = options?.secret
   if (signature === false) return requestFor(provider, sent, undefined, options ?? {})
   if (typeof secret !== 'string' || secret === '') {

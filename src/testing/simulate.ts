@@ -1,3 +1,4 @@
+import { checkOptions } from '../core/checks.ts'
 import { systemClock } from '../core/clock.ts'
 import type { OutcomeName } from '../core/outcome.ts'
 import { internalsOf, settingsOf } from '../core/pipeline.ts'
@@ -8,7 +9,6 @@ import { attemptReceiver, attemptUrl } from './attempt.ts'
 import { isSignedRequest, signFor } from './deliver.ts'
 import { drainInbox } from './drain-inbox.ts'
 import { type ManualClock, settle } from './manual-clock.ts'
-import { refuseUnknown } from './options.ts'
 import { pause } from './pause.ts'
 import {
   type OverridesFor,
@@ -130,7 +130,7 @@ export function simulateProvider<P extends Provider>(
   provider: P,
   options: SimulationOptions<P>,
 ): ProviderSimulation<P> {
-  refuseUnknown(options, simulationOptions)
+  checkOptions('simulateProvider()', options, simulationOptions)
   const { retryDelaysMs, disabledAfterFailures } = provider.delivery
   const { url = '/', remoteAddress } = options
   const timeoutMs = options.timeoutMs ?? provider.delivery.timeoutMs ?? 10_000
@@ -165,7 +165,7 @@ export function simulateProvider<P extends Provider>(
 
   return {
     send(sent, sendOptions) {
-      refuseUnknown(sendOptions, requestOptions)
+      checkOptions('send()', sendOptions ?? {}, requestOptions)
       const event = sentEvents++
       let signed: Promise<SignedRequest> | undefined
       // Signed when it is first sent, by the clock of then; every retry is the same bytes.

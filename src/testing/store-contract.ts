@@ -1,6 +1,6 @@
+import { checkOptions } from '../core/checks.ts'
 import type { IdempotencyStore } from '../stores/store.ts'
 import { type ManualClock, manualClock } from './manual-clock.ts'
-import { refuseUnknown } from './options.ts'
 import { claimRules } from './store-contract/claims.ts'
 import { crowdRules } from './store-contract/concurrency.ts'
 import { clockRules, connectionRules, hour } from './store-contract/connections.ts'
@@ -69,7 +69,7 @@ const names = [
  * ```
  */
 export function storeContract(options: StoreContractOptions): void {
-  refuseUnknown(options, names)
+  checkOptions('storeContract()', options, names)
   const { test, sharedClock = false, createNamed, breakConnection, program } = options
 
   const rule: Rule = (name, run) =>

@@ -1,149 +1,110 @@
-import { createReceiver, defineProvider, krosai, memoryStore, RinghookError } from 'ringhook'
 import { describe, expect, it } from 'vitest'
-import { build, codeOf, secret } from '../helpers/endpoint.ts'
+import {
+  checkOptional,
+  checkOptions,
+  isObject,
+  isRecord,
+  milliseconds,
+  missingMethod,
+  wholeNumber,
+} from '../../src/core/checks.ts'
 
-const longest = 2 ** 31 - 1
-const day = 24 * 60 * 60_000
+const invalid = (message: string) => ({ code: 'RINGHOOK_OPTION_INVALID', message })
 
-describe('createReceiver', () => {
-  it.each([
-    ['maxBodyBytes', 1, 64 * 1024 * 1024],
-    ['bodyTimeoutMs', 10, longest],
-    ['ackDeadlineMs', 10, longest],
-    ['leaseMs', 100, longest],
-    ['retentionMs', 60_000, 3_650 * day],
-    ['clockToleranceMs', 0, day],
-  ])('takes %s from %d to %d and refuses everything else', (name, least, most) => {
-    const built = (value: unknown) =>
-      codeOf(() => build(krosai, { secret, logger: false, [name]: value }))
-    for (const value of [undefined, least, least + 1, most]) expect(built(value)).toBeUndefined()
-    for (const value of [
-      least - 1,
-      most + 1,
-      least + 0.5,
-      -1,
-      '100',
-      true,
-      {},
-      Number.NaN,
-      Number.POSITIVE_INFINITY,
-    ]) {
-      expect([value, built(value)]).toEqual([value, 'RINGHOOK_OPTION_INVALID'])
-    }
+describe('checkOptions', () => {
+  it('returns an object of known options', () => {
+    const options = { concurrency: 5 }
+    expect(checkOptions('start()', options, ['concurrency'])).toBe(options)
+    expect(checkOptions('start()', {}, ['concurrency'])).toEqual({})
   })
 
-  it.each([
-    ['onStoreError', 'ignore'],
-    ['onStoreError', ''],
-    ['invalidEvents', 'accept'],
-    ['invalidEvents', true],
-    ['eventId', 'id'],
-    ['onOutcome', {}],
-    ['namespace', 5],
-    ['namespace', null],
-    ['logger', true],
-    ['logger', null],
-    ['logger', {}],
-    ['logger', { debug() {}, info() {}, warn() {} }],
-    ['clock', {}],
-    ['clock', null],
-    ['clock', { now: Date.now, setTimeout }],
-    ['clock', Date],
-  ])('refuses %s: %j', (name, value) => {
-    expect(codeOf(() => build(krosai, { secret, [name]: value }))).toBe('RINGHOOK_OPTION_INVALID')
-  })
-
-  it.each([
-    ['null', null],
-    ['a client', { get() {}, set() {} }],
-    ['a factory', memoryStore],
-    ['a text', 'redis://'],
-  ])('refuses a store that is %s', (_, store) => {
-    expect(codeOf(() => build(krosai, { secret, store, logger: false }))).toBe(
-      'RINGHOOK_STORE_INVALID',
+  it.each([undefined, null, 7, 'fast', ['concurrency'], () => {}])('refuses %o', (given) => {
+    expect(() => checkOptions('start()', given, ['concurrency', 'inbox'])).toThrow(
+      expect.objectContaining(
+        invalid('start() needs an object of options. Options: concurrency, inbox.'),
+      ),
     )
   })
 
-  it.each([
-    ['allowedIPs', 'allowedIps'],
-    ['secrets', 'secret'],
-    ['urltoken', 'urlToken'],
-    ['On', undefined],
-    ['queue', undefined],
-    ['onError', undefined],
-  ])('refuses the option "%s", which does not exist', (name, near) => {
-    const wrong = () => build(krosai, { secret, [name]: undefined })
-    expect(codeOf(wrong)).toBe('RINGHOOK_OPTION_INVALID')
-    if (near !== undefined) expect(wrong).toThrow(`Did you mean "${near}"?`)
+  it('refuses an unknown option, and suggests the one that was meant', () => {
+    expect(() => checkOptions('start()', { concurency: 5 }, ['concurrency', 'inbox'])).toThrow(
+      expect.objectContaining(
+        invalid(
+          'start() has no option "concurency". Did you mean "concurrency"? Options: concurrency, inbox.',
+        ),
+      ),
+    )
+  })
+})
+
+describe('wholeNumber', () => {
+  const bounds = { default: 10, min: 1, max: 100 }
+
+  it('returns a whole number within its bounds, or the default', () => {
+    expect([1, 7, 100, undefined].map((given) => wholeNumber('limit', given, bounds))).toEqual([
+      1, 7, 100, 10,
+    ])
   })
 
-  it.each([undefined, null, 'a secret', 5])('refuses options that are %j', (options) => {
-    expect(codeOf(() => build(krosai, options))).toBe('RINGHOOK_OPTION_INVALID')
-  })
-
-  it.each([undefined, null, 'krosai', {}, { name: 'acme', signature: false, events: {} }])(
-    'refuses a provider that is %j',
-    (provider) => {
-      expect(codeOf(() => build(provider as never, { secret }))).toBe('RINGHOOK_PROVIDER_INVALID')
+  it.each([0, 101, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '5', 5n, true])(
+    'refuses %o',
+    (given) => {
+      expect(() => wholeNumber('limit', given, bounds)).toThrow(
+        expect.objectContaining(
+          invalid('limit must be a whole number from 1 to 100. The default is 10.'),
+        ),
+      )
     },
   )
 
-  it('says what is wrong, what to do, and where to read more', () => {
-    expect(() => createReceiver(krosai, { secret: undefined })).toThrow(
-      new RinghookError(
-        'RINGHOOK_SECRET_MISSING',
-        'There is no secret for krosai: it is undefined or blank. Copy the signing secret from krosai into an environment variable, and check that the process sees it.',
-      ),
-    )
-    const error = new RinghookError('RINGHOOK_OPTION_INVALID', 'No.', { cause: 5 })
-    expect(error).toMatchObject({
-      name: 'RinghookError',
-      code: 'RINGHOOK_OPTION_INVALID',
-      message: 'No. [RINGHOOK_OPTION_INVALID, see ringhook/docs/errors.md#ringhook_option_invalid]',
-      cause: 5,
-    })
-  })
-})
-
-describe('memoryStore', () => {
-  it.each([0, -1, 1.5, Number.NaN, '5', null])('refuses maxEntries %j', (maxEntries) => {
-    expect(codeOf(() => memoryStore({ maxEntries: maxEntries as number }))).toBe(
-      'RINGHOOK_OPTION_INVALID',
+  it('needs neither an upper bound nor a default', () => {
+    expect(wholeNumber('limit', Number.MAX_SAFE_INTEGER, { min: 1 })).toBe(Number.MAX_SAFE_INTEGER)
+    expect(() => wholeNumber('limit', undefined, { min: 1 })).toThrow(
+      expect.objectContaining(invalid('limit must be a whole number, at least 1.')),
     )
   })
 })
 
-describe('defineProvider', () => {
-  const right = {
-    name: 'acme',
-    signature: { header: 'x-acme', encoding: 'hex' },
-    signedTimestamp: false,
-    events: {},
-    delivery: { retryDelaysMs: [0] },
-  } as const
-
-  it.each([
-    ['a name in upper case', { name: 'Acme' }],
-    ['no name', { name: '' }],
-    ['a name that starts with a digit', { name: '1st' }],
-    ['a header in upper case', { signature: { header: 'X-Acme', encoding: 'hex' } }],
-    ['another encoding', { signature: { header: 'x-acme', encoding: 'base64url' } }],
-    [
-      'a separator of two characters',
-      { signature: { header: 'x-acme', encoding: 'hex', separator: ', ' } },
-    ],
-    ['a first attempt that waits', { delivery: { retryDelaysMs: [5] } }],
-    ['no attempt', { delivery: { retryDelaysMs: [] } }],
-    ['a wait of NaN', { delivery: { retryDelaysMs: [0, Number.NaN] } }],
-    ['a wildcard for an event', { events: { 'call.*': {} } }],
-    ['one name for two events', { events: { a: { aliases: ['b'] }, b: {} } }],
-  ])('refuses %s', (_, wrong) => {
-    expect(codeOf(() => defineProvider({ ...right, ...wrong } as never))).toBe(
-      'RINGHOOK_PROVIDER_INVALID',
+describe('milliseconds', () => {
+  it('returns a number within its bounds, whole or not', () => {
+    expect(milliseconds('pollMs', 0.5, { min: 0 })).toBe(0.5)
+    expect(milliseconds('pollMs', Number.POSITIVE_INFINITY, { min: 0 })).toBe(
+      Number.POSITIVE_INFINITY,
     )
   })
 
-  it('gives a provider that cannot be changed', () => {
-    expect(Object.isFrozen(defineProvider(right))).toBe(true)
+  it.each([-1, Number.NaN, '5', undefined, null])('refuses %o', (given) => {
+    expect(() => milliseconds('pollMs', given, { min: 0, max: 60 })).toThrow(
+      expect.objectContaining(invalid('pollMs must be a number of milliseconds from 0 to 60.')),
+    )
+  })
+})
+
+describe('checkOptional', () => {
+  it('takes a value of the type, or none', () => {
+    expect(() => checkOptional('active', true, 'boolean')).not.toThrow()
+    expect(() => checkOptional('active', undefined, 'boolean')).not.toThrow()
+  })
+
+  it.each([null, 'true', 1])('refuses %o', (given) => {
+    expect(() => checkOptional('active', given, 'boolean')).toThrow(
+      expect.objectContaining(invalid('active must be a boolean. Leave it out for the default.')),
+    )
+  })
+})
+
+describe('missingMethod', () => {
+  it('names the first method that a value lacks', () => {
+    expect(missingMethod({ get() {}, set() {} }, ['get', 'set'])).toBeUndefined()
+    expect(missingMethod({ get() {}, set: 1 }, ['get', 'set', 'delete'])).toBe('set')
+    expect(missingMethod(undefined, ['get'])).toBe('get')
+  })
+})
+
+describe('isRecord and isObject', () => {
+  it('tell records, arrays and everything else apart', () => {
+    const values = [{}, Object.create(null), [], null, undefined, 'text', 1, () => {}]
+    expect(values.map(isRecord)).toEqual([true, true, false, false, false, false, false, false])
+    expect(values.map(isObject)).toEqual([true, true, true, false, false, false, false, false])
   })
 })

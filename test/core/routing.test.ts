@@ -3,7 +3,7 @@ import { callkaro, krosai, odis } from 'ringhook'
 import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { checkRetry } from '../../src/core/retry.ts'
-import { compileRoutes, nearest } from '../../src/core/routing.ts'
+import { compileRoutes } from '../../src/core/routing.ts'
 import { build, codeOf, endpoint, event, secret, seen } from '../helpers/endpoint.ts'
 
 const retry = checkRetry(undefined, [])
@@ -272,14 +272,5 @@ describe('the names of the providers', () => {
         )
       }
     }
-  })
-})
-
-describe('nearest', () => {
-  it('finds a slip of the keyboard and nothing far off', () => {
-    expect(nearest('allowedIPs', ['allowedIps', 'on'])).toBe('allowedIps')
-    expect(nearest('secrets', ['secret', 'store'])).toBe('secret')
-    expect(nearest('', ['on'])).toBeUndefined()
-    expect(nearest('xyz', ['secret', 'store', 'on'])).toBeUndefined()
   })
 })

@@ -42,7 +42,9 @@ describe.each(Object.entries(factories))('%s', (name, make) => {
 
   it('names the option that does not exist, and those that do', () => {
     expect(() => make({ tabel: 'events' } as never)).toThrow(
-      new RegExp(`^${name}\\(\\) has no option "tabel"\\. Its options are: [\\w, ]+\\.`),
+      new RegExp(
+        `^${name}\\(\\) has no option "tabel"\\.( Did you mean "table"\\?)? Options: [\\w, ]+\\.`,
+      ),
     )
   })
 

@@ -1,3 +1,4 @@
+import { isRecord } from '../../core/checks.ts'
 import { parseTimestamp } from '../../core/freshness.ts'
 import { idText } from '../../core/idempotency.ts'
 import { krosai } from '../../providers/krosai/krosai.ts'
@@ -43,8 +44,7 @@ export function timeOf(text: unknown): number | undefined {
 function parsedObject(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
   try {
     const parsed: unknown = JSON.parse(text ?? '')
-    const isObject = typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)
-    return isObject ? (parsed as Readonly<Record<string, unknown>>) : undefined
+    return isRecord(parsed) ? parsed : undefined
   } catch {
     return undefined
   }

@@ -133,8 +133,9 @@ export function krosaiDeliveriesClient(
 
 function checkFilter(filter: KrosaiDeliveryFilter): KrosaiDeliveryFilter {
   const { page: number, limit, webhook_id, status } = filter
-  if (number !== undefined) wholeNumber('page', number, 1, 1, Number.MAX_SAFE_INTEGER)
-  if (limit !== undefined) wholeNumber('limit', limit, 20, 1, 100)
+  if (number !== undefined)
+    wholeNumber('page', number, { default: 1, min: 1, max: Number.MAX_SAFE_INTEGER })
+  if (limit !== undefined) wholeNumber('limit', limit, { default: 20, min: 1, max: 100 })
   if (webhook_id !== undefined) checkId('deliveries.list({ webhook_id })', webhook_id)
   if (status !== undefined && typeof status !== 'string') {
     throw optionInvalid('status is no text.', 'Leave it out for deliveries of every status.')

@@ -1,4 +1,4 @@
-import { checkArguments, optionInvalid } from '../../core/checks.ts'
+import { checkOptional, checkOptions } from '../../core/checks.ts'
 import { delayAfter } from '../../core/retry.ts'
 import { ApiError } from '../api-error.ts'
 import { type CallOptions, type ClientSettings, checkEndpoint } from '../client-options.ts'
@@ -126,12 +126,10 @@ export function ensurer(webhooks: KrosaiWebhooks, settings: ClientSettings) {
 }
 
 function checkWanted(options: EnsureWebhookOptions) {
-  checkArguments('ensureWebhook()', options, optionNames)
+  checkOptions('ensureWebhook()', options, optionNames)
   const { active, events, allowUnlisted = false } = options
   const url = checkEndpoint(options.url)
-  if (active !== undefined && typeof active !== 'boolean') {
-    throw optionInvalid('active is neither true nor false.', 'Leave it out to change nothing.')
-  }
+  checkOptional('active', active, 'boolean')
   const resolved = resolveEvents(events, allowUnlisted)
   const wanted: Wanted = {
     url,

@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { checkArguments, optionInvalid, wholeNumber } from '../../core/checks.ts'
+import { checkOptional, checkOptions, optionInvalid, wholeNumber } from '../../core/checks.ts'
 import type { Clock } from '../../core/clock.ts'
 import { type ApiCode, RinghookError } from '../../core/errors.ts'
 import type { Receiver } from '../../core/receiver.ts'
@@ -117,7 +117,7 @@ export async function reconcile(
   options: ReconcileOptions,
 ): Promise<ReconcileReport> {
   checkReceiver(receiver)
-  checkOptions(options)
+  checkReconciliation(options)
   return await new Reconciliation(receiver, api.deliveries, options).run()
 }
 
@@ -130,17 +130,15 @@ function checkReceiver(receiver: Receiver): void {
   )
 }
 
-function checkOptions(options: ReconcileOptions): void {
-  checkArguments('reconcile()', options, optionNames)
+function checkReconciliation(options: ReconcileOptions): void {
+  checkOptions('reconcile()', options, optionNames)
   const { webhookId, since, callsPerSecond, maxRetries, onDelivery } = options
   checkId('reconcile({ webhookId })', webhookId)
   if (!types.isDate(since) || Number.isNaN(since.getTime())) {
     throw optionInvalid('since is no date.', 'Give one such as new Date(Date.now() - 86_400_000).')
   }
   checkTenant(options.tenant)
-  wholeNumber('callsPerSecond', callsPerSecond, 5, 1, 100)
-  wholeNumber('maxRetries', maxRetries, 1_000, 1, 100_000)
-  if (onDelivery !== undefined && typeof onDelivery !== 'function') {
-    throw optionInvalid('onDelivery is no function.', 'Give a function, or leave it out.')
-  }
+  wholeNumber('callsPerSecond', callsPerSecond, { default: 5, min: 1, max: 100 })
+  wholeNumber('maxRetries', maxRetries, { default: 1_000, min: 1, max: 100_000 })
+  checkOptional('onDelivery', onDelivery, 'function')
 }

@@ -1,7 +1,7 @@
 import { optionInvalid } from '../../core/checks.ts'
+import { didYouMean } from '../../core/did-you-mean.ts'
 import { RinghookError } from '../../core/errors.ts'
 import type { NameOf, WildcardOf } from '../../core/event.ts'
-import { nearest } from '../../core/routing.ts'
 import { krosai } from '../../providers/krosai/krosai.ts'
 import type { KrosaiListedEvent } from './webhooks.ts'
 
@@ -106,8 +106,7 @@ function typeOf(name: string): string {
 }
 
 function unknown(name: string): RinghookError {
-  const near = nearest(name, [...krosai.canonicalNames.keys()])
-  const hint = near === undefined ? '' : ` Did you mean "${near}"?`
+  const hint = didYouMean(name, krosai.canonicalNames.keys())
   return new RinghookError(
     'RINGHOOK_EVENT_UNKNOWN',
     `events holds "${name}", which is no event that krosai documents, and no wildcard for one.${hint} If KrosAI sends it all the same, set allowUnlisted: true.`,

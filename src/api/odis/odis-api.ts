@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { checkArguments, optionInvalid } from '../../core/checks.ts'
+import { checkOptions, optionInvalid } from '../../core/checks.ts'
+import { didYouMean } from '../../core/did-you-mean.ts'
 import { RinghookError } from '../../core/errors.ts'
 import type { SentName } from '../../core/event.ts'
-import { nearest } from '../../core/routing.ts'
 import { checkSecretText } from '../../core/secrets.ts'
 import { odis } from '../../providers/odis/odis.ts'
 import type { JsonObject } from '../../providers/provider.ts'
@@ -118,7 +118,7 @@ function requestTo({ baseUrl, apiKey }: ClientSettings, path: string, body: unkn
 }
 
 function checkCreate(webhook: OdisWebhookCreate) {
-  checkArguments('webhooks.create()', webhook, ['url', 'events', 'secret', 'signal'])
+  checkOptions('webhooks.create()', webhook, ['url', 'events', 'secret', 'signal'])
   const { events, signal } = webhook
   const url = checkEndpoint(webhook.url)
   if (!Array.isArray(events) || events.length === 0) {
@@ -142,10 +142,8 @@ function secretOf(webhook: OdisWebhookCreate): string {
 
 function unknown(name: string): RinghookError {
   const names = [...odis.canonicalNames.keys()]
-  const near = nearest(name, names)
-  const hint = near === undefined ? '' : ` Did you mean "${near}"?`
   return new RinghookError(
     'RINGHOOK_EVENT_UNKNOWN',
-    `events holds "${name}", which is no event that odis documents.${hint} It documents: ${names.join(', ')}.`,
+    `events holds "${name}", which is no event that odis documents.${didYouMean(name, names)} It documents: ${names.join(', ')}.`,
   )
 }

@@ -1,4 +1,4 @@
-import { nameInvalid } from '../options.ts'
+import { nameInvalid } from '../names.ts'
 
 /**
  * Refuses what SQLite takes for no name of a table.
@@ -8,11 +8,7 @@ import { nameInvalid } from '../options.ts'
 export function checkTable(table: string, preset: string): void {
   const isName = typeof table === 'string' && table !== '' && table.isWellFormed()
   if (isName && !table.includes('\0') && !/^sqlite_/i.test(table)) return
-  throw nameInvalid(
-    'table',
-    'text that is not empty, has no NUL and does not begin with sqlite_',
-    preset,
-  )
+  throw nameInvalid('table', "non-empty text without NUL that doesn't begin with sqlite_", preset)
 }
 
 /** A name as SQL has it, whatever characters are in it. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isRecord } from '../../core/checks.ts'
 import type { Failure, PutOptions } from '../inbox.ts'
 import type { PgBossAttempt, PgBossJob } from './client.ts'
 
@@ -118,8 +119,4 @@ function isFailure(value: unknown): value is Failure {
 
 function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value)
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,4 +1,4 @@
-import { checkOptions } from '../../databases/options.ts'
+import { checkOptions } from '../../core/checks.ts'
 import { checkTable, quoted } from '../../databases/sqlite/names.ts'
 
 /** The table of an inbox that was given no other name. */
@@ -17,7 +17,7 @@ export const presetTable = 'ringhook_inbox'
  * ```
  */
 export function sqliteInboxMigration(options: { readonly table?: string } = {}): string {
-  checkOptions('sqliteInboxMigration', options, ['table'])
+  checkOptions('sqliteInboxMigration()', options, ['table'])
   const { table = presetTable } = options
   checkTable(table, presetTable)
   const index = (name: string) =>

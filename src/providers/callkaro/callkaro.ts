@@ -1,6 +1,6 @@
+import { isRecord } from '../../core/checks.ts'
 import type { Envelope, JsonObject, Provider } from '../provider.ts'
 import { defineProvider } from '../provider.ts'
-import { isObject } from '../schema.ts'
 import { callkaroEvents } from './events.ts'
 import type { CallkaroEvents } from './named-events.ts'
 
@@ -31,7 +31,7 @@ export const callkaro: CallkaroProvider = defineProvider({
 
 function readCallkaroBody(body: JsonObject): Envelope {
   const { event, data } = body
-  const callSid = isObject(data) ? data['callSid'] : undefined
+  const callSid = isRecord(data) ? data['callSid'] : undefined
   // An empty callSid identifies nothing: with it, all such events would count as repeats of one.
   // Nor may a colon in a name that nobody documents make two ids one.
   const identified =
@@ -43,5 +43,5 @@ function readCallkaroBody(body: JsonObject): Envelope {
 
 function renewCallkaroBody(body: JsonObject, unique: { readonly id: string }): JsonObject {
   const { data } = body
-  return isObject(data) ? { ...body, data: { ...data, callSid: unique.id } } : body
+  return isRecord(data) ? { ...body, data: { ...data, callSid: unique.id } } : body
 }

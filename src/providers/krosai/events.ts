@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { isRecord } from '../../core/checks.ts'
 import type { EventDefinitions } from '../provider.ts'
-import { freeForm, holdsObjects, isObject, open, undocumented } from '../schema.ts'
+import { freeForm, holdsObjects, open, undocumented } from '../schema.ts'
 import { krosaiSamples } from './samples.ts'
 
 /** What changed, by the name of the field. */
@@ -216,7 +217,7 @@ export const krosaiEvents = {
 
 function changes(): z.ZodType<KrosaiChanges> {
   return z.custom<KrosaiChanges>(
-    (value) => isObject(value) && holdsObjects(value),
+    (value) => isRecord(value) && holdsObjects(value),
     'expected an object of { old, new } objects',
   )
 }

@@ -1,5 +1,5 @@
+import { isRecord } from '../../core/checks.ts'
 import { defineProvider, type Provider, type SignatureScheme } from '../provider.ts'
-import { isObject } from '../schema.ts'
 import { krosaiEvents } from './events.ts'
 import type { KrosaiEvents } from './named-events.ts'
 
@@ -22,7 +22,7 @@ export const krosai: KrosaiProvider = defineProvider({
     id,
     timestamp,
     data,
-    callId: isObject(data) ? data['call_id'] : undefined,
+    callId: isRecord(data) ? data['call_id'] : undefined,
   }),
   delivery: {
     retryDelaysMs: [0, 60_000, 300_000, 1_800_000, 7_200_000],

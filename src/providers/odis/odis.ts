@@ -1,6 +1,6 @@
+import { isRecord } from '../../core/checks.ts'
 import type { JsonObject, Provider, SignatureScheme } from '../provider.ts'
 import { defineProvider } from '../provider.ts'
-import { isObject } from '../schema.ts'
 import { odisEvents } from './events.ts'
 import type { OdisEvents } from './named-events.ts'
 
@@ -23,7 +23,7 @@ export const odis: OdisProvider = defineProvider({
     event: body['event'],
     timestamp: body['timestamp'],
     data: body['data'],
-    callId: isObject(body['data']) ? body['data']['call_id'] : undefined,
+    callId: isRecord(body['data']) ? body['data']['call_id'] : undefined,
   }),
   delivery: {
     retryDelaysMs: [0, 60_000, 300_000, 1_800_000, 7_200_000],
@@ -45,7 +45,7 @@ function renewOdisBody(
 ): JsonObject {
   const renewed = { ...body, timestamp: unique.timestamp.toISOString() }
   const data = body['data']
-  if (!isObject(data)) return renewed
+  if (!isRecord(data)) return renewed
   const idOfEvent = 'appointment_id' in data ? 'appointment_id' : 'call_id'
   return { ...renewed, data: { ...data, [idOfEvent]: unique.id } }
 }

@@ -1,4 +1,4 @@
-import { nameInvalid } from '../../databases/options.ts'
+import { nameInvalid } from '../../databases/names.ts'
 import { presetTable } from '../limits.ts'
 import { textsOf } from './replies.ts'
 import { quoted } from './sql.ts'
@@ -19,7 +19,7 @@ export function tableOf(table: unknown = presetTable): string {
   }
   throw nameInvalid(
     'table',
-    '1 to 64 characters without NUL, emoji or a blank at the end',
+    '1 to 64 characters without NUL, emoji or a trailing space',
     presetTable,
   )
 }

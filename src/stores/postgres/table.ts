@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { nameInvalid } from '../../databases/options.ts'
+import { nameInvalid } from '../../databases/names.ts'
 import { presetTable } from '../limits.ts'
 
 /** The table of a `postgresStore`. */

@@ -1,4 +1,4 @@
-import { checkOptions } from '../../databases/options.ts'
+import { checkOptions } from '../../core/checks.ts'
 import { checkTable, quoted } from '../../databases/sqlite/names.ts'
 import { presetTable } from '../limits.ts'
 import { pruningOptions } from '../pruning.ts'
@@ -16,7 +16,7 @@ import { pruningOptions } from '../pruning.ts'
  * ```
  */
 export function sqliteMigration(options: { readonly table?: string } = {}): string {
-  checkOptions('sqliteMigration', options, ['table', 'clock', ...pruningOptions])
+  checkOptions('sqliteMigration()', options, ['table', 'clock', ...pruningOptions])
   const { table = presetTable } = options
   checkTable(table, presetTable)
   return `CREATE TABLE IF NOT EXISTS ${quoted(table)} (
