@@ -52,7 +52,7 @@ export function checkOptions(
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
 export function wholeNumber(name: string, given: unknown, bounds: Bounds): number {
-  const value = given ?? bounds.default
+  const value = given === undefined ? bounds.default : given
   if (Number.isInteger(value) && isWithin(value, bounds)) return value
   throw outOfBounds(name, 'whole number', bounds)
 }
@@ -63,7 +63,7 @@ export function wholeNumber(name: string, given: unknown, bounds: Bounds): numbe
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
 export function milliseconds(name: string, given: unknown, bounds: Bounds): number {
-  const value = given ?? bounds.default
+  const value = given === undefined ? bounds.default : given
   if (isWithin(value, bounds)) return value
   throw outOfBounds(name, 'number of milliseconds', bounds)
 }
@@ -99,10 +99,14 @@ function isWithin(
 }
 
 function outOfBounds(name: string, what: string, bounds: Bounds): RinghookError {
-  const { min, max, default: preset } = bounds
-  const range = max === undefined ? `, at least ${min}` : ` from ${min} to ${max}`
+  const { default: preset } = bounds
   return optionInvalid(
-    `${name} must be a ${what}${range}.`,
+    `${name} must be a ${inWords(what, bounds)}.`,
     preset === undefined ? undefined : `The default is ${preset}.`,
   )
+}
+
+function inWords(what: string, { min, max }: Bounds): string {
+  if (max !== undefined) return `${what} from ${min} to ${max}`
+  return min === 0 ? `non-negative ${what}` : `${what}, at least ${min}`
 }
