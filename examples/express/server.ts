@@ -16,18 +16,28 @@ import { CallLog, callLogHandlers } from '../shared/call-log.ts'
 import { openEventStore } from '../shared/event-store.ts'
 import { closingTimes, endServer, portOf, readPort, runProgram } from '../shared/program.ts'
 
-export interface AppOptions {
+export interface CommonOptions {
   readonly secret: string | undefined
   readonly log?: CallLog
-  /** Where finished events are remembered. Default: in this process. */
-  readonly store?: IdempotencyStore
-  /** Keeps deliveries until a worker has handled them. Default: they are handled before the answer. */
-  readonly inbox?: Inbox
-  /** How the worker repeats what failed. */
-  readonly retry?: RetryOptions
   readonly onOutcome?: (outcome: Outcome) => void
   readonly logger?: Logger | false
 }
+
+/** An app that handles deliveries before it answers. */
+export interface InlineAppOptions extends CommonOptions {
+  /** Where completed events are remembered. Default: in this process. */
+  readonly store?: IdempotencyStore
+}
+
+/** An app that keeps deliveries until a worker has handled them. */
+export interface InboxAppOptions extends CommonOptions {
+  readonly store: IdempotencyStore
+  readonly inbox: Inbox
+  /** How the worker repeats what failed. */
+  readonly retry?: RetryOptions
+}
+
+export type AppOptions = InlineAppOptions | InboxAppOptions
 
 /** The app without a port. The receiver comes with it, to be closed. */
 export function createApp({ log = new CallLog(), ...options }: AppOptions) {
@@ -48,7 +58,7 @@ export function createApp({ log = new CallLog(), ...options }: AppOptions) {
   return { app, receiver }
 }
 
-export interface ServeOptions extends Omit<AppOptions, 'store' | 'inbox' | 'retry'> {
+export interface ServeOptions extends CommonOptions {
   readonly port: number
   /** A SQLite file: events that are finished stay so when the process ends. */
   readonly file: string

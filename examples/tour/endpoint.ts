@@ -2,17 +2,17 @@ import { once } from 'node:events'
 import { setTimeout as passTime } from 'node:timers/promises'
 import type { Receiver } from 'ringhook'
 import { sqliteInbox } from 'ringhook/inboxes/sqlite'
-import type { AppOptions, createApp } from '../express/server.ts'
+import type { CommonOptions, createApp, InboxAppOptions } from '../express/server.ts'
 import { openEventStore } from '../shared/event-store.ts'
 import { portOf } from '../shared/program.ts'
 
 /** Makes the app that is shown. */
-export type CreateApp = (options: AppOptions) => Pick<ReturnType<typeof createApp>, 'app'> & {
+export type CreateApp = (options: InboxAppOptions) => Pick<ReturnType<typeof createApp>, 'app'> & {
   readonly receiver: Pick<Receiver, 'start' | 'close' | 'inbox'>
 }
 
 /** What the endpoint is made from. */
-export interface EndpointOptions extends Omit<AppOptions, 'store' | 'inbox' | 'retry'> {
+export interface EndpointOptions extends CommonOptions {
   readonly create: CreateApp
   readonly port: number
   /** The inbox, and beside it what is remembered of events that have finished. */

@@ -12,12 +12,12 @@ import {
 import { longestTimer } from './clock.ts'
 import { RinghookError } from './errors.ts'
 import { isOfRequest } from './mismatch.ts'
-import type { CommonOptions } from './options.ts'
+import type { InboxOptions } from './options.ts'
 import { isGeneratorFunction } from './returned.ts'
 
 /** The options before they are checked. */
 export type UncheckedOptions = Partial<
-  CommonOptions<Provider, Record<never, never>> & { secret: unknown; allowUnsigned: unknown }
+  InboxOptions<Provider, Record<never, never>> & { secret: unknown; allowUnsigned: unknown }
 >
 
 const optionNames = [

@@ -51,31 +51,6 @@ export interface CommonOptions<
   readonly on?: RoutingTable<Events, P['name']>
   /** Adds events, or narrows the data of known ones: `{ 'call.transferred': zodSchema }`. */
   readonly events?: Own
-  /** Default: `memoryStore()`, which forgets with the process. */
-  readonly store?: IdempotencyStore
-  /**
-   * Keeps deliveries until they are processed: the endpoint answers 200 when one is committed, and
-   * the worker that `receiver.start()` begins runs its handler. Needs a `store`. Default: none, the
-   * handler runs before the answer.
-   */
-  readonly inbox?: Inbox
-  /**
-   * How attempts that failed are repeated, with an inbox: for all handlers, and in `on` for single
-   * keys of the routing table. Default: 15 attempts in one and a half to three hours.
-   */
-  readonly retry?: RetryOptions & {
-    readonly on?: {
-      readonly [Key in keyof RoutingTable<Events>]?: RetryOptions
-    }
-  }
-  /**
-   * With an inbox, events for which this gives the same text run one after another, in the order
-   * received. `undefined`: in no order; `false`: none in any. Default: the call that the event is
-   * about, where the inbox keeps order.
-   */
-  readonly orderingKey?: ((event: WebhookEvent) => string | undefined) | false
-  /** How long after its first failure an event holds back those behind it, in ms. Default: 300 000. */
-  readonly maxHoldMs?: number
   /** Keeps the events of receivers apart that share a store. Default: `''`. */
   readonly namespace?: string
   /** Addresses and CIDRs that may send, or `'documented'` for those the provider publishes. */
@@ -125,6 +100,52 @@ export interface CommonOptions<
   readonly clock?: Clock
 }
 
+/** The options of a receiver without an inbox: its handlers run before the answer. */
+interface InlineOptions<
+  P extends Provider,
+  Own extends OwnEvents,
+  Events extends EventDefinitions = P['events'],
+> extends CommonOptions<P, Own, Events> {
+  /** Default: `memoryStore()`, which forgets with the process. */
+  readonly store?: IdempotencyStore
+  readonly inbox?: undefined
+  readonly retry?: undefined
+  readonly orderingKey?: undefined
+  readonly maxHoldMs?: undefined
+}
+
+/** The options of a receiver with an inbox: its handlers run in a worker. */
+export interface InboxOptions<
+  P extends Provider,
+  Own extends OwnEvents,
+  Events extends EventDefinitions = P['events'],
+> extends CommonOptions<P, Own, Events> {
+  /** One that outlives the process: it knows which events have completed. */
+  readonly store: IdempotencyStore
+  /**
+   * Keeps deliveries until they are processed: the endpoint answers 200 once a delivery is committed,
+   * and a worker runs its handler. Default: none, the handler runs before the answer.
+   */
+  readonly inbox: Inbox
+  /**
+   * How failed attempts are repeated: for all handlers, and in `on` for single keys of the routing
+   * table. Default: 15 attempts in one and a half to three hours.
+   */
+  readonly retry?: RetryOptions & {
+    readonly on?: {
+      readonly [Key in keyof RoutingTable<Events>]?: RetryOptions
+    }
+  }
+  /**
+   * Events for which this returns the same text run one after another, in the order received.
+   * `undefined`: in no order; `false`: no order at all. Default: the call that the event is about, if
+   * the inbox keeps order.
+   */
+  readonly orderingKey?: ((event: WebhookEvent) => string | undefined) | false
+  /** How long after its first failure an event holds back those behind it, in ms. Default: 300 000. */
+  readonly maxHoldMs?: number
+}
+
 /** How a provider that signs is authenticated. */
 export interface SignedOptions {
   readonly secret: Secret
@@ -152,6 +173,9 @@ type ProtectionOptions<Signature> = Signature extends SignatureScheme
 export type ReceiverOptions<P extends Provider, Own extends OwnEvents = Record<never, never>> = ([
   OwnName<Own>,
 ] extends [never]
-  ? CommonOptions<P, Record<never, never>>
-  : CommonOptions<P, Own, MergedEvents<P['events'], NoInfer<Own>>>) &
+  ? // If a required option is missing, the compiler names the last: the one without an inbox.
+    InboxOptions<P, Record<never, never>> | InlineOptions<P, Record<never, never>>
+  :
+      | InboxOptions<P, Own, MergedEvents<P['events'], NoInfer<Own>>>
+      | InlineOptions<P, Own, MergedEvents<P['events'], NoInfer<Own>>>) &
   ProtectionOptions<P['signature']>

@@ -9,6 +9,7 @@ import {
 } from 'ringhook/krosai-api'
 import { deliver, fixture, manualClock, signedRequest } from 'ringhook/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { AnyOptions } from '../helpers/endpoint.ts'
 import { answer, type Fault, FaultServer } from './fault-server.ts'
 
 const apiKey = 'kros_test_example'
@@ -81,8 +82,13 @@ function event(ageMs = 60_000, id = `evt_${randomUUID()}`) {
   return { ...fixture(krosai, 'call.failed'), id, timestamp }
 }
 
-function receiverWith(options: Partial<ReceiverOptions<typeof krosai, Record<never, never>>> = {}) {
-  return createReceiver(krosai, { secret, on: { '*': () => {} }, logger: false, ...options })
+function receiverWith(options: AnyOptions = {}) {
+  return createReceiver(krosai, {
+    secret,
+    on: { '*': () => {} },
+    logger: false,
+    ...options,
+  } as ReceiverOptions<typeof krosai>)
 }
 
 async function run(

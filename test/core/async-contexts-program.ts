@@ -9,13 +9,14 @@ import { createReceiver, krosai, type ReceiverOptions } from '../../src/index.ts
 import { sqliteStore } from '../../src/stores/sqlite.ts'
 import { answerRequests } from '../../src/testing/child-program.ts'
 import { signedRequest } from '../../src/testing.ts'
+import type { AnyOptions } from '../helpers/endpoint.ts'
 
 const secret = 'a secret that only the tests know'
 const contexts = new AsyncLocalStorage<object>()
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Whether the context of the first request is collected, while the receiver goes on. */
-async function firstContext(options: Partial<ReceiverOptions<typeof krosai>>) {
+async function firstContext(options: AnyOptions) {
   let first: WeakRef<object> | undefined
   const closed: Promise<unknown>[] = []
   const receiver = createReceiver(krosai, {
@@ -23,7 +24,7 @@ async function firstContext(options: Partial<ReceiverOptions<typeof krosai>>) {
     logger: false,
     on: { '*': () => {} },
     ...options,
-  })
+  } as ReceiverOptions<typeof krosai>)
   if (options.inbox !== undefined) await receiver.start()
   const handler = webhooks(receiver)
   const server = createServer((request, response) => {

@@ -10,11 +10,11 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { Batches } from '../../src/stores/batches.ts'
 import { ChildProgram } from '../../src/testing/child-program.ts'
 import { secret } from '../helpers/deliveries.ts'
-import { gate } from '../helpers/endpoint.ts'
+import { type AnyOptions, gate } from '../helpers/endpoint.ts'
 import { serveExpress } from '../helpers/frameworks.ts'
 
 /** A server whose requests each have a context of their own: the header `x-request`. */
-async function open(options: Partial<ReceiverOptions<typeof krosai>>) {
+async function open(options: AnyOptions) {
   const contexts = new AsyncLocalStorage<string>()
   const told: { readonly context: string | undefined; readonly what: string }[] = []
   const tell = (what: string) => {
@@ -29,7 +29,7 @@ async function open(options: Partial<ReceiverOptions<typeof krosai>>) {
     onOutcome: ({ outcome, code, eventId = '' }: Outcome) =>
       tell(`outcome ${outcome} ${code} ${eventId}`),
     ...options,
-  })
+  } as ReceiverOptions<typeof krosai>)
   const app = express()
   app.use((request, _response, next) => contexts.run(String(request.headers['x-request']), next))
   app.post('/hooks', webhooks(receiver))

@@ -4,6 +4,7 @@ import {
   type DeliveryRequest,
   type HandlerContext,
   type IdempotencyStore,
+  type Inbox,
   krosai,
   memoryStore,
   type Outcome,
@@ -35,7 +36,10 @@ export interface Endpoint {
   deliver(body?: unknown, request?: Partial<DeliveryRequest>): Promise<Reply>
 }
 
-export interface EndpointOptions extends Partial<ReceiverOptions<typeof krosai>> {
+/** Options of a KrosAI receiver, in any combination: tests give those too that are refused. */
+export type AnyOptions = Partial<Extract<ReceiverOptions<typeof krosai>, { readonly inbox: Inbox }>>
+
+export interface EndpointOptions extends AnyOptions {
   readonly clock?: ManualClock
   /** What the handler does. Default: nothing, at once. */
   readonly handle?: (event: WebhookEvent, context: HandlerContext) => unknown
@@ -61,7 +65,7 @@ export function endpoint({ handle = () => {}, ...options }: EndpointOptions = {}
     },
     ...options,
     store,
-  })
+  } as ReceiverOptions<typeof krosai>)
   return {
     receiver,
     clock,

@@ -13,9 +13,10 @@ import { webhooks } from 'ringhook/express'
 import { signedRequest } from 'ringhook/testing'
 import { onTestFinished, vi } from 'vitest'
 import { post, secret } from '../helpers/deliveries.ts'
+import type { AnyOptions } from '../helpers/endpoint.ts'
 import { serveExpress } from '../helpers/frameworks.ts'
 
-type Options = Partial<ReceiverOptions<typeof krosai>> & {
+type Options = AnyOptions & {
   readonly inbox?: Inbox
   readonly store: PersistentStore
   /** What runs around the endpoint. */
@@ -49,7 +50,7 @@ export async function openEndpoint({
       },
     },
     ...options,
-  })
+  } as ReceiverOptions<typeof krosai>)
   const served = await serveExpress(express().use(around).post('/hooks', webhooks(receiver)))
   const close = () => receiver.close({ drainMs: 0 })
   onTestFinished(async () => {

@@ -1,6 +1,7 @@
 import { callkaro, createReceiver, krosai, type ReceiverOptions } from 'ringhook'
 import { deliver, manualClock, signedRequest, simulateProvider } from 'ringhook/testing'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { AnyOptions } from '../helpers/endpoint.ts'
 
 const secret = 'a secret for tests'
 const year = 365 * 24 * 3_600_000
@@ -19,8 +20,13 @@ const everything = [
   'Date',
 ] as const
 
-function receiverWith(options: Partial<ReceiverOptions<typeof krosai>> = {}) {
-  return createReceiver(krosai, { secret, on: { '*': () => {} }, logger: false, ...options })
+function receiverWith(options: AnyOptions = {}) {
+  return createReceiver(krosai, {
+    secret,
+    on: { '*': () => {} },
+    logger: false,
+    ...options,
+  } as ReceiverOptions<typeof krosai>)
 }
 
 afterEach(() => {

@@ -6,9 +6,10 @@ const folder = fileURLToPath(new URL('.', import.meta.url))
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 const opening = `
-import { createReceiver, defineProvider, type EventOf, krosai, odis } from 'ringhook'
+import { createReceiver, defineProvider, type EventOf, type Inbox, krosai, odis } from 'ringhook'
 import { callkaroWebhooks, krosaiWebhooks } from 'ringhook/express'
 import { z } from 'zod'
+declare const inbox: Inbox
 const secret = process.env['KROSAI_WEBHOOK_SECRET']
 declare function traced<E, C>(fn: (event: E, context: C) => unknown): (event: E, context: C) => unknown
 const acme = defineProvider({
@@ -18,11 +19,11 @@ const acme = defineProvider({
   events: { 'call.ended': { schema: z.object({ call_id: z.string() }) } },
   delivery: { retryDelaysMs: [0] },
 })
-export { acme, createReceiver, krosai, odis, callkaroWebhooks, krosaiWebhooks, traced, secret, z, type EventOf }
+export { acme, createReceiver, inbox, krosai, odis, callkaroWebhooks, krosaiWebhooks, traced, secret, z, type EventOf }
 `
 
-const imports = `import { acme, createReceiver, krosai, odis, callkaroWebhooks, krosaiWebhooks, traced, secret, z, type EventOf } from './opening.ts'
-export const used = [acme, createReceiver, krosai, odis, callkaroWebhooks, krosaiWebhooks, traced, secret, z]
+const imports = `import { acme, createReceiver, inbox, krosai, odis, callkaroWebhooks, krosaiWebhooks, traced, secret, z, type EventOf } from './opening.ts'
+export const used = [acme, createReceiver, inbox, krosai, odis, callkaroWebhooks, krosaiWebhooks, traced, secret, z]
 export type Used = EventOf<typeof krosai, '*'>`
 
 /** What is written, what the one error has to say, and how long it may be. */
@@ -106,7 +107,19 @@ const mistakes: readonly [what: string, code: string, says: readonly string[], m
     'no secret',
     `krosaiWebhooks({ on: { 'call.completed': () => {} } })`,
     ['KrosaiProvider', `Property 'secret' is missing`],
-    350,
+    450,
+  ],
+  [
+    'an option that needs an inbox',
+    'krosaiWebhooks({ secret, retry: { maxAttempts: 5 } })',
+    ['KrosaiProvider', 'missing the following properties', 'store, inbox'],
+    600,
+  ],
+  [
+    'an inbox without a store',
+    'createReceiver(krosai, { secret, inbox })',
+    ['KrosaiProvider', `Property 'store' is missing`],
+    520,
   ],
 ]
 

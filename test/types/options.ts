@@ -2,12 +2,17 @@ import {
   callkaro,
   createReceiver,
   defineProvider,
+  type IdempotencyStore,
   type Inbox,
   krosai,
   memoryStore,
   odis,
   type Receiver,
+  type WebhookEvent,
 } from 'ringhook'
+import * as express from 'ringhook/express'
+import * as fastify from 'ringhook/fastify'
+import * as koa from 'ringhook/koa'
 import { expectTypeOf } from 'vitest'
 import { z } from 'zod'
 
@@ -75,6 +80,10 @@ createReceiver(krosai, { secret, logger: false })
 
 // An inbox.
 declare const inbox: Inbox
+declare const store: IdempotencyStore
+declare function traced<Event, Context>(
+  run: (event: Event, context: Context) => unknown,
+): (event: Event, context: Context) => unknown
 const receiver = createReceiver(krosai, {
   secret,
   inbox,
@@ -102,9 +111,49 @@ expectTypeOf(receiver.start({ concurrency: 2 })).toEqualTypeOf<Promise<void>>()
 // @ts-expect-error -- no such state
 void receiver.inbox.list({ state: 'completed' })
 // @ts-expect-error -- no such event
-createReceiver(krosai, { secret, inbox, retry: { on: { 'call.teapot': {} } } })
-// @ts-expect-error -- true is no order
-createReceiver(krosai, { secret, inbox, orderingKey: true })
+createReceiver(krosai, { secret, inbox, store, retry: { on: { 'call.teapot': {} } } })
+// @ts-expect-error -- true is not an order
+createReceiver(krosai, { secret, inbox, store, orderingKey: true })
+
+// Without an inbox the options that need one are refused, by every way to make a receiver.
+// @ts-expect-error -- nothing is tried again
+createReceiver(krosai, { secret, retry: { maxAttempts: 3 } })
+// @ts-expect-error -- not even for one key
+createReceiver(krosai, { secret, store, retry: { on: { 'call.ended': { maxAttempts: 3 } } } })
+// @ts-expect-error -- nothing is in order
+createReceiver(krosai, { secret, orderingKey: ({ type }: WebhookEvent) => type })
+// @ts-expect-error -- nothing is in order
+createReceiver(callkaro, { urlToken: token, orderingKey: false })
+// @ts-expect-error -- nothing is held back
+createReceiver(odis, { secret, store, maxHoldMs: 5 })
+for (const mount of [express, koa, fastify]) {
+  // @ts-expect-error -- nothing is tried again
+  mount.krosaiWebhooks({ secret, retry: { maxAttempts: 3 } })
+  // @ts-expect-error -- nothing is held back
+  mount.odisWebhooks({ secret, maxHoldMs: 5 })
+  // @ts-expect-error -- nothing is in order
+  mount.callkaroWebhooks({ urlToken: token, orderingKey: false })
+  // With one, handlers are typed as ever.
+  mount.krosaiWebhooks({
+    secret,
+    inbox,
+    store,
+    retry: { on: { 'call.completed': { maxAttempts: 3 } } },
+    on: {
+      'call.completed': ({ data }) => expectTypeOf(data.duration).toEqualTypeOf<number>(),
+      'call.ended': traced((event) => expectTypeOf(event.data.call_id).toEqualTypeOf<string>()),
+    },
+  })
+}
+// An inbox needs a store.
+// @ts-expect-error -- no store
+createReceiver(krosai, { secret, inbox })
+// An inbox that may be absent takes nothing that needs one.
+declare const perhaps: Inbox | undefined
+createReceiver(krosai, { secret, store, inbox: perhaps })
+// @ts-expect-error -- it may be absent
+createReceiver(krosai, { secret, store, inbox: perhaps, maxHoldMs: 5 })
+
 // @ts-expect-error -- misspelt
 createReceiver(krosai, { secret, allowedIPs: ['203.0.113.7'] })
 // @ts-expect-error -- not one of its values

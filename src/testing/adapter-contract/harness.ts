@@ -34,7 +34,17 @@ type Handle = (event: WebhookEvent, context: HandlerContext) => unknown
 export interface EndpointOptions
   extends Omit<
     ReceiverOptions<typeof krosai>,
-    'on' | 'clock' | 'logger' | 'onOutcome' | 'store' | 'secret' | 'events'
+    | 'on'
+    | 'clock'
+    | 'logger'
+    | 'onOutcome'
+    | 'store'
+    | 'secret'
+    | 'events'
+    | 'inbox'
+    | 'retry'
+    | 'orderingKey'
+    | 'maxHoldMs'
   > {
   readonly secret?: ReceiverOptions<typeof krosai>['secret']
   /** Handles `call.*`. Default: does nothing. */
