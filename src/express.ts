@@ -1,6 +1,6 @@
 import type { OwnEvents } from './core/event.ts'
-import { type NodeMessage, nodeRequest } from './core/http.ts'
 import { isNodeRequest, isNodeResponse, refuseCall } from './core/mismatch.ts'
+import { type NodeMessage, nodeRequest } from './core/node-request.ts'
 import type { ReceiverOptions } from './core/options.ts'
 import { checkReceiver, createReceiver, type Receiver } from './core/receiver.ts'
 import type { ParsedBody } from './core/request-body.ts'

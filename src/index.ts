@@ -24,7 +24,6 @@ export type {
 export type {
   ByteStream,
   DeliveryRequest,
-  NodeMessage,
   Reply,
   RequestHeaders,
   RequestLike,
@@ -39,6 +38,7 @@ export type {
   InboxStats,
 } from './core/inbox-admin.ts'
 export type { Logger } from './core/log.ts'
+export type { NodeMessage } from './core/node-request.ts'
 export type {
   ReceiverOptions,
   Secret,
@@ -74,6 +74,7 @@ export type {
 } from './inboxes/inbox.ts'
 export { type CallkaroProvider, callkaro } from './providers/callkaro/callkaro.ts'
 export type { CallkaroCallEnded, CallkaroEvents } from './providers/callkaro/named-events.ts'
+export { defineProvider } from './providers/define-provider.ts'
 export { type KrosaiProvider, krosai } from './providers/krosai/krosai.ts'
 export type {
   KrosaiBalanceLow,
@@ -105,17 +106,16 @@ export type {
   OdisEvents,
 } from './providers/odis/named-events.ts'
 export { type OdisProvider, odis } from './providers/odis/odis.ts'
-export {
-  type DeliveryPolicy,
-  defineProvider,
-  type Envelope,
-  type EventDefinition,
-  type EventSchema,
-  type JsonObject,
-  type Provider,
-  type ProviderDefaults,
-  type ProviderDefinition,
-  type SignatureScheme,
+export type {
+  DeliveryPolicy,
+  Envelope,
+  EventDefinition,
+  EventSchema,
+  JsonObject,
+  Provider,
+  ProviderDefaults,
+  ProviderDefinition,
+  SignatureScheme,
 } from './providers/provider.ts'
 export { type MemoryStoreOptions, memoryStore } from './stores/memory.ts'
 export type {

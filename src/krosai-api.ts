@@ -13,12 +13,12 @@ export type {
   WebhookChange,
 } from './api/krosai/ensure-webhook.ts'
 export { createKrosaiApi, type KrosaiApi, type KrosaiApiOptions } from './api/krosai/krosai-api.ts'
-export {
-  type ReconciledDelivery,
-  type ReconcileOptions,
-  type ReconcileReport,
-  reconcile,
-} from './api/krosai/reconcile.ts'
+export { reconcile } from './api/krosai/reconcile.ts'
+export type {
+  ReconciledDelivery,
+  ReconcileOptions,
+  ReconcileReport,
+} from './api/krosai/reconciliation.ts'
 export type { KrosaiSubscribableEvent, KrosaiSubscription } from './api/krosai/subscriptions.ts'
 export type {
   KrosaiListedEvent,

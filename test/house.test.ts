@@ -43,6 +43,13 @@ describe('the house', () => {
     expect(offences).toEqual([])
   })
 
+  it('has no file that imports itself through others, types included', () => {
+    const circles = circlesIn(importGraph(files))
+
+    // Those through the pipeline remain until the receiver is no longer its class.
+    expect(circles.filter((circle) => !circle.includes('pipeline.ts'))).toEqual([])
+  })
+
   it('has one file at the top, or one store or inbox, for each export, and one export for each of them', () => {
     const exported = Object.keys(manifest.exports)
       .filter((name) => name !== './package.json')
@@ -62,12 +69,41 @@ describe('the house', () => {
   })
 })
 
+describe('the rule on circles', () => {
+  const circleOf = (...texts: string[]) =>
+    circlesIn(
+      new Map(
+        texts.map((text, index) => [`src/${index}.ts`, filesImportedBy(`src/${index}.ts`, text)]),
+      ),
+    )
+
+  it.each([
+    ['values', `import { a } from './1.ts'`],
+    ['types', `import type { A } from './1.ts'`],
+    ['single types', `import { type A } from './1.ts'`],
+    ['a re-export', `export { a } from './1.ts'`],
+    ['a re-export of everything', `export * from './1.ts'`],
+    ['a re-export of types', `export type { A } from './1.ts'`],
+    ['a type where it is used', `type A = import('./1.ts').A`],
+    ['a dynamic import', `const a = await import('./1.ts')`],
+  ])('refuses one of %s', (_name, line) => {
+    expect(circleOf(line, `export { b } from './2.ts'`, `import type { C } from './0.ts'`)).toEqual(
+      ['src/0.ts → src/1.ts → src/2.ts → src/0.ts'],
+    )
+  })
+
+  it('allows two ways to one file', () => {
+    const both = `import './1.ts'; import './2.ts'`
+    expect(circleOf(both, `import './2.ts'`, 'export const c = 1')).toEqual([])
+  })
+})
+
 describe('the rule on imports', () => {
   it.each([
     ['src/core/receiver.ts', `import { redisStore } from '../stores/redis.ts'`],
     ['src/core/receiver.ts', `import { memoryStore } from '../stores/memory.ts'`],
     ['src/core/receiver.ts', `import type { Rows } from '../stores/postgres.ts'`],
-    ['src/core/receiver.ts', `import { defineProvider } from '../providers/provider.ts'`],
+    ['src/core/receiver.ts', `import { defineProvider } from '../providers/define-provider.ts'`],
     ['src/core/receiver.ts', `export { webhooks } from '../express.ts'`],
     ['src/core/receiver.ts', `import type { webhooks } from '../express.ts'`],
     ['src/core/receiver.ts', `import { storeContract } from '../testing/store-contract.ts'`],
@@ -114,7 +150,7 @@ describe('the rule on imports', () => {
     ['src/core/settings.ts', `import { memoryStore } from '../stores/memory.ts'`],
     ['src/stores/redis.ts', `import { safeLogger } from '../core/log.ts'`],
     ['src/providers/krosai/krosai.ts', `import { RinghookError } from '../../core/errors.ts'`],
-    ['src/providers/krosai/krosai.ts', `import { defineProvider } from '../provider.ts'`],
+    ['src/providers/krosai/krosai.ts', `import { defineProvider } from '../define-provider.ts'`],
     ['src/providers/krosai/krosai.ts', `import { schemas } from './schemas.ts'`],
     ['src/stores/redis.ts', `import type { Clock } from '../core/clock.ts'`],
     ['src/stores/redis.ts', `import type { IdempotencyStore } from './store.ts'`],
@@ -135,6 +171,7 @@ describe('the rule on imports', () => {
     ['src/index.ts', `export { memoryStore } from './stores/memory.ts'`],
     ['src/api/krosai/krosai-api.ts', `import { Transport } from '../transport.ts'`],
     ['src/api/krosai/krosai-api.ts', `import { wholeNumber } from '../../core/checks.ts'`],
+    ['src/stores/redis.ts', `import { checkOptions } from '../core/checks.ts'`],
     ['src/api/krosai/names.ts', `import { krosai } from '../../providers/krosai/krosai.ts'`],
     ['src/api/odis/odis-api.ts', `import type { JsonObject } from '../../providers/provider.ts'`],
     ['src/api/krosai/krosai-api.ts', `import createClient from 'openapi-fetch'`],
@@ -147,6 +184,9 @@ describe('the rule on imports', () => {
 interface LockFile {
   readonly packages: Readonly<Record<string, { readonly resolved?: string }>>
 }
+
+/** What each file imports from `src`. */
+type Graph = ReadonlyMap<string, readonly string[]>
 
 interface Import {
   readonly specifier: string
@@ -281,6 +321,36 @@ function importsOf(file: string, text: string): Import[] {
   }
   visit(ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true))
   return found
+}
+
+function importGraph(files: readonly string[]): Graph {
+  return new Map(
+    files.map((file) => [file, filesImportedBy(file, readFileSync(root + file, 'utf8'))]),
+  )
+}
+
+function filesImportedBy(file: string, text: string): readonly string[] {
+  return importsOf(file, text)
+    .filter(({ specifier }) => specifier.startsWith('.'))
+    .map(({ specifier }) => posix.join(posix.dirname(file), specifier))
+}
+
+/** The circles that a walk through all imports closes, as sentences. There is one if there are any. */
+function circlesIn(graph: Graph): string[] {
+  const circles: string[] = []
+  const done = new Set<string>()
+  const path: string[] = []
+  const visit = (file: string): void => {
+    const start = path.indexOf(file)
+    if (start >= 0) circles.push([...path.slice(start), file].join(' → '))
+    if (start >= 0 || done.has(file)) return
+    path.push(file)
+    for (const target of graph.get(file) ?? []) visit(target)
+    path.pop()
+    done.add(file)
+  }
+  for (const file of graph.keys()) visit(file)
+  return circles
 }
 
 function isModuleCall(callee: ts.Expression): boolean {

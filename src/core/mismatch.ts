@@ -1,5 +1,6 @@
 import { RinghookError } from './errors.ts'
-import { type DeliveryRequest, type NodeMessage, nodeRequest, type Reply } from './http.ts'
+import type { DeliveryRequest, Reply } from './http.ts'
+import { type NodeMessage, nodeRequest } from './node-request.ts'
 import { CheckedRequest } from './request.ts'
 
 /** What was mounted, as messages name it. */

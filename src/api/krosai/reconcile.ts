@@ -1,75 +1,11 @@
 import { types } from 'node:util'
 import { checkOptional, checkOptions, optionInvalid, wholeNumber } from '../../core/checks.ts'
-import type { Clock } from '../../core/clock.ts'
-import { type ApiCode, RinghookError } from '../../core/errors.ts'
+import { RinghookError } from '../../core/errors.ts'
 import type { Receiver } from '../../core/receiver.ts'
 import { checkTenant } from '../../core/tenant.ts'
 import { checkId } from '../client-options.ts'
-import type { KrosaiDeliverySummary } from './deliveries.ts'
 import type { KrosaiApi } from './krosai-api.ts'
-import { Reconciliation } from './reconciliation.ts'
-
-/** What {@link reconcile} takes beside the receiver and the API. */
-export interface ReconcileOptions {
-  /** The webhook whose deliveries are looked at, as `ensureWebhook` gives its `id`. */
-  readonly webhookId: string
-  /** Events that are older are left alone. Not before `retentionMs` ago: the receiver refuses those. */
-  readonly since: Date
-  /** How many calls of the API are made in a second. Default: 5. From 1 to 100. */
-  readonly callsPerSecond?: number
-  /** Whose events they are, if the receiver's `secret` function names tenants. Default: none. */
-  readonly tenant?: string
-  /** At most so many deliveries are asked for again. Default: 1 000. From 1 to 100 000. */
-  readonly maxRetries?: number
-  /** Handed on to `deliveries.list`, for whoever knows the values. Default: deliveries of every status. */
-  readonly status?: string
-  /** Called with what became of each delivery that KrosAI did not deliver. */
-  readonly onDelivery?: (delivery: ReconciledDelivery) => void
-  /** Ends it early: it rejects with the signal's `reason`. */
-  readonly signal?: AbortSignal
-  /** For tests: `manualClock()` of `ringhook/testing`. Default: the machine's clock. */
-  readonly clock?: Clock
-}
-
-/** What became of one delivery that KrosAI did not deliver. */
-export interface ReconciledDelivery {
-  /** KrosAI's id of the delivery. */
-  readonly id: string
-  /** The event's id and name, where the delivery shows its payload. */
-  readonly eventId: string | undefined
-  readonly event: string | undefined
-  /**
-   * - `retried`: KrosAI was asked to send it again. What comes of that, `onOutcome` says.
-   * - `completed`, `in_flight`: the receiver has finished the event, or it runs.
-   * - `repeated`: another delivery of the same event was asked for.
-   * - `too_old`: the event is older than `since`.
-   * - `failed`: the API failed or refused; `code` says how. Another run tries again.
-   */
-  readonly result: 'retried' | 'completed' | 'in_flight' | 'repeated' | 'too_old' | 'failed'
-  /** Why the API did not do it. */
-  readonly code: ApiCode | undefined
-}
-
-/** What {@link reconcile} found and did. */
-export interface ReconcileReport {
-  /** How many deliveries the API listed, and how many of them as delivered or still to be tried. */
-  readonly listed: number
-  readonly delivered: number
-  readonly pending: number
-  /** How many of the others came to what. */
-  readonly retried: number
-  readonly completed: number
-  readonly inFlight: number
-  readonly repeated: number
-  readonly tooOld: number
-  readonly failed: number
-  /** Values of `status` other than `delivered`, `pending` and `failed`. They count as not delivered. */
-  readonly unknownStatuses: readonly string[]
-  /** The API's own count, where it gives one. */
-  readonly summary: KrosaiDeliverySummary | undefined
-  /** `false`: there may be more, for another run. */
-  readonly isComplete: boolean
-}
+import { type ReconcileOptions, type ReconcileReport, Reconciliation } from './reconciliation.ts'
 
 const optionNames = [
   'webhookId',

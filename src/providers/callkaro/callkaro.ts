@@ -1,6 +1,6 @@
 import { isRecord } from '../../core/checks.ts'
+import { defineProvider } from '../define-provider.ts'
 import type { Envelope, JsonObject, Provider } from '../provider.ts'
-import { defineProvider } from '../provider.ts'
 import { callkaroEvents } from './events.ts'
 import type { CallkaroEvents } from './named-events.ts'
 

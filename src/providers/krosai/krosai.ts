@@ -1,5 +1,6 @@
 import { isRecord } from '../../core/checks.ts'
-import { defineProvider, type Provider, type SignatureScheme } from '../provider.ts'
+import { defineProvider } from '../define-provider.ts'
+import type { Provider, SignatureScheme } from '../provider.ts'
 import { krosaiEvents } from './events.ts'
 import type { KrosaiEvents } from './named-events.ts'
 

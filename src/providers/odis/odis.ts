@@ -1,6 +1,6 @@
 import { isRecord } from '../../core/checks.ts'
+import { defineProvider } from '../define-provider.ts'
 import type { JsonObject, Provider, SignatureScheme } from '../provider.ts'
-import { defineProvider } from '../provider.ts'
 import { odisEvents } from './events.ts'
 import type { OdisEvents } from './named-events.ts'
 
