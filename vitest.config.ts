@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/helpers/longest-first.ts'
 
 // Vitest 5 calls both when it reports a failure or saves a snapshot. Node 20 has neither, and Vitest
 // would crash there without saying what failed.
@@ -20,6 +21,9 @@ export default defineConfig({
   test: {
     allowOnly: false,
     dangerouslyIgnoreUnhandledErrors: false,
+    // Concurrent tests mostly wait.
+    maxConcurrency: 20,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
@@ -29,7 +33,10 @@ export default defineConfig({
           exclude: ['test/package/**'],
           globalSetup: ['test/helpers/servers.setup.ts'],
           testTimeout: 15_000,
-          sequence: { groupOrder: 0 },
+          // More than a small machine has cores: much of the time goes into waiting.
+          maxWorkers: 3,
+          // Not 0: Vitest moves a project of group 0 with one worker behind all groups.
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -41,8 +48,9 @@ export default defineConfig({
           // Downloads and compilers: a slow network is not a failure.
           testTimeout: 600_000,
           hookTimeout: 600_000,
+          maxWorkers: 2,
           // After the others: installs and compilers would take their processor time away.
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],

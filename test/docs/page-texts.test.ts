@@ -14,14 +14,16 @@ const forbidden: readonly (readonly [string, RegExp])[] = [
   ['a mail address', /[\w.]+@[\w-]+\.\w{2,}/],
 ]
 
-describe.each(pages)('%s', (page) => {
-  it.each(forbidden)('does not hold %s', (_what, pattern) => {
-    expect(pattern.exec(textOf(page))?.[0]).toBeUndefined()
-  })
+describe('the documents', () => {
+  it.each(pages)(
+    '%s has one title, ends with one line end, and holds nothing forbidden',
+    (page) => {
+      const text = textOf(page)
+      const found = forbidden.map(([what, pattern]) => [what, pattern.exec(text)?.[0]])
 
-  it('starts with its one title, and ends with one line end', () => {
-    const text = textOf(page)
-    expect(text).toMatch(/^# \S/)
-    expect(text).toMatch(/[^\n]\n$/)
-  })
+      expect(found).toEqual(forbidden.map(([what]) => [what, undefined]))
+      expect(text).toMatch(/^# \S/)
+      expect(text).toMatch(/[^\n]\n$/)
+    },
+  )
 })
