@@ -31,47 +31,41 @@ export interface SignatureVerifier {
 type TextBefore = { readonly text: string } | { readonly reason: string }
 
 /**
- * Returns the verifier of a signature scheme. The HMAC is taken over the bytes as they arrived, and
- * the digests are compared in constant time as text of a fixed length: decoding what was presented
- * would accept more than one spelling of a digest, and `Buffer.from(x, 'hex')` stops at the first
- * bad digit without a word.
+ * Returns the verifier for a signature scheme. The HMAC is taken over the bytes as they arrived, and
+ * the signatures are compared in constant time as text of a fixed length: decoding what was presented
+ * would accept more than one way to write a digest, and `Buffer.from(x, 'hex')` silently stops at the
+ * first bad digit.
  */
 export function signatureVerifier(scheme: SignatureScheme): SignatureVerifier {
   const { header, prefix = '', separator, signedPrefix, encoding } = scheme
-  const digestLength = encoding === 'hex' ? 64 : 44
-  const signatureLength = prefix.length + digestLength
-  const isDigit = digitTable(encoding)
-  // Used where there is no key, so that an unknown tenant takes as long as a known one.
+  const signatureLength = prefix.length + (encoding === 'hex' ? 64 : 44)
+  // Used if there is no key, so that an unknown tenant takes as long as a known one.
   const standIns = [createSecretKey(randomBytes(32))]
-  // Reused for every delivery: the verification runs to its end without giving way to another. Both
-  // hold the prefix too, so that a signature is written as it is and not cut first.
-  const presentedBytes = Buffer.alloc(signatureLength)
-  const expectedBytes = Buffer.alloc(signatureLength)
-  expectedBytes.write(prefix, 'latin1')
+  // Reused for every delivery: a verification runs to its end without yielding. Both hold the prefix
+  // too, so a signature is written as it is and not cut first.
+  const expectedBytes = Buffer.from(prefix + '0'.repeat(signatureLength - prefix.length), 'utf8')
+  const presentedBytes = Buffer.alloc(expectedBytes.length)
+  const digestAt = Buffer.byteLength(prefix, 'utf8')
 
-  /** Whether a text is a signature of exactly the right form. Characters beyond ASCII are in no table. */
-  function isSignature(text: string): boolean {
-    if (text.length !== signatureLength || !text.startsWith(prefix)) return false
-    for (let index = prefix.length; index < signatureLength; index++) {
-      if (isDigit[text.charCodeAt(index)] !== 1) return false
-    }
-    return true
-  }
-
-  /** The signatures that are presented. Anything of another form is left out. */
+  /** The signatures that are presented: every text of the right length. */
   function presentedIn(value: unknown): readonly string[] {
     if (typeof value !== 'string') return []
-    if (isSignature(value)) return [value]
+    if (value.length === signatureLength) return [value]
     if (separator === undefined || isRepeated(value)) return []
-    return value.split(separator, maxSignatures).filter(isSignature)
+    return value.split(separator, maxSignatures).filter((text) => text.length === signatureLength)
   }
 
+  /**
+   * Whether a candidate of the right length is the expected signature, character for character: in
+   * UTF-8 no two texts share their bytes. Latin-1 would keep the low byte of U+0131 and read a `1`.
+   * A candidate whose last character doesn't fit leaves the end of an earlier one in place.
+   */
   function matches(candidate: string): boolean {
-    presentedBytes.write(candidate, 'latin1')
-    return timingSafeEqual(presentedBytes, expectedBytes)
+    const isWhole = presentedBytes.write(candidate, 'utf8') === presentedBytes.length
+    return timingSafeEqual(presentedBytes, expectedBytes) && isWhole
   }
 
-  /** The first key with which one of `presented` was made, or -1. Goes through all of them. */
+  /** The first key that one of `presented` was made with, or -1. Tries all of them. */
   function indexOfKey(
     presented: readonly string[],
     keys: readonly KeyObject[],
@@ -80,13 +74,18 @@ export function signatureVerifier(scheme: SignatureScheme): SignatureVerifier {
   ): number {
     let found = -1
     for (const [index, key] of keys.entries()) {
-      expectedBytes.write(digest(key, before, body, encoding), prefix.length, 'latin1')
+      expectedBytes.write(digest(key, before, body, encoding), digestAt, 'latin1')
       for (const candidate of presented) if (matches(candidate) && found === -1) found = index
     }
     return found
   }
 
-  function formReason(value: unknown): string {
+  /** Why a header holds no signature of the right form. `undefined`: it holds one. */
+  function flawInForm(value: unknown, presented: readonly string[]): string | undefined {
+    const isForm = encoding === 'hex' ? hexForm : base64Form
+    const isSignature = (text: string) =>
+      text.startsWith(prefix) && isForm.test(text.slice(prefix.length))
+    if (presented.some(isSignature)) return undefined
     if (value === undefined) return `it has no ${header} header`
     if (typeof value === 'string' && separator !== undefined && isRepeated(value)) {
       return `its ${header} header was sent more than once, or has a comma with a space behind it`
@@ -102,13 +101,18 @@ export function signatureVerifier(scheme: SignatureScheme): SignatureVerifier {
       const before = signedPrefix === undefined ? nothing : textBefore(signedPrefix, headers)
       const text = 'text' in before ? before.text : ''
       const keyIndex = indexOfKey(presented, keys.length === 0 ? standIns : keys, text, body)
-      if (presented.length === 0) return { reason: formReason(value) }
+      if (keyIndex !== -1 && keys.length > 0 && 'text' in before) return { keyIndex }
+      const flaw = flawInForm(value, presented)
+      if (flaw !== undefined) return { reason: flaw }
       if ('reason' in before) return before
-      if (keys.length === 0) return noKey
-      return keyIndex === -1 ? noMatch : { keyIndex }
+      return keys.length === 0 ? noKey : noMatch
     },
   }
 }
+
+/** What a digest looks like, to explain a refusal. Neither decides anything. */
+const hexForm = /^[\da-f]{64}$/
+const base64Form = /^[A-Za-z\d+/=]{44}$/
 
 const nothing: TextBefore = { text: '' }
 
@@ -196,14 +200,4 @@ function digest(
   const hmac = createHmac('sha256', key)
   if (before !== '') hmac.update(before, 'utf8')
   return hmac.update(body).digest(encoding)
-}
-
-function digitTable(encoding: 'hex' | 'base64'): Uint8Array {
-  const digits =
-    encoding === 'hex'
-      ? '0123456789abcdef'
-      : 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/='
-  const table = new Uint8Array(128)
-  for (const digit of digits) table[digit.charCodeAt(0)] = 1
-  return table
 }

@@ -198,6 +198,82 @@ describe('signature', () => {
   })
 })
 
+describe('an exact signature', () => {
+  const other = 'another secret'
+
+  /** What a form and a comparison of text make of a header, without a byte in sight. */
+  function isRight(value: string, separator: string | undefined): boolean {
+    const isJoined = separator === undefined || value.includes(', ')
+    const parts = isJoined ? [value] : value.split(separator).slice(0, 16)
+    return parts.some(
+      (part) => /^sha256=[0-9a-f]{64}$/.test(part) && [right, sign(body, other)].includes(part),
+    )
+  }
+
+  /** Characters that share a byte with those of a signature, in one encoding or another. */
+  const odd = fc.constantFrom(
+    '\u0131',
+    '\u0161',
+    '\u00b1',
+    'é',
+    '\ud800',
+    '💥',
+    '\0',
+    'A',
+    '0',
+    ' ',
+  )
+
+  it.each([undefined, ' ', ','])(
+    'verifies by the form and the text, whatever came before it, with %j between signatures',
+    (separator) => {
+      const scheme = { ...hex, ...(separator !== undefined && { separator }) }
+      // One verifier for all: what one delivery presents must not be found by the next.
+      const verify = verifierOf(scheme)
+      const keys = [signingKey(scheme, secret), signingKey(scheme, other)]
+      const mutated = fc
+        .tuple(fc.constantFrom(right, sign(body, other), sign(body, 'unknown')), fc.nat(72), odd)
+        .map(([from, at, character]) => from.slice(0, at) + character + from.slice(at + 1))
+      const part = fc.oneof(fc.constantFrom(right, sign(body, other)), mutated, mutated)
+      const values = fc.oneof(
+        part,
+        fc.array(part, { maxLength: 18 }).map((parts) => parts.join(separator ?? ' ')),
+      )
+      let accepted = 0
+      fc.assert(
+        fc.property(values, (value) => {
+          const verified = verify({ 'x-signature': value }, body, keys)
+          expect(verified).toBe(isRight(value, separator))
+          if (verified) accepted++
+        }),
+        { numRuns: 1_000, seed: 21 },
+      )
+      expect(accepted).toBeGreaterThan(100)
+    },
+  )
+
+  it('is not completed by the end of the one before it', () => {
+    const { verify } = signatureVerifier({ ...hex, separator: ' ' })
+    const keys = [signingKey(hex, secret)]
+    // Its last character takes two bytes, and there is room for one.
+    const cut = `${right.slice(0, -1)}é`
+    expect(verify({ 'x-signature': right }, body, keys)).toEqual({ keyIndex: 0 })
+    for (const value of [cut, `${sign(body, other)} ${cut}`]) {
+      expect(verify({ 'x-signature': value }, body, keys)).toHaveProperty('reason')
+    }
+  })
+
+  it('may have a prefix beyond ASCII', () => {
+    const scheme = { ...hex, prefix: 'über=' }
+    const verify = verifierOf(scheme)
+    const keys = [signingKey(scheme, secret)]
+    expect(verify({ 'x-signature': `über=${digits}` }, body, keys)).toBe(true)
+    for (const prefix of ['uber=', 'über =', '\ufffdber=']) {
+      expect(verify({ 'x-signature': prefix + digits }, body, keys)).toBe(false)
+    }
+  })
+})
+
 describe('several headers', () => {
   // As Node hands them over: joined with a comma and a space.
   const mine = createHmac('sha256', secret).update(body).digest('base64')
