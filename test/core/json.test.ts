@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseJsonObject } from '../../src/core/json.ts'
@@ -48,6 +49,31 @@ describe('the body of a delivery', () => {
     const at = text.indexOf('#')
     const body = Buffer.concat([text.subarray(0, at), Buffer.from(bytes), text.subarray(at + 1)])
     expect(seen(await endpoint().deliver(body))).toBe(notUtf8)
+  })
+
+  it('is refused if one byte of it is wrong, and not for a replacement character of its own', () => {
+    const text = JSON.stringify({ a: 'ü€💥\ufffd\u07ff\uffff' })
+    const plain = JSON.stringify({ a: 'abcdefghijklm' })
+    let refused = 0
+    fc.assert(
+      fc.property(
+        fc.constantFrom(text, plain, text.replace('\ufffd', '')),
+        fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0x7e, max: 0xff })), { maxLength: 2 }),
+        (original, changes) => {
+          const bytes = Buffer.from(original)
+          // Behind the opening of the text, and before its end.
+          for (const [at, byte] of changes) bytes[6 + (at % (bytes.length - 8))] = byte
+          const parsed = parseJsonObject(bytes)
+          if (isUtf8(bytes)) expect(parsed).toEqual({ a: bytes.toString().slice(6, -2) })
+          else {
+            expect(parsed).toBe('RINGHOOK_BODY_NOT_UTF8')
+            refused++
+          }
+        },
+      ),
+      { numRuns: 1_000, seed: 23 },
+    )
+    expect(refused).toBeGreaterThan(300)
   })
 
   it('that is in UTF-16 is refused', async () => {
