@@ -18,6 +18,10 @@ export interface StaleTimestamp {
 const maxLength = 1_000
 const form = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
 
+/** `2026-11-30T23:59:59Z`, and the same with milliseconds: what nearly every sender writes. */
+const plainLength = 20
+const plainLengthMs = 24
+
 /**
  * Reads a timestamp: a `Date`, or a string in the form of RFC 3339 with its zone, to the millisecond.
  * A string without a zone would mean another moment on every server.
@@ -29,6 +33,43 @@ export function parseTimestamp(timestamp: unknown): Date | undefined {
   // Not by `instanceof`: in Jest a Date of the sandbox is not an instance of Node's.
   if (types.isDate(timestamp)) return Number.isNaN(timestamp.getTime()) ? undefined : timestamp
   if (typeof timestamp !== 'string' || timestamp.length > maxLength) return undefined
+  return parsePlain(timestamp) ?? parseAny(timestamp)
+}
+
+/**
+ * Reads the usual form digit by digit. `undefined`: the text has another form, or needs a closer look
+ * because `Date.UTC` reads years below 100 as 19xx and `:60` is a leap second, or it isn't a time.
+ */
+function parsePlain(text: string): Date | undefined {
+  const hasMs = text.length === plainLengthMs
+  if (!(hasMs || text.length === plainLength) || !hasPlainMarks(text, hasMs)) return undefined
+  const year = 100 * twoDigits(text, 0) + twoDigits(text, 2)
+  const month = twoDigits(text, 5)
+  const day = twoDigits(text, 8)
+  const hour = twoDigits(text, 11)
+  const minute = twoDigits(text, 14)
+  const second = twoDigits(text, 17)
+  const ms = hasMs ? 10 * twoDigits(text, 20) + (twoDigits(text, 21) % 10) : 0
+  // Written so that what isn't a number fails every one of them.
+  const isDay = year >= 100 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month)
+  if (!(isDay && hour <= 23 && minute <= 59 && second <= 59 && ms >= 0)) return undefined
+  return new Date(Date.UTC(year, month - 1, day, hour, minute, second, ms))
+}
+
+function hasPlainMarks(text: string, hasMs: boolean): boolean {
+  return (
+    text[4] === '-' &&
+    text[7] === '-' &&
+    text[10] === 'T' &&
+    text[13] === ':' &&
+    text[16] === ':' &&
+    (!hasMs || text[19] === '.') &&
+    text.endsWith('Z')
+  )
+}
+
+/** Reads any form of RFC 3339. */
+function parseAny(timestamp: string): Date | undefined {
   if (!form.test(timestamp)) return undefined
   const year = 100 * twoDigits(timestamp, 0) + twoDigits(timestamp, 2)
   const month = twoDigits(timestamp, 5)
@@ -80,8 +121,12 @@ function isDigit(code: number): boolean {
   return code >= digitZero && code <= digitZero + 9
 }
 
+/** NaN for anything but two digits. */
 function twoDigits(text: string, at: number): number {
-  return 10 * (text.charCodeAt(at) - digitZero) + text.charCodeAt(at + 1) - digitZero
+  const tens = text.charCodeAt(at)
+  const ones = text.charCodeAt(at + 1)
+  if (!(isDigit(tens) && isDigit(ones))) return Number.NaN
+  return 10 * (tens - digitZero) + ones - digitZero
 }
 
 const digitZero = 0x30

@@ -266,6 +266,38 @@ describe('parseTimestamp, beside Date', () => {
     expect(read).toBeGreaterThan(1_500)
   })
 
+  it('reads the usual form as it reads the same moment with an offset, whatever is changed in it', () => {
+    const plain = fc
+      .tuple(
+        fc.constantFrom('0000', '0099', '0100', '1900', '2000', '2026', '2028', '9999'),
+        fc.tuple(digits(2, 13), digits(2, 32), digits(2, 24), digits(2, 60), digits(2, 61)),
+        fc.option(digits(3, 999), { nil: undefined }),
+      )
+      .map(([year, [month, dayOfMonth, hour, minute, second], ms]) => {
+        const fraction = ms === undefined ? '' : `.${ms}`
+        return `${year}-${month}-${dayOfMonth}T${hour}:${minute}:${second}${fraction}Z`
+      })
+    const changes = fc.array(
+      fc.tuple(fc.nat(22), fc.constantFrom('0', '9', '/', ':', '-', '.', 't', 'Z', '\u0661', 'é')),
+      { maxLength: 1 },
+    )
+    let read = 0
+    fc.assert(
+      fc.property(plain, changes, (text, changed) => {
+        let sent = text
+        for (const [place, character] of changed) {
+          const index = place % (text.length - 1)
+          sent = sent.slice(0, index) + character + sent.slice(index + 1)
+        }
+        const parsed = parseTimestamp(sent)
+        expect(parsed).toEqual(parseTimestamp(`${sent.slice(0, -1)}+00:00`))
+        if (parsed !== undefined) read++
+      }),
+      { numRuns: 3_000, seed: 22 },
+    )
+    expect(read).toBeGreaterThan(500)
+  })
+
   it('reads a date of another realm', () => {
     const date: unknown = runInNewContext('new Date(1234)')
     expect(date).not.toBeInstanceOf(Date)
