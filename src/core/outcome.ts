@@ -42,7 +42,7 @@ export interface Outcome {
   readonly fence?: number
   /** From the arrival of the headers to the answer, or of an attempt from its beginning to its end, in ms. */
   readonly durationMs: number
-  /** A duplicate whose bytes differ from those of the event that finished. */
+  /** A duplicate whose bytes differ from those of the completed event: anywhere, or at the ends or in length if over 8 KiB. */
   readonly bodyChanged?: true
   /** Finished, but the store could not be told: a repeat may run the handler again. */
   readonly completionLost?: true

@@ -98,6 +98,35 @@ describe('the fingerprint of a body', () => {
     )
   })
 
+  it('covers the whole of 8 KiB, and beyond that both ends of 4 KiB and the length', () => {
+    const half = 4 * 1024
+    const body = (length: number) => Buffer.alloc(length, 'Hello, how can I help you? ')
+    const changed = (bytes: Buffer, at: number) => {
+      const other = Buffer.from(bytes)
+      other[at] = (other[at] ?? 0) ^ 1
+      return other
+    }
+    const whole = body(2 * half)
+    for (let at = 0; at < whole.length; at++) {
+      expect(fingerprintOf(changed(whole, at))).not.toBe(fingerprintOf(whole))
+    }
+    const long = body(2 * half + 1_000)
+    for (let at = 0; at < long.length; at++) {
+      const isSeen = at < half || at >= long.length - half
+      expect(fingerprintOf(changed(long, at)) !== fingerprintOf(long)).toBe(isSeen)
+    }
+    const lengths = Array.from({ length: 2_000 }, (_, extra) =>
+      fingerprintOf(Buffer.alloc(2 * half - 1_000 + extra)),
+    )
+    expect(new Set(lengths).size).toBe(lengths.length)
+  })
+
+  it('is the same for bytes in any view', () => {
+    const bytes = Buffer.alloc(10_000, 'abc')
+    const view = new Uint8Array([0, ...bytes, 0]).subarray(1, -1)
+    expect(fingerprintOf(view)).toBe(fingerprintOf(bytes))
+  })
+
   it('and its id are of the bytes alone', async () => {
     const body = Buffer.from(JSON.stringify(event({ id: undefined })))
     const { deliver, runs } = endpoint()
