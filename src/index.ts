@@ -1,4 +1,5 @@
 export type { Clock } from './core/clock.ts'
+export type { CloseOptions, CloseReport } from './core/closing.ts'
 export {
   type AttemptCode,
   type DeliveryCode,
@@ -37,6 +38,7 @@ export type {
   InboxReplayFilter,
   InboxStats,
 } from './core/inbox-admin.ts'
+export type { WorkerCloseOptions } from './core/inbox-worker.ts'
 export type { Logger } from './core/log.ts'
 export type { NodeMessage } from './core/node-request.ts'
 export type {
@@ -48,8 +50,6 @@ export type {
 } from './core/options.ts'
 export type { DeliveryOutcome, Outcome, OutcomeName, SchemaIssue } from './core/outcome.ts'
 export {
-  type CloseOptions,
-  type CloseReport,
   createReceiver,
   type EventStatus,
   type Receiver,
@@ -58,6 +58,7 @@ export {
 } from './core/receiver.ts'
 export type { ParsedBody } from './core/request-body.ts'
 export type { RetryOptions } from './core/retry.ts'
+export { createWorker, type Worker, type WorkerOptions } from './core/worker.ts'
 export type {
   Attempt as InboxAttempt,
   AttemptResult,
@@ -70,7 +71,7 @@ export type {
   PutOptions,
   StoredDelivery,
   StoredEntry,
-  WorkerOptions,
+  WorkerOptions as InboxWorkerOptions,
 } from './inboxes/inbox.ts'
 export { type CallkaroProvider, callkaro } from './providers/callkaro/callkaro.ts'
 export type { CallkaroCallEnded, CallkaroEvents } from './providers/callkaro/named-events.ts'

@@ -5,7 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createReceiver } from 'ringhook'
+import { createReceiver, createWorker } from 'ringhook'
 import { webhooks } from 'ringhook/express'
 import { sqlite } from '../backends/sqlite.ts'
 import { ackDeadlineMs, leaseMs, provider, retentionMs, secret } from '../endpoint.ts'
@@ -36,6 +36,7 @@ const inbox = journaledInbox(plantedInbox(mutant, opened.inbox), journal, {
 const store = journaled(opened.store, journal, { worker, delivery })
 const patient = receiverFor(endpoints['/hooks'])
 const hasty = receiverFor(endpoints['/hasty'])
+const runner = createWorker({ inbox, receivers: [patient, hasty], concurrency })
 
 takeOrders((order) => handlers.obey(order), end)
 const server = role === 'worker' ? undefined : await listen(mount())
@@ -70,12 +71,11 @@ function mount() {
     request.url === '/hasty' ? toHasty(request, response) : toPatient(request, response)
 }
 
-/** Starts the worker of the inbox, in spite of a database that may be away. */
+/** Starts the worker of the inbox, even if the database is away for a while. */
 async function startWorking(): Promise<void> {
   for (;;) {
     try {
-      await patient.start({ concurrency })
-      await hasty.start({ concurrency })
+      await runner.start()
       return
     } catch {
       await pause(100)

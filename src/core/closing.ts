@@ -1,6 +1,23 @@
 import { checkOptions, milliseconds } from './checks.ts'
 import { type Clock, longestTimer, withTimeout } from './clock.ts'
-import type { CloseOptions, CloseReport } from './receiver.ts'
+
+/** What `receiver.close()` takes. */
+export interface CloseOptions {
+  /**
+   * How long to go on accepting deliveries, in ms: a load balancer sends some until it has noticed
+   * that this instance is leaving. Default: 0.
+   */
+  readonly acceptForMs?: number
+  /** How long to wait for running handlers after that, in ms. Default: 10 000. */
+  readonly drainMs?: number
+}
+
+export interface CloseReport {
+  /** Whether every handler that had begun has finished. */
+  readonly drained: boolean
+  /** How many deliveries were still under way when `drainMs` was over. Those answered 503 don't count. */
+  readonly running: number
+}
 
 /** What a receiver does at each step of its shutdown. */
 export interface ClosingSteps {

@@ -3,12 +3,15 @@ import type { Provider } from '../providers/provider.ts'
 import { type Answer, accepted, answerFor, duplicate } from './answers.ts'
 import type { Delivery, RoutedEvent } from './delivery.ts'
 import type { WebhookEvent } from './event.ts'
+import { MissingWorkerCheck, type MissingWorkerSettings } from './missing-worker.ts'
 import { keyOfInvalid, type ReadEvent, type ReadingSettings } from './reading.ts'
 import { type DeliveryKeeper, deliveryKeeper } from './stored-delivery.ts'
 import { orderOf } from './validation.ts'
 
 /** What an {@link Enqueuer} needs. */
-export interface IntakeSettings extends Pick<ReadingSettings, 'keyOf' | 'ownId'> {
+export interface EnqueueSettings
+  extends Pick<ReadingSettings, 'keyOf' | 'ownId'>,
+    MissingWorkerSettings {
   readonly namespace: string
   readonly maxHoldMs: number
   /** What must not be kept. */
@@ -19,15 +22,15 @@ export interface IntakeSettings extends Pick<ReadingSettings, 'keyOf' | 'ownId'>
 /** Puts deliveries into the inbox of a receiver. */
 export class Enqueuer {
   readonly #inbox: Inbox
-  readonly #settings: IntakeSettings
+  readonly #settings: EnqueueSettings
   readonly #keep: DeliveryKeeper
-  readonly #onAccepted: () => void
+  readonly #missingWorker: MissingWorkerCheck
 
-  constructor(provider: Provider, settings: IntakeSettings, inbox: Inbox, onAccepted: () => void) {
+  constructor(provider: Provider, settings: EnqueueSettings, inbox: Inbox) {
     this.#inbox = inbox
     this.#settings = settings
     this.#keep = deliveryKeeper(provider, settings.urlTokens)
-    this.#onAccepted = onAccepted
+    this.#missingWorker = new MissingWorkerCheck(provider.name, settings, inbox)
   }
 
   /**
@@ -62,7 +65,7 @@ export class Enqueuer {
         return this.#inbox.put(stored, options)
       })
       if (put === 'accepted') {
-        this.#onAccepted()
+        this.#missingWorker.onEnqueued()
         return accepted
       }
       if (put === 'duplicate') return duplicate

@@ -1,5 +1,5 @@
 import type { Inbox } from '../inboxes/inbox.ts'
-import { optionInvalid } from './checks.ts'
+import { missingMethod, optionInvalid } from './checks.ts'
 import { RinghookError } from './errors.ts'
 import type { UncheckedOptions } from './option-checks.ts'
 
@@ -19,13 +19,7 @@ export function checkInbox(options: UncheckedOptions): Inbox | undefined {
     }
     return undefined
   }
-  for (const operation of inboxOperations) {
-    if (typeof inbox?.[operation] === 'function') continue
-    throw new RinghookError(
-      'RINGHOOK_INBOX_INVALID',
-      `inbox has no method "${operation}". Give what sqliteInbox() or another inbox factory returned, not the client itself.`,
-    )
-  }
+  checkInboxMethods(inbox)
   if (store === undefined) {
     throw new RinghookError(
       'RINGHOOK_STORE_MISSING',
@@ -49,6 +43,16 @@ export function checkInbox(options: UncheckedOptions): Inbox | undefined {
     )
   }
   return inbox
+}
+
+/** @throws {RinghookError} RINGHOOK_INBOX_INVALID: it lacks a method of an inbox. */
+export function checkInboxMethods(inbox: Inbox): void {
+  const missing = missingMethod(inbox, inboxOperations)
+  if (missing === undefined) return
+  throw new RinghookError(
+    'RINGHOOK_INBOX_INVALID',
+    `inbox has no method "${missing}". Pass what sqliteInbox() or another inbox factory returned, not the client itself.`,
+  )
 }
 
 const inboxOperations = [

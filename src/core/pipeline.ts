@@ -8,8 +8,9 @@ import { authenticate } from './authenticate.ts'
 import { abandonBody, refuseBody } from './body.ts'
 import { checkOptions, optionInvalid, wholeNumber } from './checks.ts'
 import { TimeoutQueue } from './clock.ts'
-import { Closing, type ClosingSteps } from './closing.ts'
+import { type CloseOptions, type CloseReport, Closing, type ClosingSteps } from './closing.ts'
 import { answerAtDeadline, type Delivery, outcomeOf } from './delivery.ts'
+import type { Consumer } from './dispatcher.ts'
 import { Enqueuer } from './enqueue.ts'
 import { type DeliveryCode, RinghookError } from './errors.ts'
 import { Executor } from './executor.ts'
@@ -18,20 +19,15 @@ import type { Reply, RequestLike } from './http.ts'
 import { ignorer } from './ignored.ts'
 import { type InboxAdmin, ReceiverInboxAdmin } from './inbox-admin.ts'
 import { noInbox } from './inbox-checks.ts'
-import { InboxWorker } from './inbox-worker.ts'
+import { InboxConsumer } from './inbox-consumer.ts'
+import { concurrencyBounds } from './inbox-worker.ts'
 import { isShared, type Keyring, secretShared } from './keyring.ts'
 import { isMountedAsHandler, refuseCall } from './mismatch.ts'
 import type { UncheckedOptions } from './option-checks.ts'
 import type { DeliveryOutcome } from './outcome.ts'
 import { keyOfBody, type ReadEvent, readEvent, routeEvent } from './reading.ts'
-import type {
-  CloseOptions,
-  CloseReport,
-  EventStatus,
-  Receiver,
-  StartOptions,
-  TenantOption,
-} from './receiver.ts'
+import type { EventStatus, Receiver, StartOptions, TenantOption } from './receiver.ts'
+import { ReceiverWorker } from './receiver-worker.ts'
 import { DeliveryReply } from './reply.ts'
 import { type CheckedRequest, checkedRequest } from './request.ts'
 import { isStream, whyUnreadable } from './request-body.ts'
@@ -47,8 +43,10 @@ const internals: unique symbol = Symbol.for('ringhook.receiver.1')
 
 interface Internals {
   readonly settings: Settings
-  /** Whether a worker of its inbox runs in this process. */
+  /** Whether a worker in this process runs its deliveries. */
   readonly hasWorker: boolean
+  /** Creates what runs its deliveries in a worker. */
+  consumer(): Consumer
 }
 
 /** What the testing kit has to know of a receiver. `undefined` for what no ringhook of this kind has made. */
@@ -70,7 +68,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   readonly #ignore: (read: ReadEvent) => Answer
   readonly #active = new ActiveDeliveries()
   readonly #intake: Enqueuer | undefined
-  readonly #worker: InboxWorker | undefined
+  readonly #worker: ReceiverWorker | undefined
   readonly #desk: InboxAdmin | undefined
   readonly #closing: Closing
 
@@ -82,15 +80,9 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     this.#deadlines = new TimeoutQueue(this.#settings.clock, this.#settings.ackDeadlineMs)
     const { inbox, clock } = this.#settings
     if (inbox !== undefined) {
-      const worker = new InboxWorker(
-        provider,
-        this.#settings,
-        inbox,
-        this.#runs,
-        this.#active.underWay,
-      )
-      this.#intake = new Enqueuer(provider, this.#settings, inbox, () => worker.noticePut())
-      this.#worker = worker
+      const id = { provider: provider.name, namespace: this.#settings.namespace }
+      this.#worker = new ReceiverWorker(inbox, id, () => this.#consumer())
+      this.#intake = new Enqueuer(provider, this.#settings, inbox)
       this.#desk = new ReceiverInboxAdmin(inbox, clock)
     }
     this.#closing = new Closing(clock, this.#closingSteps())
@@ -104,7 +96,11 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
   }
 
   get [internals](): Internals {
-    return { settings: this.#settings, hasWorker: this.#worker?.isStarted === true }
+    return {
+      settings: this.#settings,
+      hasWorker: this.#worker?.isRunning === true,
+      consumer: () => this.#consumer(),
+    }
   }
 
   /** @param others - What a framework passes beside its request, where this was mounted as a handler. */
@@ -194,9 +190,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
         'The receiver was closed, and cannot be started again. Make a new one.',
       )
     }
-    await this.#worker.start(
-      wholeNumber('concurrency', options.concurrency, { default: 10, min: 1, max: 1_000 }),
-    )
+    await this.#worker.start(wholeNumber('concurrency', options.concurrency, concurrencyBounds))
   }
 
   idle(): Promise<void> {
@@ -335,6 +329,11 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
     return outcomeOf(this.provider.name, delivery, answer, this.#settings.clock.now())
   }
 
+  #consumer(): Consumer {
+    const { underWay } = this.#active
+    return new InboxConsumer(this.provider, this.#settings, this.#runs, underWay, this.#closing)
+  }
+
   #closingSteps(): ClosingSteps {
     return {
       stopWorker: (drainMs) => this.#worker?.stop(drainMs),
@@ -345,7 +344,7 @@ export class Pipeline<P extends Provider> implements Receiver<P> {
       idle: () => this.#active.drained(),
       running: () => this.#active.underWay.count,
       abort: () => {
-        this.#worker?.end()
+        this.#worker?.abort()
         if (this.#active.underWay.count === 0) return
         this.#runs.abortAll(
           new RinghookError(

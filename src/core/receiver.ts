@@ -1,5 +1,6 @@
 import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
+import type { CloseOptions, CloseReport } from './closing.ts'
 import { RinghookError } from './errors.ts'
 import type { OwnEvents } from './event.ts'
 import type { Reply, RequestLike } from './http.ts'
@@ -89,23 +90,6 @@ export interface TenantOption {
 export interface StartOptions {
   /** How many deliveries are processed at a time. Default: 10. From 1 to 1 000. */
   readonly concurrency?: number
-}
-
-export interface CloseOptions {
-  /**
-   * How long to go on accepting deliveries, in ms: a load balancer sends some until it has noticed
-   * that this instance is leaving. Default: 0.
-   */
-  readonly acceptForMs?: number
-  /** How long to wait for running handlers after that, in ms. Default: 10 000. */
-  readonly drainMs?: number
-}
-
-export interface CloseReport {
-  /** Whether every handler that had begun has finished. */
-  readonly drained: boolean
-  /** How many deliveries were still under way when `drainMs` was over. Those answered 503 don't count. */
-  readonly running: number
 }
 
 /**

@@ -10,7 +10,7 @@ import {
 } from './authenticate.ts'
 import { type BodyReader, bodyReader } from './body.ts'
 import { systemClock } from './clock.ts'
-import type { IntakeSettings } from './enqueue.ts'
+import type { EnqueueSettings } from './enqueue.ts'
 import type { RunSettings } from './executor.ts'
 import { keyMaker } from './idempotency.ts'
 import { checkInbox } from './inbox-checks.ts'
@@ -33,7 +33,7 @@ import { type SignatureVerifier, signatureVerifier } from './signature.ts'
 import type { UrlTokenRule } from './url-token.ts'
 
 /** The options of a receiver, checked and compiled: nothing of this is done again per delivery. */
-export interface Settings extends RunSettings, ReadingSettings, IntakeSettings, Limits {
+export interface Settings extends RunSettings, ReadingSettings, EnqueueSettings, Limits {
   readonly whyNotAllowed: IpAllowlist | undefined
   readonly readBody: BodyReader
   readonly keysFor: KeySource

@@ -47,7 +47,7 @@ export async function drainInbox<P extends Provider>(receiver: Receiver<P>): Pro
   if (internalsOf(receiver)?.hasWorker === false) {
     throw optionInvalid(
       'No worker runs the deliveries of this inbox here, and drainInbox() would wait for ever.',
-      'Call await receiver.start() before.',
+      'Start one first: await receiver.start(), or await worker.start().',
     )
   }
   for (;;) {

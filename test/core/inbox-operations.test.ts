@@ -106,8 +106,8 @@ describe('receiver.start()', () => {
   })
 })
 
-describe('an inbox that nobody works on', () => {
-  it('is warned of once a minute, when its deliveries have waited for a minute', async () => {
+describe('an inbox without a worker', () => {
+  it('is logged once a minute, when its deliveries have waited for a minute', async () => {
     const counts = { waiting: 3, running: 0, delayed: 0, dead: 1, oldest: 0 }
     let stats = 0
     const inbox = handInbox({
@@ -141,30 +141,6 @@ describe('an inbox that nobody works on', () => {
     await receiver.start()
     await another(60_000)
     expect([stats, lines.length]).toEqual([3, 1])
-  })
-})
-
-describe('receivers that share an inbox', () => {
-  it('get their own deliveries, and close the worker together', async () => {
-    const inbox = handInbox()
-    const eu = await started({ namespace: 'eu' }, inbox)
-    const us = endpoint({ inbox, store: memoryStore(), namespace: 'us' })
-    await us.deliver()
-    await inbox.hand()
-
-    expect([eu.runs.length, us.runs.length]).toEqual([0, 1])
-    await us.receiver.close()
-    expect(inbox.calls).toEqual(['start', 'stop 10000'])
-    await eu.receiver.close()
-    expect(inbox.calls).toHaveLength(2)
-  })
-
-  it('are refused when they could not be told apart, until the first is closed', async () => {
-    const inbox = handInbox()
-    const { receiver } = endpoint({ inbox, store })
-    expect(() => endpoint({ inbox, store })).toThrow('RINGHOOK_INBOX_INVALID')
-    await receiver.close()
-    endpoint({ inbox, store })
   })
 })
 

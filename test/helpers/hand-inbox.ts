@@ -1,12 +1,12 @@
 import {
   type AttemptResult,
   type Inbox,
+  type InboxWorkerOptions,
   memoryStore,
   type Process,
   type PutOptions,
   type StoredDelivery,
   type StoredEntry,
-  type WorkerOptions,
 } from 'ringhook'
 import { type Endpoint, type EndpointOptions, endpoint } from './endpoint.ts'
 
@@ -16,7 +16,7 @@ export interface HandInbox extends Inbox {
   /** What `entries` gives. */
   readonly kept: StoredEntry[]
   readonly calls: string[]
-  worker: WorkerOptions | undefined
+  worker: InboxWorkerOptions | undefined
   /** Hands out what was put last, or something else. */
   hand(number?: number, delivery?: unknown, attempt?: object): Promise<AttemptResult>
 }

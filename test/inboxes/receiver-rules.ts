@@ -111,7 +111,7 @@ export function parks(open: () => Promise<Place>): void {
     expect(letters.map(({ failure }) => `${failure?.code}: ${failure?.reason}`).sort()).toEqual([
       expect.stringMatching(/^RINGHOOK_DELIVERY_UNREADABLE: .* has version 2, /),
       'RINGHOOK_HANDLER_MISSING: on has no handler for it any more',
-      expect.stringMatching(/^RINGHOOK_RECEIVER_MISSING: no receiver in this process/),
+      expect.stringMatching(/^RINGHOOK_RECEIVER_MISSING: the worker has no receiver/),
     ])
     expect(letters.map(({ attempts }) => attempts)).toEqual([1, 1, 1])
     expect(outcomes.filter(({ next }) => next === 'dead')).toHaveLength(3)
