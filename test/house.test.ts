@@ -106,7 +106,9 @@ describe('the rule on imports', () => {
     ['src/core/receiver.ts', `import { defineProvider } from '../providers/define-provider.ts'`],
     ['src/core/receiver.ts', `export { webhooks } from '../express.ts'`],
     ['src/core/receiver.ts', `import type { webhooks } from '../express.ts'`],
-    ['src/core/receiver.ts', `import { storeContract } from '../testing/store-contract.ts'`],
+    ['src/core/receiver.ts', `import { storeContract } from '../conformance/store-contract.ts'`],
+    ['src/testing.ts', `export { storeContract } from './conformance/store-contract.ts'`],
+    ['src/index.ts', `export { fixture } from './testing/fixture.ts'`],
     ['src/providers/krosai/krosai.ts', `import { odis } from '../odis/odis.ts'`],
     ['src/providers/krosai/krosai.ts', `import { createReceiver } from '../../core/receiver.ts'`],
     ['src/providers/provider.ts', `import { krosai } from './krosai/krosai.ts'`],
@@ -139,6 +141,8 @@ describe('the rule on imports', () => {
     ['src/express.ts', `import { fixture } from './testing/fixture.ts'`],
     ['src/index.ts', `export * from './express.ts'`],
     ['src/testing/kit.ts', `import { test } from 'vitest'`],
+    ['src/testing/kit.ts', `import { inboxContract } from '../conformance/inbox-contract.ts'`],
+    ['src/conformance/kit.ts', `import { test } from 'vitest'`],
     ['src/testing/kit.ts', `import helper from '../../test/helpers/server.ts'`],
   ])('refuses, in %s: %s', (file, line) => {
     expect(offencesOf(file, line)).toHaveLength(1)
@@ -176,6 +180,7 @@ describe('the rule on imports', () => {
     ['src/api/odis/odis-api.ts', `import type { JsonObject } from '../../providers/provider.ts'`],
     ['src/api/krosai/krosai-api.ts', `import createClient from 'openapi-fetch'`],
     ['src/testing/kit.ts', `import { memoryStore } from '../stores/memory.ts'`],
+    ['src/conformance/store.ts', `import { manualClock } from '../testing/manual-clock.ts'`],
   ])('allows, in %s: %s', (file, line) => {
     expect(offencesOf(file, line)).toEqual([])
   })
@@ -210,7 +215,8 @@ function isAllowedFile(file: string, target: string, typeOnly: boolean): boolean
   const from = roomOf(file)
   const to = roomOf(target)
   if (to === 'outside') return false
-  if (from === 'testing' || from === 'cli') return true
+  if (from === 'conformance' || from === 'cli') return true
+  if (from === 'testing') return to !== 'conformance'
   if (adapters.includes(target)) return false
   if (shared.includes(target) || presets[file] === target) return true
 
@@ -222,7 +228,8 @@ type Rule = (file: string, target: string, typeOnly: boolean) => boolean
 /** What the files of each room may import, beside what all may. */
 const rules: Readonly<Record<string, Rule>> = {
   entry: (file, target) =>
-    roomOf(target) !== 'entry' && (file === 'src/testing.ts' || roomOf(target) !== 'testing'),
+    roomOf(target) !== 'entry' &&
+    (!kits.includes(roomOf(target)) || file === `src/${roomOf(target)}.ts`),
   adapter: (_file, target) => ['core', 'providers', 'adapters'].includes(roomOf(target)),
   adapters: (_file, target) => ['core', 'adapters'].includes(roomOf(target)),
   core: (_file, target, typeOnly) => roomOf(target) === 'core' || (typeOnly && isContract(target)),
@@ -243,6 +250,9 @@ const rules: Readonly<Record<string, Rule>> = {
     isOpenTo(file, target) ||
     (roomOf(target) === 'providers' && (typeOnly || nameIn(file) === nameIn(target))),
 }
+
+/** What tests load: neither is loaded by the rest, nor the contracts by the kit. */
+const kits = ['testing', 'conformance']
 
 /** The folder of `src` that a file is in. Files beside the folders are entries, and some of them adapters. */
 function roomOf(file: string): string {

@@ -47,6 +47,6 @@ function isCount(value: unknown): boolean {
 function strangeAnswer(operation: string): RinghookError {
   return new RinghookError(
     'RINGHOOK_STORE_INVALID',
-    `The store answered ${operation}() with something that its contract does not know. Hold it to storeContract of ringhook/testing.`,
+    `The store answered ${operation}() with something that its contract does not know. Hold it to storeContract of ringhook/conformance.`,
   )
 }

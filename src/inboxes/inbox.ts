@@ -20,7 +20,7 @@
  * - What cannot be read, such as a row that somebody changed by hand, is given to `process` as it
  *   is, and never stops the worker.
  *
- * `inboxContract` of `ringhook/testing` holds an inbox to all of this.
+ * `inboxContract` of `ringhook/conformance` holds an inbox to all of this.
  */
 export interface Inbox {
   /** The function that made it, as in `sqliteInbox`: for messages. */

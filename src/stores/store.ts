@@ -14,7 +14,7 @@
  * - `complete` counts after the lease ran out, as long as nobody took over, and again when it is
  *   repeated by the same owner. `extend` does not revive a lease that ran out and was taken over.
  *
- * `storeContract` of `ringhook/testing` holds a store to all of this.
+ * `storeContract` of `ringhook/conformance` holds a store to all of this.
  */
 export interface IdempotencyStore {
   /**

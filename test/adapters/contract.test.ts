@@ -1,8 +1,8 @@
 import type { RequestListener } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { DeliveryRequest, Receiver, Reply } from 'ringhook'
+import { adapterContract } from 'ringhook/conformance'
 import { webhooks } from 'ringhook/express'
-import { adapterContract } from 'ringhook/testing'
 import { describe, expect, it } from 'vitest'
 import { frameworks, listen } from '../helpers/frameworks.ts'
 

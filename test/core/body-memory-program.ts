@@ -4,11 +4,11 @@ import { Readable } from 'node:stream'
 import express from 'express'
 import Fastify from 'fastify'
 import Koa from 'koa'
+import { answerRequests } from '../../src/conformance/child-program.ts'
 import { webhooks as expressWebhooks } from '../../src/express.ts'
 import { webhooks as fastifyWebhooks } from '../../src/fastify.ts'
 import { createReceiver, krosai } from '../../src/index.ts'
 import { webhooks as koaWebhooks } from '../../src/koa.ts'
-import { answerRequests } from '../../src/testing/child-program.ts'
 
 /** What the test asks of this process, whose memory it watches. */
 export type Question =

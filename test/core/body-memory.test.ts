@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ChildProgram } from '../../src/testing/child-program.ts'
+import { ChildProgram } from '../../src/conformance/child-program.ts'
 import type { Question, Streams } from './body-memory-program.ts'
 
 const kibibyte = 1024

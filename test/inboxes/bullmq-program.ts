@@ -1,4 +1,4 @@
-import { inboxProgram } from '../../src/testing.ts'
+import { inboxProgram } from '../../src/conformance.ts'
 import { openInbox, type Place } from './bullmq-queues.ts'
 
 inboxProgram(

@@ -1,4 +1,4 @@
-import { inboxContract } from 'ringhook/testing'
+import { inboxContract } from 'ringhook/conformance'
 import { afterAll, describe, test } from 'vitest'
 import { describeOn } from '../helpers/servers.ts'
 import { bullmqSubject, pgBossSubject, type Subject, sqliteSubject } from './subjects.ts'

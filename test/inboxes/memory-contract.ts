@@ -1,5 +1,5 @@
+import { type InboxContractOptions, inboxContract } from '../../src/conformance.ts'
 import type { Inbox } from '../../src/inboxes/inbox.ts'
-import { type InboxContractOptions, inboxContract } from '../../src/testing.ts'
 import { loseLease, type Memory, MemoryInbox, MemoryTransaction } from './memory-inbox.ts'
 
 type Rules = ReadonlyMap<string, () => Promise<void>>

@@ -1,4 +1,4 @@
-import { inboxProgram } from '../../src/testing.ts'
+import { inboxProgram } from '../../src/conformance.ts'
 import { MemoryInbox } from './memory-inbox.ts'
 
 inboxProgram(() => new MemoryInbox())

@@ -1,4 +1,4 @@
-import { inboxContract } from 'ringhook/testing'
+import { inboxContract } from 'ringhook/conformance'
 import { describe, expect, it, test } from 'vitest'
 import { brokenRules, type Mistaken, optionsFor, rulesOf } from './memory-contract.ts'
 import { MemoryInbox } from './memory-inbox.ts'

@@ -1,6 +1,6 @@
 import { PgBoss } from 'pg-boss'
+import { inboxProgram } from '../../src/conformance.ts'
 import { pgBossInbox } from '../../src/inboxes/pg-boss.ts'
-import { inboxProgram } from '../../src/testing.ts'
 
 inboxProgram(async ({ data }) => {
   const { queue, ...place } = data as Readonly<

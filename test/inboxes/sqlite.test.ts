@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { type Inbox, RinghookError } from 'ringhook'
+import { inboxContract } from 'ringhook/conformance'
 import {
   type SqliteDatabase,
   type SqliteInboxOptions,
   sqliteInbox,
   sqliteInboxMigration,
 } from 'ringhook/inboxes/sqlite'
-import { inboxContract, manualClock } from 'ringhook/testing'
+import { manualClock } from 'ringhook/testing'
 import { describe, expect, it, onTestFinished, test, vi } from 'vitest'
 import { newFile, open, turns } from '../stores/sqlite-files.ts'
 import { delivery, newInbox, put, work } from './sqlite-files.ts'

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { Pool } from 'pg'
 import { PgBoss } from 'pg-boss'
+import type { InboxContractOptions } from 'ringhook/conformance'
 import { pgBossInbox } from 'ringhook/inboxes/pg-boss'
 import { sqliteInbox } from 'ringhook/inboxes/sqlite'
-import type { InboxContractOptions } from 'ringhook/testing'
 import {
   cutConnections,
   jobKeyOf,

@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { createReceiver, type Provider, type SignatureScheme } from 'ringhook'
-import { deliver, manualClock, providerContract, signedRequest } from 'ringhook/testing'
+import { providerContract } from 'ringhook/conformance'
+import { deliver, manualClock, signedRequest } from 'ringhook/testing'
 import { afterAll, describe, expect, it } from 'vitest'
 import { blockNamed, unpack } from '../docs/pages.ts'
 

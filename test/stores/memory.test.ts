@@ -1,5 +1,6 @@
 import { memoryStore, RinghookError } from 'ringhook'
-import { manualClock, storeContract } from 'ringhook/testing'
+import { storeContract } from 'ringhook/conformance'
+import { manualClock } from 'ringhook/testing'
 import { afterEach, describe, expect, it, test, vi } from 'vitest'
 
 describe('memoryStore', () => {

@@ -1,7 +1,7 @@
 import { PGlite } from '@electric-sql/pglite'
 import type { IdempotencyStore } from 'ringhook'
+import { storeContract } from 'ringhook/conformance'
 import { postgresStore } from 'ringhook/stores/postgres'
-import { storeContract } from 'ringhook/testing'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { claimOptions, hold, month } from './postgres-schema.ts'
 

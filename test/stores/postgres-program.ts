@@ -1,6 +1,6 @@
 import { Pool } from 'pg'
+import { storeProgram } from '../../src/conformance.ts'
 import { postgresStore } from '../../src/stores/postgres.ts'
-import { storeProgram } from '../../src/testing.ts'
 
 storeProgram(({ data }) => {
   const { url, schema } = data as { readonly url: string; readonly schema: string }

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
+import { storeProgram } from '../../src/conformance.ts'
 import { redisStore } from '../../src/stores/redis.ts'
-import { storeProgram } from '../../src/testing.ts'
 
 storeProgram(({ data }) => {
   const { url, prefix } = data as { readonly url: string; readonly prefix: string }

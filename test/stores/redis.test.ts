@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
+import { type StoreContractOptions, storeContract } from 'ringhook/conformance'
 import { redisStore } from 'ringhook/stores/redis'
-import { type StoreContractOptions, storeContract } from 'ringhook/testing'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { codeOf } from '../helpers/endpoint.ts'
 import {

@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3'
+import { storeProgram } from '../../src/conformance.ts'
 import { sqliteStore } from '../../src/stores/sqlite.ts'
-import { storeProgram } from '../../src/testing.ts'
 
 storeProgram(({ clock, data }) => sqliteStore(new Database(String(data)), { clock }))

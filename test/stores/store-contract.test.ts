@@ -1,5 +1,5 @@
 import { type Claim, type HeldClaim, type IdempotencyStore, memoryStore } from 'ringhook'
-import { type StoreContractOptions, storeContract } from 'ringhook/testing'
+import { type StoreContractOptions, storeContract } from 'ringhook/conformance'
 import { describe, expect, it } from 'vitest'
 
 type Rules = readonly (readonly [name: string, run: () => Promise<void>])[]

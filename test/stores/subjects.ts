@@ -7,11 +7,11 @@ import { Redis } from 'ioredis'
 import { createPool } from 'mysql2/promise'
 import { Pool } from 'pg'
 import { memoryStore } from 'ringhook'
+import type { StoreContractOptions } from 'ringhook/conformance'
 import { mysqlStore } from 'ringhook/stores/mysql'
 import { postgresStore } from 'ringhook/stores/postgres'
 import { redisStore } from 'ringhook/stores/redis'
 import { sqliteStore } from 'ringhook/stores/sqlite'
-import type { StoreContractOptions } from 'ringhook/testing'
 
 /** A store, for tests that are the same for all of them. */
 export interface Subject extends Pick<StoreContractOptions, 'create' | 'passTime'> {

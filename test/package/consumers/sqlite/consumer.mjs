@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inboxContract, storeContract } from 'ringhook/conformance'
 import { sqliteInbox } from 'ringhook/inboxes/sqlite'
 import { sqliteStore } from 'ringhook/stores/sqlite'
-import { inboxContract, storeContract } from 'ringhook/testing'
 
 const [, , driver, ...parts] = process.argv
 const open = await openerOf(driver)

@@ -12,7 +12,7 @@ import {
 } from './harness.ts'
 
 /** Many keys at once: a store that puts operations together must not mix them up. */
-export function crowdRules(rule: Rule): void {
+export function concurrencyRules(rule: Rule): void {
   rule('500 keys claimed at once each get their own answer', async ({ key, claim, store }) => {
     const claims = await times(500, (index) => claim(`${key}-${index}`, `o${index}`, `f${index}`))
     for (const [index, won] of claims.entries()) {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import type { Claim, HeldClaim, IdempotencyStore } from '../../stores/store.ts'
-import type { ManualClock } from '../manual-clock.ts'
+import type { ManualClock } from '../../testing/manual-clock.ts'
 
 /** One rule of the contract: a test with a store, and a key of its own. */
-export type Rule = (name: string, run: (bench: Bench) => Promise<void>) => void
+export type Rule = (name: string, run: (harness: Harness) => Promise<void>) => void
 
 /** What a rule is tried on, and short ways to say what it does. */
-export interface Bench {
+export interface Harness {
   readonly store: IdempotencyStore
   readonly clock: ManualClock
   /** A key that no other rule uses, in any process. */
@@ -34,16 +34,16 @@ function uniqueName(): string {
   return `contract-${process.pid}-${Date.now()}-${keys++}`
 }
 
-/** Sets up a bench around a store. */
-export function benchFor(
+/** Sets up a harness around a store. */
+export function harnessFor(
   store: IdempotencyStore,
   clock: ManualClock,
   pass: (ms: number) => Promise<void>,
-): Bench {
-  const claim: Bench['claim'] = async (key, owner, fingerprint = 'f') =>
+): Harness {
+  const claim: Harness['claim'] = async (key, owner, fingerprint = 'f') =>
     store.claim(key, { owner, leaseMs: lease, fingerprint })
-  const hold: Bench['hold'] = async (key, owner) => held(await claim(key, owner))
-  const finish: Bench['finish'] = async (key, owner) => {
+  const hold: Harness['hold'] = async (key, owner) => held(await claim(key, owner))
+  const finish: Harness['finish'] = async (key, owner) => {
     const mine = await hold(key, owner)
     assert.equal(await store.complete(mine, { retentionMs: month }), true)
     return mine

@@ -4,9 +4,9 @@ import type { ReceiverOptions } from '../core/options.ts'
 import { createReceiver } from '../core/receiver.ts'
 import { signingKey } from '../core/signature.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
-import { deliver } from './deliver.ts'
-import { manualClock } from './manual-clock.ts'
-import { type RequestOptions, requestFor, type SignedRequest } from './request.ts'
+import { deliver } from '../testing/deliver.ts'
+import { manualClock } from '../testing/manual-clock.ts'
+import { type RequestOptions, requestFor, type SignedRequest } from '../testing/request.ts'
 import type { TestFunction } from './store-contract.ts'
 
 /** What {@link providerContract} needs. */
@@ -27,7 +27,7 @@ export interface ProviderContractOptions {
  * @example
  * ```ts
  * import { krosai } from 'ringhook'
- * import { providerContract } from 'ringhook/testing'
+ * import { providerContract } from 'ringhook/conformance'
  * import { test } from 'vitest'
  *
  * providerContract({ test, provider: krosai })

@@ -7,7 +7,7 @@ import { createReceiver, type Receiver } from '../../core/receiver.ts'
 import { krosai } from '../../providers/krosai/krosai.ts'
 import { memoryStore } from '../../stores/memory.ts'
 import type { Claim, IdempotencyStore } from '../../stores/store.ts'
-import { type ManualClock, manualClock, settle } from '../manual-clock.ts'
+import { type ManualClock, manualClock, settle } from '../../testing/manual-clock.ts'
 import { secret } from './events.ts'
 import { send, type WireAnswer, type WireRequest } from './wire.ts'
 
@@ -19,11 +19,11 @@ export interface ServedAdapter {
   close(): Promise<void>
 }
 
-/** One rule of the contract: a test with a stage of its own. */
-export type Rule = (name: string, run: (stage: Stage) => Promise<void>) => void
+/** One rule of the contract: a test with a harness of its own. */
+export type Rule = (name: string, run: (harness: Harness) => Promise<void>) => void
 
 /** What a rule is tried on. Its clock stands still, so that no rule depends on the machine's speed. */
-export interface Stage {
+export interface Harness {
   readonly clock: ManualClock
   /** Mounts a receiver with these options on the adapter under test. */
   open(options?: EndpointOptions): Promise<Endpoint>
@@ -72,9 +72,9 @@ export interface Endpoint {
 }
 
 /** Runs one rule, closes what it opened and fails if an error went uncaught meanwhile. */
-export async function onStage(
+export async function onHarness(
   serve: (receiver: Receiver) => Promise<ServedAdapter>,
-  run: (stage: Stage) => Promise<void>,
+  run: (harness: Harness) => Promise<void>,
 ): Promise<void> {
   const clock = manualClock()
   const opened: ServedAdapter[] = []

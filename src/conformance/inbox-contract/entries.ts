@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import type { EntryFilter, Inbox, StoredEntry } from '../../inboxes/inbox.ts'
 import {
-  type Bench,
   dead,
   done,
+  type Harness,
   hour,
   idsOf,
   newDeliveries,
@@ -18,11 +18,11 @@ const many = 620
 
 /** What an inbox says about what it has. */
 export function entryRules(rule: Rule): void {
-  rule('entries are listed by state, type and time, oldest first', async (bench) => {
-    const { deliveries, end } = await inAllStates(bench)
+  rule('entries are listed by state, type and time, oldest first', async (harness) => {
+    const { deliveries, end } = await inAllStates(harness)
     const [first, second, third, fourth, fifth, sixth] = deliveries
     assert.ok(first && second && third && fourth && fifth && sixth)
-    for (const inbox of [bench.inbox, await bench.another()]) {
+    for (const inbox of [harness.inbox, await harness.another()]) {
       const listed = async (filter: EntryFilter) => (await all(inbox, filter)).map(({ id }) => id)
       const expect = async (filter: EntryFilter, expected: readonly (typeof first)[]) =>
         assert.deepEqual(await listed(filter), idsOf(expected), JSON.stringify(filter))
@@ -45,9 +45,9 @@ export function entryRules(rule: Rule): void {
     end()
   })
 
-  rule('an entry of a list is that which entry gives', async (bench) => {
-    const { deliveries, end } = await inAllStates(bench)
-    const listed = await all(bench.inbox)
+  rule('an entry of a list is that which entry gives', async (harness) => {
+    const { deliveries, end } = await inAllStates(harness)
+    const listed = await all(harness.inbox)
     assert.deepEqual(
       listed.map(({ state, attempts }) => [state, attempts]),
       [
@@ -60,29 +60,29 @@ export function entryRules(rule: Rule): void {
       ],
     )
     for (const [index, entry] of listed.entries()) {
-      assert.deepEqual(entry, await bench.inbox.entry(entry.id))
+      assert.deepEqual(entry, await harness.inbox.entry(entry.id))
       assert.deepEqual(entry.delivery, deliveries[index])
     }
     end()
   })
 
-  rule('what an inbox does not have has no entry', async (bench) => {
+  rule('what an inbox does not have has no entry', async (harness) => {
     for (const id of [newDelivery().key, '', 'key', '0', 'a:b', "'", '*', 'constructor']) {
-      assert.equal(await bench.inbox.entry(id), undefined)
-      assert.equal(await bench.inbox.replay(id), false)
-      assert.equal(await bench.inbox.discard(id), false)
+      assert.equal(await harness.inbox.entry(id), undefined)
+      assert.equal(await harness.inbox.replay(id), false)
+      assert.equal(await harness.inbox.discard(id), false)
     }
-    assert.deepEqual(await all(bench.inbox), [])
+    assert.deepEqual(await all(harness.inbox), [])
   })
 
-  rule(`${many} entries are all listed, once each and oldest first`, async (bench) => {
+  rule(`${many} entries are all listed, once each and oldest first`, async (harness) => {
     const deliveries = newDeliveries(many)
-    await bench.put(deliveries)
-    const listed = (await all(bench.inbox)).map(({ id }) => id)
+    await harness.put(deliveries)
+    const listed = (await all(harness.inbox)).map(({ id }) => id)
     assert.deepEqual(listed, idsOf(deliveries))
-    const waiting = await all(bench.inbox, { state: 'waiting', since: new Date(0) })
+    const waiting = await all(harness.inbox, { state: 'waiting', since: new Date(0) })
     assert.equal(waiting.length, many)
-    for await (const entry of bench.inbox.entries({})) {
+    for await (const entry of harness.inbox.entries({})) {
       assert.equal(entry.id, deliveries[0]?.key)
       // Whoever has seen enough may leave.
       break
@@ -91,19 +91,19 @@ export function entryRules(rule: Rule): void {
 
   rule(
     'a list that is read while entries change has what stays, and nothing twice',
-    async (bench) => {
+    async (harness) => {
       const deliveries = newDeliveries(many)
-      await bench.put(deliveries)
+      await harness.put(deliveries)
       const seen: string[] = []
       const gone = new Set<string>()
-      for await (const { id } of bench.inbox.entries({})) {
+      for await (const { id } of harness.inbox.entries({})) {
         seen.push(id)
         if (seen.length % 3 !== 0) continue
         // Ones that were listed, so that those behind them move up.
         for (const old of [seen.at(-1), seen.at(-2)]) {
-          if (old !== undefined && (await bench.inbox.discard(old))) gone.add(old)
+          if (old !== undefined && (await harness.inbox.discard(old))) gone.add(old)
         }
-        if (seen.length < 300) await bench.put(newDelivery())
+        if (seen.length < 300) await harness.put(newDelivery())
       }
       assert.equal(new Set(seen).size, seen.length, 'an entry was listed twice')
       const stays = idsOf(deliveries).filter((id) => !gone.has(id))
@@ -115,36 +115,38 @@ export function entryRules(rule: Rule): void {
     },
   )
 
-  rule('a list that is read while a worker runs has nothing twice', async (bench) => {
+  rule('a list that is read while a worker runs has nothing twice', async (harness) => {
     const deliveries = newDeliveries(many)
-    await bench.put(deliveries)
+    await harness.put(deliveries)
     const seen: string[] = []
-    for await (const { id } of bench.inbox.entries({})) {
+    for await (const { id } of harness.inbox.entries({})) {
       seen.push(id)
       if (seen.length !== 100) continue
-      const crew = await bench.work(bench.inbox, ({ number }) => (number < 2 ? retry(20) : dead()))
-      await bench.until('many have changed their state', () => crew.runs.length >= 400)
+      const worker = await harness.work(harness.inbox, ({ number }) =>
+        number < 2 ? retry(20) : dead(),
+      )
+      await harness.until('many have changed their state', () => worker.runs.length >= 400)
     }
     assert.equal(new Set(seen).size, seen.length, 'an entry was listed twice')
-    await bench.untilIdle()
+    await harness.untilIdle()
   })
 
   rule(
     'stats counts the states, and says how old the oldest is that is not dead',
-    async (bench) => {
+    async (harness) => {
       const nothing = { waiting: 0, running: 0, delayed: 0, dead: 0 }
-      assert.deepEqual(await bench.inbox.stats(), nothing)
+      assert.deepEqual(await harness.inbox.stats(), nothing)
       const letter = newDelivery()
-      await bench.put(letter)
-      await bench.work(bench.inbox, () => dead())
-      await bench.untilIdle()
-      assert.deepEqual(await bench.inbox.stats(), { ...nothing, dead: 1 })
-      await bench.inbox.stop()
-      const { deliveries, end } = await inAllStates(bench)
+      await harness.put(letter)
+      await harness.work(harness.inbox, () => dead())
+      await harness.untilIdle()
+      assert.deepEqual(await harness.inbox.stats(), { ...nothing, dead: 1 })
+      await harness.inbox.stop()
+      const { deliveries, end } = await inAllStates(harness)
       const [oldest] = deliveries
       const expected = { waiting: 2, running: 1, delayed: 2, dead: 2, oldest: oldest?.receivedAt }
-      assert.deepEqual(await bench.inbox.stats(), expected)
-      assert.deepEqual(await (await bench.another()).stats(), expected)
+      assert.deepEqual(await harness.inbox.stats(), expected)
+      assert.deepEqual(await (await harness.another()).stats(), expected)
       end()
     },
   )
@@ -153,17 +155,20 @@ export function entryRules(rule: Rule): void {
     ['waits', undefined],
     ['is delayed', retry(hour)],
   ] as const) {
-    rule(`stats says how old the oldest is when it ${name}`, async (bench) => {
+    rule(`stats says how old the oldest is when it ${name}`, async (harness) => {
       const [oldest, ...others] = newDeliveries(3)
       assert.ok(oldest)
-      await bench.put(oldest)
+      await harness.put(oldest)
       if (verdict !== undefined) {
-        await bench.work(bench.inbox, () => verdict)
-        await bench.until('it is delayed', async () => (await bench.inbox.stats()).delayed === 1)
-        await bench.inbox.stop()
+        await harness.work(harness.inbox, () => verdict)
+        await harness.until(
+          'it is delayed',
+          async () => (await harness.inbox.stats()).delayed === 1,
+        )
+        await harness.inbox.stop()
       }
-      await bench.put(others)
-      assert.equal((await bench.inbox.stats()).oldest, oldest.receivedAt)
+      await harness.put(others)
+      assert.equal((await harness.inbox.stats()).oldest, oldest.receivedAt)
     })
   }
 }
@@ -179,26 +184,28 @@ export async function all(inbox: Inbox, filter: EntryFilter = {}): Promise<Store
  * Six deliveries, received in this order: two are delayed, one is dead, one runs until the end, two
  * wait. Every other is of another type.
  */
-async function inAllStates(bench: Bench) {
+async function inAllStates(harness: Harness) {
   const gate = newGate()
   const deliveries = Array.from({ length: 6 }, (_, index) =>
     newDelivery({ type: index % 2 === 0 ? 'call.completed' : 'call.failed' }),
   )
   const [, twice, letter] = idsOf(deliveries)
-  await bench.put(deliveries.slice(0, 3))
-  await bench.work(bench.inbox, ({ id, number }) => {
+  await harness.put(deliveries.slice(0, 3))
+  await harness.work(harness.inbox, ({ id, number }) => {
     if (id === letter) return dead()
     return retry(id === twice && number === 1 ? 0 : hour)
   })
-  await bench.until('two are delayed for an hour', async () => {
-    const { delayed, running } = await bench.inbox.stats()
-    return delayed === 2 && running === 0 && (await bench.inbox.entry(twice ?? ''))?.attempts === 2
+  await harness.until('two are delayed for an hour', async () => {
+    const { delayed, running } = await harness.inbox.stats()
+    return (
+      delayed === 2 && running === 0 && (await harness.inbox.entry(twice ?? ''))?.attempts === 2
+    )
   })
-  await bench.inbox.stop()
-  await bench.put(deliveries.slice(3, 4))
-  const crew = await bench.work(bench.inbox, () => done, 1)
-  crew.wait(gate.opened)
-  await bench.until('one runs', () => crew.running.length === 1)
-  await bench.put(deliveries.slice(4))
+  await harness.inbox.stop()
+  await harness.put(deliveries.slice(3, 4))
+  const worker = await harness.work(harness.inbox, () => done, 1)
+  worker.wait(gate.opened)
+  await harness.until('one runs', () => worker.running.length === 1)
+  await harness.put(deliveries.slice(4))
   return { deliveries, end: gate.open }
 }

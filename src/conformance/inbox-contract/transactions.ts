@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { Inbox } from '../../inboxes/inbox.ts'
-import type { Decide, Run } from './crew.ts'
-import { type Bench, dead, done, newDelivery, type Rule, retry } from './harness.ts'
+import { dead, done, type Harness, newDelivery, type Rule, retry } from './harness.ts'
 import { type LoseLease, takenOver } from './lost-leases.ts'
+import type { Decide, Run } from './test-worker.ts'
 
 /** A transaction in the inbox's own database, open. */
 export interface InboxTransaction {
@@ -21,22 +21,22 @@ export function transactionRules(rule: Rule, begin: Begin, loseLease: LoseLease 
     [', although its handler failed after that', retry(0)],
     [', although it was parked after that', dead()],
   ] as const) {
-    rule(`what is completed in a transaction is done by its commit${name}`, async (bench) => {
-      const { delivery, runs } = await runOne(bench, async (run) => {
-        const { transaction, commit } = await begin(bench.inbox)
+    rule(`what is completed in a transaction is done by its commit${name}`, async (harness) => {
+      const { delivery, runs } = await runOne(harness, async (run) => {
+        const { transaction, commit } = await begin(harness.inbox)
         const isMarked = await completed(run, transaction)
         await commit()
         assert.equal(isMarked, true)
         return verdict
       })
-      assert.deepEqual([runs.length, await bench.inbox.entry(delivery.key)], [1, undefined])
+      assert.deepEqual([runs.length, await harness.inbox.entry(delivery.key)], [1, undefined])
     })
   }
 
-  rule('a transaction that is rolled back completes nothing', async (bench) => {
-    const { delivery, runs } = await runOne(bench, async (run) => {
+  rule('a transaction that is rolled back completes nothing', async (harness) => {
+    const { delivery, runs } = await runOne(harness, async (run) => {
       if (run.number > 1) return done
-      const { transaction, rollback } = await begin(bench.inbox)
+      const { transaction, rollback } = await begin(harness.inbox)
       const isMarked = await completed(run, transaction)
       await rollback()
       assert.equal(isMarked, true)
@@ -46,21 +46,21 @@ export function transactionRules(rule: Rule, begin: Begin, loseLease: LoseLease 
       runs.map(({ number }) => number),
       [1, 2],
     )
-    assert.equal(await bench.inbox.entry(delivery.key), undefined)
+    assert.equal(await harness.inbox.entry(delivery.key), undefined)
   })
 
-  rule('what was rolled back is done when process says so', async (bench) => {
-    const { delivery, runs } = await runOne(bench, async (run) => {
-      const { transaction, rollback } = await begin(bench.inbox)
+  rule('what was rolled back is done when process says so', async (harness) => {
+    const { delivery, runs } = await runOne(harness, async (run) => {
+      const { transaction, rollback } = await begin(harness.inbox)
       await completed(run, transaction)
       await rollback()
       return done
     })
-    assert.deepEqual([runs.length, await bench.inbox.entry(delivery.key)], [1, undefined])
+    assert.deepEqual([runs.length, await harness.inbox.entry(delivery.key)], [1, undefined])
   })
 
-  rule('what is no transaction of its database completes nothing', async (bench) => {
-    const { runs } = await runOne(bench, async (run) => {
+  rule('what is no transaction of its database completes nothing', async (harness) => {
+    const { runs } = await runOne(harness, async (run) => {
       if (run.number > 1) return done
       for (const other of [{}, undefined, 'BEGIN', new Map()]) {
         assert.equal(await completed(run, other), undefined)
@@ -71,9 +71,9 @@ export function transactionRules(rule: Rule, begin: Begin, loseLease: LoseLease 
   })
 
   if (loseLease === undefined) return
-  rule('a worker cannot complete what it has lost', async (bench) => {
-    const { delivery, first, second, other, halted, end } = await takenOver(bench, loseLease)
-    const { transaction, commit } = await begin(bench.inbox)
+  rule('a worker cannot complete what it has lost', async (harness) => {
+    const { delivery, first, second, other, halted, end } = await takenOver(harness, loseLease)
+    const { transaction, commit } = await begin(harness.inbox)
     const [run] = first.runs
     assert.ok(run)
     assert.equal(await completed(run, transaction), false)
@@ -82,19 +82,19 @@ export function transactionRules(rule: Rule, begin: Begin, loseLease: LoseLease 
     halted.open()
     second.change(() => dead())
     end.open()
-    await bench.untilIdle(other)
+    await harness.untilIdle(other)
     assert.equal((await other.entry(delivery.key))?.state, 'dead')
   })
 
-  rule('a worker that dies after the commit leaves nothing to do', async (bench) => {
-    bench.mayErr()
+  rule('a worker that dies after the commit leaves nothing to do', async (harness) => {
+    harness.mayErr()
     const delivery = newDelivery()
-    await bench.put(delivery)
+    await harness.put(delivery)
     let isCommitted = false
-    const crew = await bench.work(
-      bench.inbox,
+    const worker = await harness.work(
+      harness.inbox,
       async (run) => {
-        const { transaction, commit } = await begin(bench.inbox)
+        const { transaction, commit } = await begin(harness.inbox)
         await completed(run, transaction)
         await commit()
         isCommitted = true
@@ -102,20 +102,20 @@ export function transactionRules(rule: Rule, begin: Begin, loseLease: LoseLease 
       },
       1,
     )
-    await bench.until('it is completed', () => isCommitted)
-    await loseLease(bench.inbox, delivery.key)
-    const next = await bench.work(await bench.another())
-    await bench.witness()
-    assert.deepEqual([crew.runs.length, next.runs.length], [1, 0])
+    await harness.until('it is completed', () => isCommitted)
+    await loseLease(harness.inbox, delivery.key)
+    const next = await harness.work(await harness.another())
+    await harness.witness()
+    assert.deepEqual([worker.runs.length, next.runs.length], [1, 0])
   })
 }
 
 /** Puts one delivery, and runs it until it is done or dead. What goes wrong in `decide` is thrown. */
-async function runOne(bench: Bench, decide: Decide) {
+async function runOne(harness: Harness, decide: Decide) {
   const delivery = newDelivery()
-  await bench.put(delivery)
+  await harness.put(delivery)
   let problem: unknown
-  const crew = await bench.work(bench.inbox, async (run) => {
+  const worker = await harness.work(harness.inbox, async (run) => {
     try {
       return await decide(run)
     } catch (error) {
@@ -123,10 +123,10 @@ async function runOne(bench: Bench, decide: Decide) {
       return dead()
     }
   })
-  await bench.untilIdle()
+  await harness.untilIdle()
   if (problem !== undefined) throw problem
-  await bench.witness()
-  return { delivery, runs: crew.runs }
+  await harness.witness()
+  return { delivery, runs: worker.runs }
 }
 
 async function completed({ attempt }: Run, transaction: unknown): Promise<boolean | undefined> {

@@ -18,7 +18,7 @@ export type Decide = (run: Run) => AttemptResult | Promise<AttemptResult>
 export const witnessType = 'contract.witness'
 
 /** A worker of an inbox, with a book of all that it ran. */
-export class Crew {
+export class TestWorker {
   /** In the order in which they began, without the witnesses. */
   readonly runs: Run[] = []
   readonly errors: unknown[] = []

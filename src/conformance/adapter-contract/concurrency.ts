@@ -3,7 +3,7 @@ import { assertAnswer, newEvent, signed } from './events.ts'
 import { gate, type Rule } from './harness.ts'
 
 /** Many deliveries at once. */
-export function crowdRules(rule: Rule): void {
+export function concurrencyRules(rule: Rule): void {
   rule('handles each of 200 deliveries at once exactly once', async ({ clock, open }) => {
     const { opened, open: finish } = gate()
     const endpoint = await open({ handle: () => opened })

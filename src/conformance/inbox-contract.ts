@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { checkOptions } from '../core/checks.ts'
 import type { Inbox } from '../inboxes/inbox.ts'
-import { verdictRules } from './inbox-contract/attempt-results.ts'
+import { attemptResultRules } from './inbox-contract/attempt-results.ts'
 import { connectionRules } from './inbox-contract/connections.ts'
-import { damageRules } from './inbox-contract/corruption.ts'
-import { letterRules } from './inbox-contract/dead-letters.ts'
+import { corruptionRules } from './inbox-contract/corruption.ts'
+import { deadLetterRules } from './inbox-contract/dead-letters.ts'
 import { entryRules } from './inbox-contract/entries.ts'
-import { Bench, type BenchOptions, type Rule } from './inbox-contract/harness.ts'
-import { lossRules } from './inbox-contract/lost-leases.ts'
+import { Harness, type HarnessOptions, type Rule } from './inbox-contract/harness.ts'
+import { lostLeaseRules } from './inbox-contract/lost-leases.ts'
 import { orderRules } from './inbox-contract/order.ts'
 import { processRules } from './inbox-contract/processes.ts'
 import type { InboxProgram } from './inbox-contract/program.ts'
@@ -72,13 +72,13 @@ const names = [
 export function inboxContract(options: InboxContractOptions): void {
   checkOptions('inboxContract()', options, names)
   const { test, keepsOrder = false, loseLease, corrupt, begin, breakConnection, program } = options
-  const benchOptions: BenchOptions = {
+  const benchOptions: HarnessOptions = {
     create: () => options.create(),
     reopen: (inbox) => options.reopen(inbox),
     close: (inbox) => options.close?.(inbox),
     patienceMs: options.patienceMs ?? 20_000,
   }
-  const rule: Rule = (name, run) => test(name, () => Bench.try(benchOptions, run))
+  const rule: Rule = (name, run) => test(name, () => Harness.try(benchOptions, run))
   const lose = loseLease && (async (inbox: Inbox, id: string) => loseLease(inbox, id))
 
   rule('it has a name, and says whether it keeps the order', async ({ inbox }) => {
@@ -87,12 +87,12 @@ export function inboxContract(options: InboxContractOptions): void {
   })
   putRules(rule)
   workerRules(rule)
-  verdictRules(rule)
+  attemptResultRules(rule)
   entryRules(rule)
-  letterRules(rule)
+  deadLetterRules(rule)
   if (keepsOrder) orderRules(rule)
-  if (lose !== undefined) lossRules(rule, lose)
-  if (corrupt !== undefined) damageRules(rule, async (inbox, id) => corrupt(inbox, id))
+  if (lose !== undefined) lostLeaseRules(rule, lose)
+  if (corrupt !== undefined) corruptionRules(rule, async (inbox, id) => corrupt(inbox, id))
   if (begin !== undefined) transactionRules(rule, begin, lose)
   if (breakConnection !== undefined) {
     connectionRules(rule, async (inbox) => breakConnection(inbox), lose)

@@ -1,8 +1,8 @@
 import type { Receiver } from '../core/receiver.ts'
 import { answerRules } from './adapter-contract/answers.ts'
 import { bodyRules } from './adapter-contract/bodies.ts'
-import { crowdRules } from './adapter-contract/concurrency.ts'
-import { onStage, type Rule, type ServedAdapter } from './adapter-contract/harness.ts'
+import { concurrencyRules } from './adapter-contract/concurrency.ts'
+import { onHarness, type Rule, type ServedAdapter } from './adapter-contract/harness.ts'
 import { refusalRules } from './adapter-contract/refusals.ts'
 import { shutdownRules } from './adapter-contract/shutdown.ts'
 import { uploadRules } from './adapter-contract/uploads.ts'
@@ -27,7 +27,7 @@ export interface AdapterContractOptions {
  * @example
  * ```ts
  * import { createServer } from 'node:http'
- * import { adapterContract } from 'ringhook/testing'
+ * import { adapterContract } from 'ringhook/conformance'
  * import { webhooks } from 'ringhook/express'
  * import { test } from 'vitest'
  *
@@ -51,11 +51,11 @@ export interface AdapterContractOptions {
  * ```
  */
 export function adapterContract({ test, serve }: AdapterContractOptions): void {
-  const rule: Rule = (name, run) => test(name, () => onStage(serve, run))
+  const rule: Rule = (name, run) => test(name, () => onHarness(serve, run))
   bodyRules(rule)
   answerRules(rule)
   refusalRules(rule)
   uploadRules(rule)
-  crowdRules(rule)
+  concurrencyRules(rule)
   shutdownRules(rule)
 }

@@ -1,11 +1,11 @@
 import { checkOptions } from '../core/checks.ts'
 import type { IdempotencyStore } from '../stores/store.ts'
-import { type ManualClock, manualClock } from './manual-clock.ts'
+import { type ManualClock, manualClock } from '../testing/manual-clock.ts'
 import { claimRules } from './store-contract/claims.ts'
-import { crowdRules } from './store-contract/concurrency.ts'
+import { concurrencyRules } from './store-contract/concurrency.ts'
 import { clockRules, connectionRules, hour } from './store-contract/connections.ts'
 import { endingRules, forgetRules } from './store-contract/endings.ts'
-import { benchFor, type Rule } from './store-contract/harness.ts'
+import { harnessFor, type Rule } from './store-contract/harness.ts'
 import { keyRules, nameRules } from './store-contract/keys.ts'
 import { leaseRules } from './store-contract/leases.ts'
 import { processRules } from './store-contract/processes.ts'
@@ -62,7 +62,7 @@ const names = [
  * @example
  * ```ts
  * import { memoryStore } from 'ringhook'
- * import { storeContract } from 'ringhook/testing'
+ * import { storeContract } from 'ringhook/conformance'
  * import { test } from 'vitest'
  *
  * storeContract({ test, create: ({ clock }) => memoryStore({ clock }) })
@@ -77,7 +77,7 @@ export function storeContract(options: StoreContractOptions): void {
       const clock = manualClock()
       const store = await options.create({ clock })
       const pass = (ms: number) => options.passTime?.(ms, store, clock) ?? clock.advance(ms)
-      await run(benchFor(store, clock, pass))
+      await run(harnessFor(store, clock, pass))
     })
 
   claimRules(rule)
@@ -85,7 +85,7 @@ export function storeContract(options: StoreContractOptions): void {
   endingRules(rule)
   forgetRules(rule)
   statusRules(rule)
-  crowdRules(rule)
+  concurrencyRules(rule)
   keyRules(rule)
   transactionRules(rule)
   if (sharedClock) clockRules(rule)

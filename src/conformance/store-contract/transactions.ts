@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { HeldClaim, IdempotencyStore } from '../../stores/store.ts'
 import { inTheEnd } from './connections.ts'
-import { assertInFlight, type Bench, held, lease, month, type Rule, times } from './harness.ts'
+import { assertInFlight, type Harness, held, lease, month, type Rule, times } from './harness.ts'
 
 /** What a store can do that opens transactions. */
 type TransactionalStore = IdempotencyStore & Required<Pick<IdempotencyStore, 'transaction'>>
@@ -10,8 +10,8 @@ type TransactionalStore = IdempotencyStore & Required<Pick<IdempotencyStore, 'tr
 export function transactionRules(rule: Rule): void {
   const ruleOf = ruleFor(rule)
 
-  ruleOf('a completion in a transaction counts once it is committed', async (bench) => {
-    const { store, key, claim, hold } = bench
+  ruleOf('a completion in a transaction counts once it is committed', async (harness) => {
+    const { store, key, claim, hold } = harness
     const mine = await hold(key, 'a')
     const result = await store.transaction((transaction) =>
       then(completeIn(store, mine, transaction), (isMarked) => ({ isMarked })),
@@ -99,13 +99,13 @@ export function lostTransactionRules(
   )
 }
 
-type TransactionBench = Bench & { readonly store: TransactionalStore }
+type TransactionBench = Harness & { readonly store: TransactionalStore }
 
 function ruleFor(rule: Rule) {
-  return (name: string, run: (bench: TransactionBench) => Promise<void>) =>
-    rule(name, async (bench) => {
-      const { store } = bench
-      if (hasTransactions(store)) await run({ ...bench, store })
+  return (name: string, run: (harness: TransactionBench) => Promise<void>) =>
+    rule(name, async (harness) => {
+      const { store } = harness
+      if (hasTransactions(store)) await run({ ...harness, store })
     })
 }
 

@@ -7,13 +7,13 @@ import type {
   PutOptions,
   StoredDelivery,
 } from '../../inboxes/inbox.ts'
-import { Crew, type Decide, witnessType } from './crew.ts'
+import { type Decide, TestWorker, witnessType } from './test-worker.ts'
 
 /** One rule of the contract: a test with an empty inbox. */
-export type Rule = (name: string, run: (bench: Bench) => Promise<void>) => void
+export type Rule = (name: string, run: (harness: Harness) => Promise<void>) => void
 
-/** How a bench gets its inboxes, and how long it waits. */
-export interface BenchOptions {
+/** How a harness gets its inboxes, and how long it waits. */
+export interface HarnessOptions {
   create(): Inbox | Promise<Inbox>
   reopen(inbox: Inbox): Inbox | Promise<Inbox>
   close(inbox: Inbox): unknown
@@ -86,29 +86,32 @@ export function newGate(): Gate {
 }
 
 /** What a rule is tried on: an inbox, others on its data, and their workers. */
-export class Bench {
+export class Harness {
   /** Empty, and without a worker. */
   readonly inbox: Inbox
-  readonly #options: BenchOptions
+  readonly #options: HarnessOptions
   readonly #inboxes: Inbox[]
-  readonly #crews: Crew[] = []
+  readonly #crews: TestWorker[] = []
   #mayErr = false
 
-  private constructor(inbox: Inbox, options: BenchOptions) {
+  private constructor(inbox: Inbox, options: HarnessOptions) {
     this.inbox = inbox
     this.#inboxes = [inbox]
     this.#options = options
   }
 
   /** Tries a rule, and stops and closes what it has used. */
-  static async try(options: BenchOptions, run: (bench: Bench) => Promise<void>): Promise<void> {
-    const bench = new Bench(await options.create(), options)
+  static async try(
+    options: HarnessOptions,
+    run: (harness: Harness) => Promise<void>,
+  ): Promise<void> {
+    const harness = new Harness(await options.create(), options)
     try {
-      await run(bench)
-      await bench.#stop()
-      if (!bench.#mayErr) assert.deepEqual(bench.#errors(), [], 'onError was told of these')
+      await run(harness)
+      await harness.#stop()
+      if (!harness.#mayErr) assert.deepEqual(harness.#errors(), [], 'onError was told of these')
     } finally {
-      await bench.#close()
+      await harness.#close()
     }
   }
 
@@ -120,11 +123,11 @@ export class Bench {
   }
 
   /** Starts the worker of an inbox. Without `decide` all that it runs is done. */
-  async work(inbox: Inbox, decide?: Decide, concurrency = 10): Promise<Crew> {
-    const crew = new Crew(decide)
-    this.#crews.push(crew)
-    await crew.start(inbox, concurrency)
-    return crew
+  async work(inbox: Inbox, decide?: Decide, concurrency = 10): Promise<TestWorker> {
+    const worker = new TestWorker(decide)
+    this.#crews.push(worker)
+    await worker.start(inbox, concurrency)
+    return worker
   }
 
   /** Puts deliveries one after another, each of which must be new. */
@@ -165,7 +168,7 @@ export class Bench {
       const witness = newDelivery({ type: witnessType })
       await this.put(witness)
       await this.until('a delivery that was put last is run', () =>
-        this.#crews.some((crew) => crew.witnessed.has(witness.key)),
+        this.#crews.some((worker) => worker.witnessed.has(witness.key)),
       )
       await this.until('a delivery that was put last is done', async () => {
         return (await this.inbox.entry(witness.key)) === undefined

@@ -1,7 +1,7 @@
 import { RinghookError } from '../../core/errors.ts'
 import type { Claim, CompleteOptions, HeldClaim, IdempotencyStore } from '../../stores/store.ts'
+import { type ManualClock, manualClock } from '../../testing/manual-clock.ts'
 import { answerRequests, ChildProgram, type ProgramFile } from '../child-program.ts'
-import { type ManualClock, manualClock } from '../manual-clock.ts'
 import { lease, times } from './harness.ts'
 import { shiftDate } from './shifted-date.ts'
 
@@ -39,7 +39,7 @@ type Request =
  * @example
  * ```ts
  * import { memoryStore } from 'ringhook'
- * import { storeProgram } from 'ringhook/testing'
+ * import { storeProgram } from 'ringhook/conformance'
  *
  * storeProgram(({ clock }) => memoryStore({ clock }))
  * ```

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Inbox } from '../../inboxes/inbox.ts'
-import { type Bench, idsOf, newDeliveries, newDelivery, type Rule } from './harness.ts'
+import { type Harness, idsOf, newDeliveries, newDelivery, type Rule } from './harness.ts'
 import type { LoseLease } from './lost-leases.ts'
 import { InboxProcess, type InboxProgram } from './program.ts'
 
@@ -12,13 +12,13 @@ export function processRules(
   programFor: (inbox: Inbox) => InboxProgram,
   loseLease: LoseLease | undefined,
 ): void {
-  function processRule(name: string, run: (bench: Bench, start: Start) => Promise<void>): void {
-    rule(name, async (bench) => {
-      bench.mayErr()
+  function processRule(name: string, run: (harness: Harness, start: Start) => Promise<void>): void {
+    rule(name, async (harness) => {
+      harness.mayErr()
       const processes: InboxProcess[] = []
       try {
-        await run(bench, async () => {
-          const started = await InboxProcess.start(programFor(bench.inbox))
+        await run(harness, async () => {
+          const started = await InboxProcess.start(programFor(harness.inbox))
           processes.push(started)
           return started
         })
@@ -28,7 +28,7 @@ export function processRules(
     })
   }
 
-  processRule('what put has accepted outlives a process that is killed', async (bench, start) => {
+  processRule('what put has accepted outlives a process that is killed', async (harness, start) => {
     const killed = await start()
     const deliveries = newDeliveries(400)
     const accepted: string[] = []
@@ -36,51 +36,51 @@ export function processRules(
       if ((await killed.put(delivery)) === 'accepted') accepted.push(delivery.key)
     })
     const settled = Promise.allSettled(puts)
-    await bench.until('some are accepted', () => accepted.length >= 20)
+    await harness.until('some are accepted', () => accepted.length >= 20)
     await killed.kill()
     await settled
     for (const id of accepted)
-      assert.ok(await bench.inbox.entry(id), 'it was accepted, and is lost')
-    const crew = await bench.work(bench.inbox)
-    await bench.untilIdle()
-    const run = new Set(crew.ids)
-    assert.equal(run.size, crew.runs.length, 'one was run twice')
+      assert.ok(await harness.inbox.entry(id), 'it was accepted, and is lost')
+    const worker = await harness.work(harness.inbox)
+    await harness.untilIdle()
+    const run = new Set(worker.ids)
+    assert.equal(run.size, worker.runs.length, 'one was run twice')
     assert.deepEqual(
       accepted.filter((id) => !run.has(id)),
       [],
     )
-    for (const { delivery } of crew.runs)
+    for (const { delivery } of worker.runs)
       assert.ok(deliveries.some(({ key }) => isKey(delivery, key)))
   })
 
-  processRule('two processes run each delivery once', async (bench, start) => {
+  processRule('two processes run each delivery once', async (harness, start) => {
     const crews = await Promise.all([start(), start()])
     const deliveries = newDeliveries(300)
-    await bench.put(deliveries)
-    await Promise.all(crews.map((crew) => crew.work('finish', 5)))
-    await bench.untilIdle()
-    const runs = (await Promise.all(crews.map((crew) => crew.runs()))).flat()
+    await harness.put(deliveries)
+    await Promise.all(crews.map((worker) => worker.work('finish', 5)))
+    await harness.untilIdle()
+    const runs = (await Promise.all(crews.map((worker) => worker.runs()))).flat()
     assert.deepEqual(runs.map(({ id }) => id).toSorted(), idsOf(deliveries).toSorted())
     assert.deepEqual(new Set(runs.map(({ number }) => number)), new Set([1]))
   })
 
   processRule(
     'what a process runs that is killed is run by another, as the next attempt',
-    async (bench, start) => {
+    async (harness, start) => {
       const delivery = newDelivery()
-      await bench.put(delivery)
+      await harness.put(delivery)
       for (let number = 1; number <= 2; number++) {
         const killed = await start()
         await killed.work('hang', 1)
-        await bench.until('it runs', async () => (await killed.runs()).length === 1)
+        await harness.until('it runs', async () => (await killed.runs()).length === 1)
         assert.deepEqual(await killed.runs(), [{ id: delivery.key, number }])
         await killed.kill()
-        await loseLease?.(bench.inbox, delivery.key)
+        await loseLease?.(harness.inbox, delivery.key)
       }
-      const crew = await bench.work(bench.inbox)
-      await bench.untilIdle()
-      assert.deepEqual(crew.numbersOf(delivery), [3])
-      assert.deepEqual(crew.runs[0]?.delivery, delivery)
+      const worker = await harness.work(harness.inbox)
+      await harness.untilIdle()
+      assert.deepEqual(worker.numbersOf(delivery), [3])
+      assert.deepEqual(worker.runs[0]?.delivery, delivery)
     },
   )
 }

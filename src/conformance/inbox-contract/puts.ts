@@ -14,50 +14,53 @@ import {
 
 /** What is kept: all of it, to the byte, and once. */
 export function putRules(rule: Rule): void {
-  rule('what was put is there for every instance when put resolves', async (bench) => {
-    const other = await bench.another()
+  rule('what was put is there for every instance when put resolves', async (harness) => {
+    const other = await harness.another()
     for (const delivery of newDeliveries(10)) {
       const { key } = delivery
-      assert.equal(await bench.inbox.put(delivery, { key }), 'accepted')
+      assert.equal(await harness.inbox.put(delivery, { key }), 'accepted')
       const expected = { id: key, state: 'waiting', attempts: 0, delivery }
       assert.deepEqual(await other.entry(key), expected)
-      assert.deepEqual(await bench.inbox.entry(key), expected)
+      assert.deepEqual(await harness.inbox.entry(key), expected)
     }
   })
 
-  rule('of 50 copies put at once on two instances one is accepted, and run once', async (bench) => {
-    const inboxes = [bench.inbox, await bench.another()]
-    const copy = newDelivery()
-    const answers = await times(50, (index) => {
-      const inbox = inboxes[index % 2] ?? bench.inbox
-      return inbox.put(copy, { key: copy.key })
-    })
-    assert.equal(answers.filter((answer) => answer === 'accepted').length, 1)
-    assert.equal(answers.filter((answer) => answer === 'duplicate').length, 49)
-    const crew = await bench.work(bench.inbox)
-    await bench.untilIdle()
-    await bench.witness()
-    assert.deepEqual(crew.ids, [copy.key])
-  })
+  rule(
+    'of 50 copies put at once on two instances one is accepted, and run once',
+    async (harness) => {
+      const inboxes = [harness.inbox, await harness.another()]
+      const copy = newDelivery()
+      const answers = await times(50, (index) => {
+        const inbox = inboxes[index % 2] ?? harness.inbox
+        return inbox.put(copy, { key: copy.key })
+      })
+      assert.equal(answers.filter((answer) => answer === 'accepted').length, 1)
+      assert.equal(answers.filter((answer) => answer === 'duplicate').length, 49)
+      const worker = await harness.work(harness.inbox)
+      await harness.untilIdle()
+      await harness.witness()
+      assert.deepEqual(worker.ids, [copy.key])
+    },
+  )
 
   rule(
     'a copy of what waits, runs, is delayed or is dead is a duplicate, and changes nothing',
-    async (bench) => {
+    async (harness) => {
       const [running, delayed, parked, waiting] = fourOf(newDeliveries(4))
       const gate = newGate()
-      const crew = await bench.work(bench.inbox, async ({ id }) => {
+      const worker = await harness.work(harness.inbox, async ({ id }) => {
         if (id === running.key) await gate.opened
         if (id === delayed.key) return retry(hour)
         return id === parked.key ? dead() : { state: 'completed' }
       })
-      await bench.put([running, delayed, parked])
-      await bench.until('all three have been run', async () => {
-        const { delayed: late, dead: letters } = await bench.inbox.stats()
-        return late === 1 && letters === 1 && crew.running.length === 1
+      await harness.put([running, delayed, parked])
+      await harness.until('all three have been run', async () => {
+        const { delayed: late, dead: letters } = await harness.inbox.stats()
+        return late === 1 && letters === 1 && worker.running.length === 1
       })
-      const other = await bench.another()
+      const other = await harness.another()
       const stats = await other.stats()
-      for (const inbox of [bench.inbox, other]) {
+      for (const inbox of [harness.inbox, other]) {
         for (const { key } of [running, delayed, parked]) {
           const before = await inbox.entry(key)
           const copy = newDelivery({ key, body: 'b3RoZXI=' })
@@ -66,66 +69,66 @@ export function putRules(rule: Rule): void {
         }
       }
       assert.deepEqual(await other.stats(), stats)
-      await bench.inbox.stop({ drainMs: 0 })
-      await bench.put(waiting)
+      await harness.inbox.stop({ drainMs: 0 })
+      await harness.put(waiting)
       const copy = { ...waiting, body: 'b3RoZXI=' }
       assert.equal(await other.put(copy, { key: waiting.key }), 'duplicate')
-      assert.deepEqual((await bench.inbox.entry(waiting.key))?.delivery, waiting)
+      assert.deepEqual((await harness.inbox.entry(waiting.key))?.delivery, waiting)
       gate.open()
     },
   )
 
-  rule('process is given what was put, whatever its bytes and characters', async (bench) => {
+  rule('process is given what was put, whatever its bytes and characters', async (harness) => {
     const deliveries = oddDeliveries()
-    const crew = await bench.work(bench.inbox, () => dead())
-    await bench.put(deliveries)
-    await bench.untilIdle()
-    const given = new Map(crew.runs.map(({ id, delivery }) => [id, delivery]))
+    const worker = await harness.work(harness.inbox, () => dead())
+    await harness.put(deliveries)
+    await harness.untilIdle()
+    const given = new Map(worker.runs.map(({ id, delivery }) => [id, delivery]))
     for (const delivery of deliveries) {
       assert.deepEqual(given.get(delivery.key), delivery)
-      assert.deepEqual((await bench.inbox.entry(delivery.key))?.delivery, delivery)
+      assert.deepEqual((await harness.inbox.entry(delivery.key))?.delivery, delivery)
     }
   })
 
-  rule('process is given all of a body of 1 MiB', async (bench) => {
+  rule('process is given all of a body of 1 MiB', async (harness) => {
     const bytes = Buffer.from(Array.from({ length: 2 ** 20 }, (_, index) => (index * 31) % 256))
     const large = newDelivery({ body: bytes.toString('base64') })
-    await bench.put(large)
-    assert.deepEqual((await bench.inbox.entry(large.key))?.delivery, large)
-    const crew = await bench.work(bench.inbox)
-    await bench.untilIdle()
-    assert.deepEqual(crew.runs[0]?.delivery, large)
+    await harness.put(large)
+    assert.deepEqual((await harness.inbox.entry(large.key))?.delivery, large)
+    const worker = await harness.work(harness.inbox)
+    await harness.untilIdle()
+    assert.deepEqual(worker.runs[0]?.delivery, large)
   })
 
-  rule('any text of up to 200 characters is a key, and no two of them are one', async (bench) => {
+  rule('any text of up to 200 characters is a key, and no two of them are one', async (harness) => {
     const deliveries = oddKeys.map((key) => newDelivery({ key }))
-    await bench.put(deliveries)
+    await harness.put(deliveries)
     for (const { key } of deliveries) {
-      assert.equal(await bench.inbox.put(newDelivery({ key }), { key }), 'duplicate')
+      assert.equal(await harness.inbox.put(newDelivery({ key }), { key }), 'duplicate')
     }
-    const crew = await bench.work(bench.inbox, () => dead())
-    await bench.untilIdle()
-    assert.deepEqual(crew.ids.toSorted(), oddKeys.toSorted())
+    const worker = await harness.work(harness.inbox, () => dead())
+    await harness.untilIdle()
+    assert.deepEqual(worker.ids.toSorted(), oddKeys.toSorted())
     for (const delivery of deliveries) {
-      const entry = await bench.inbox.entry(delivery.key)
+      const entry = await harness.inbox.entry(delivery.key)
       assert.deepEqual([entry?.id, entry?.delivery], [delivery.key, delivery])
-      assert.equal(await bench.inbox.discard(delivery.key), true)
+      assert.equal(await harness.inbox.discard(delivery.key), true)
     }
   })
 
-  rule('500 deliveries put at once on two instances are run once each', async (bench) => {
-    const inboxes = [bench.inbox, await bench.another()]
+  rule('500 deliveries put at once on two instances are run once each', async (harness) => {
+    const inboxes = [harness.inbox, await harness.another()]
     const deliveries = newDeliveries(500)
-    const crew = await bench.work(bench.inbox)
+    const worker = await harness.work(harness.inbox)
     const answers = await times(500, (index) => {
       const delivery = deliveries[index] ?? assert.fail()
-      return (inboxes[index % 2] ?? bench.inbox).put(delivery, { key: delivery.key })
+      return (inboxes[index % 2] ?? harness.inbox).put(delivery, { key: delivery.key })
     })
     assert.deepEqual(new Set(answers), new Set(['accepted']))
-    await bench.untilIdle()
-    await bench.witness()
-    assert.deepEqual(crew.ids.toSorted(), idsOf(deliveries).toSorted())
-    const given = new Map(crew.runs.map(({ id, delivery }) => [id, delivery]))
+    await harness.untilIdle()
+    await harness.witness()
+    assert.deepEqual(worker.ids.toSorted(), idsOf(deliveries).toSorted())
+    const given = new Map(worker.runs.map(({ id, delivery }) => [id, delivery]))
     for (const delivery of deliveries) assert.deepEqual(given.get(delivery.key), delivery)
   })
 }

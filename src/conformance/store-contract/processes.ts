@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Claim, IdempotencyStore } from '../../stores/store.ts'
-import { type Bench, held, lease, month, type Rule, wonOf } from './harness.ts'
+import { type Harness, held, lease, month, type Rule, wonOf } from './harness.ts'
 import { StoreProcess, type StoreProgram } from './program.ts'
 
 /** Two processes on one key, and one that is killed. */
@@ -10,18 +10,18 @@ export function processRules(
   shiftMs: number,
 ): void {
   /** A rule with two processes; the clock of the second one's machine is `shiftMs` ahead. */
-  function processRule(name: string, run: (bench: Bench, pair: Pair) => Promise<void>): void {
-    rule(name, async (bench) => {
-      const program = programFor(bench.store)
+  function processRule(name: string, run: (harness: Harness, pair: Pair) => Promise<void>): void {
+    rule(name, async (harness) => {
+      const program = programFor(harness.store)
       const starts = await Promise.allSettled([
-        StoreProcess.start(program, bench.clock),
-        StoreProcess.start(program, bench.clock, shiftMs),
+        StoreProcess.start(program, harness.clock),
+        StoreProcess.start(program, harness.clock, shiftMs),
       ])
       try {
         const [first, second] = starts
         if (first.status === 'rejected') throw first.reason
         if (second.status === 'rejected') throw second.reason
-        await run(bench, { first: first.value, second: second.value })
+        await run(harness, { first: first.value, second: second.value })
       } finally {
         for (const start of starts) if (start.status === 'fulfilled') await start.value.kill()
       }

@@ -1,5 +1,5 @@
 import { callkaro, defineProvider, krosai, odis } from 'ringhook'
-import { providerContract } from 'ringhook/testing'
+import { providerContract } from 'ringhook/conformance'
 import { describe, expect, it, test } from 'vitest'
 
 describe('providerContract', () => {

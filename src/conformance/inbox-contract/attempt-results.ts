@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict'
+import type { Failure } from '../../inboxes/inbox.ts'
+import {
+  dead,
+  done,
+  failureNow,
+  type Harness,
+  hour,
+  later,
+  newDeliveries,
+  newDelivery,
+  newGate,
+  type Rule,
+  retry,
+} from './harness.ts'
+import type { Run, TestWorker } from './test-worker.ts'
+
+/** Timers may go off this much early, by rounding, in ms. */
+const roundingMs = 5
+
+/** By how much the clocks of a server and of this machine may differ, in ms. */
+const clockSkewMs = 60_000
+
+/** What becomes of a delivery when it has been run. */
+export function attemptResultRules(rule: Rule): void {
+  rule('what is done is gone, and never runs again', async (harness) => {
+    const deliveries = newDeliveries(20)
+    await harness.put(deliveries)
+    const worker = await harness.work(harness.inbox)
+    await harness.untilIdle()
+    await harness.witness()
+    assert.equal(worker.runs.length, 20)
+    for (const { key } of deliveries) assert.equal(await harness.inbox.entry(key), undefined)
+    const nothing = { waiting: 0, running: 0, delayed: 0, dead: 0 }
+    assert.deepEqual(await harness.inbox.stats(), nothing)
+  })
+
+  rule('a delivery runs while it runs: others see it so', async (harness) => {
+    const gate = newGate()
+    const delivery = newDelivery()
+    await harness.put(delivery)
+    const worker = await harness.work(harness.inbox, async () => {
+      await gate.opened
+      return done
+    })
+    await harness.until('it runs', () => worker.running.length === 1)
+    const expected = { id: delivery.key, state: 'running', attempts: 1, delivery }
+    assert.deepEqual(await (await harness.another()).entry(delivery.key), expected)
+    gate.open()
+    await harness.untilIdle()
+  })
+
+  rule(
+    'what is tried again waits for its delay, and its attempts have numbers',
+    async (harness) => {
+      const delays = [300, 0, 150]
+      const delivery = newDelivery()
+      await harness.put(delivery)
+      const worker = await harness.work(harness.inbox, ({ number }) => {
+        const delayMs = delays[number - 1]
+        return delayMs === undefined ? done : retry(delayMs)
+      })
+      await harness.untilIdle()
+      assert.deepEqual(worker.numbersOf(delivery), [1, 2, 3, 4])
+      for (const [index, delayMs] of delays.entries()) assertApart(worker, index, delayMs)
+    },
+  )
+
+  rule('the attempts at a delivery are counted as far as they go', async (harness) => {
+    const delivery = newDelivery()
+    await harness.put(delivery)
+    const worker = await harness.work(harness.inbox, ({ number }) =>
+      number < 30 ? retry(0) : done,
+    )
+    await harness.untilIdle()
+    const numbers = Array.from({ length: 30 }, (_, index) => index + 1)
+    assert.deepEqual(worker.numbersOf(delivery), numbers)
+  })
+
+  for (const [name, delayMs] of [
+    ['an hour', hour],
+    ['30 days', 30 * 24 * hour],
+  ] as const) {
+    rule(
+      `what is tried again in ${name} is delayed until then, with its failure`,
+      async (harness) => {
+        const delivery = newDelivery()
+        const failure = oddFailure()
+        await harness.put(delivery)
+        const worker = await harness.work(harness.inbox, () => retry(delayMs, failure))
+        await untilIn('delayed', harness, delivery.key)
+        const { dueAt, ...entry } = (await harness.inbox.entry(delivery.key)) ?? assert.fail()
+        const expected = { id: delivery.key, state: 'delayed', attempts: 1, failure, delivery }
+        assert.deepEqual(entry, expected)
+        assertSoon(dueAt, Date.now() + delayMs)
+        await harness.witness()
+        assert.deepEqual(worker.numbersOf(delivery), [1])
+      },
+    )
+  }
+
+  rule('what comes later waits for its delay, and its attempts do not count', async (harness) => {
+    const delivery = newDelivery()
+    await harness.put(delivery)
+    const verdicts = [later(200), later(0), retry(0), later(0), later(100), retry(0), done]
+    const worker = await harness.work(harness.inbox, () => verdicts.shift() ?? done)
+    await harness.untilIdle()
+    assert.deepEqual(worker.numbersOf(delivery), [1, 1, 1, 2, 2, 2, 3])
+    assertApart(worker, 0, 200)
+    assertApart(worker, 4, 100)
+  })
+
+  rule('what comes later is delayed, without the attempt', async (harness) => {
+    const [fresh, failed] = newDeliveries(2)
+    assert.ok(fresh && failed)
+    const failure = oddFailure()
+    await harness.put([fresh, failed])
+    const decide = ({ id, number }: Run) =>
+      id === failed.key && number === 1 ? retry(0, failure) : later(hour)
+    await harness.work(harness.inbox, decide)
+    await harness.until('both are delayed for an hour', async () => {
+      const entries = await Promise.all([fresh, failed].map(({ key }) => harness.inbox.entry(key)))
+      return entries.every((entry) => Number(entry?.dueAt) > Date.now() + hour / 2)
+    })
+    const first = await harness.inbox.entry(fresh.key)
+    assert.deepEqual([first?.state, first?.attempts, first?.failure], ['delayed', 0, undefined])
+    assertSoon(first?.dueAt, Date.now() + hour)
+    const second = await harness.inbox.entry(failed.key)
+    assert.deepEqual([second?.state, second?.attempts], ['delayed', 1])
+    assert.deepEqual(second?.failure, failure)
+  })
+
+  rule('a dead letter stays, with its bytes and why, and is not run', async (harness) => {
+    const [atOnce, inTheEnd] = newDeliveries(2)
+    assert.ok(atOnce && inTheEnd)
+    const failure = oddFailure()
+    await harness.put([atOnce, inTheEnd])
+    const worker = await harness.work(harness.inbox, ({ id, number }) =>
+      id === atOnce.key || number === 3 ? dead(failure) : retry(0),
+    )
+    await harness.untilIdle()
+    await harness.witness()
+    for (const [delivery, attempts] of [
+      [atOnce, 1],
+      [inTheEnd, 3],
+    ] as const) {
+      const expected = { id: delivery.key, state: 'dead', attempts, failure, delivery }
+      assert.deepEqual(await harness.inbox.entry(delivery.key), expected)
+      assert.equal(worker.numbersOf(delivery).length, attempts)
+    }
+  })
+}
+
+/** Waits until a delivery is in a state. */
+export async function untilIn(state: string, harness: Harness, key: string): Promise<void> {
+  await harness.until(`a delivery is ${state}`, async () => {
+    return (await harness.inbox.entry(key))?.state === state
+  })
+}
+
+/** As long as a failure can be, with what goes wrong in SQL, JSON and other alphabets. */
+function oddFailure(): Failure {
+  const text = `it's "so" 100% \\n {{x}} \${y} 日本 🎉\nsecond line `
+  return failureNow(text.padEnd(1_000, 'x'))
+}
+
+/** Refuses two attempts that follow one another sooner than they should. */
+function assertApart({ runs }: TestWorker, index: number, delayMs: number): void {
+  const [one, next] = runs.slice(index)
+  const apart = Number(next?.startedAt) - Number(one?.endedAt)
+  assert.ok(apart >= delayMs - roundingMs, `run again after ${apart} ms instead of ${delayMs}`)
+}
+
+function assertSoon(time: number | undefined, expected: number): void {
+  const apart = Math.abs(Number(time) - expected)
+  assert.ok(apart < clockSkewMs, `due at ${time}, and should be at ${expected}`)
+}

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import type { Inbox } from '../../inboxes/inbox.ts'
+import { all } from './entries.ts'
+import {
+  dead,
+  done,
+  type Harness,
+  idsOf,
+  newDeliveries,
+  newDelivery,
+  pause,
+  type Rule,
+  retry,
+} from './harness.ts'
+import type { LoseLease } from './lost-leases.ts'
+
+/** Cuts the connections of an inbox to its server, which stays up. */
+export type BreakConnection = (inbox: Inbox) => Promise<void>
+
+/** Connections that are lost in the middle. A delivery may run twice then, and none may be lost. */
+export function connectionRules(
+  rule: Rule,
+  breakConnection: BreakConnection,
+  loseLease: LoseLease = async () => {},
+): void {
+  async function loseAll(inbox: Inbox): Promise<void> {
+    for (const { id } of await all(inbox, { state: 'running' })) await loseLease(inbox, id)
+  }
+
+  rule('puts whose connection is lost reject or count, and can be repeated', async (harness) => {
+    harness.mayErr()
+    const deliveries = newDeliveries(20)
+    const cut = deliveries.map((delivery) => harness.inbox.put(delivery, { key: delivery.key }))
+    const settled = Promise.allSettled(cut)
+    await breakConnection(harness.inbox)
+    const accepted: string[] = []
+    for (const [index, one] of (await settled).entries()) {
+      if (one.status === 'fulfilled') accepted.push(deliveries[index]?.key ?? '')
+    }
+    const other = await harness.another()
+    for (const id of accepted) assert.ok(await other.entry(id), 'what was accepted is not there')
+    for (const delivery of deliveries) {
+      await inTheEnd(harness, () => harness.inbox.put(delivery, { key: delivery.key }))
+    }
+    const worker = await harness.work(other)
+    await harness.untilIdle(other)
+    assert.deepEqual([...new Set(worker.ids)].toSorted(), idsOf(deliveries).toSorted())
+  })
+
+  rule('a worker whose connections are lost goes on by itself', async (harness) => {
+    harness.mayErr()
+    const other = await harness.another()
+    const deliveries = newDeliveries(60)
+    await harness.put(deliveries.slice(0, 50))
+    const worker = await harness.work(
+      harness.inbox,
+      async ({ number }) => {
+        await pause(5)
+        return number === 1 ? retry(10) : done
+      },
+      5,
+    )
+    for (const runs of [10, 40]) {
+      await harness.until('some have run', () => worker.runs.length >= runs)
+      await breakConnection(harness.inbox)
+    }
+    for (const delivery of deliveries.slice(50)) {
+      await inTheEnd(harness, () => harness.inbox.put(delivery, { key: delivery.key }))
+    }
+    const isRunAgain = (id: string) => worker.runs.some((run) => run.id === id && run.number > 1)
+    await harness.until('each has come to its second attempt', async () => {
+      if (idsOf(deliveries).every(isRunAgain)) return true
+      const { waiting, delayed } = await other.stats()
+      // What is left was claimed, and the answer was lost: it comes when its lease is over.
+      if (waiting + delayed + worker.running.length === 0) await loseAll(other)
+      return false
+    })
+  })
+
+  rule(
+    'a worker that finds its connection gone has work when something is put',
+    async (harness) => {
+      harness.mayErr()
+      const worker = await harness.work(harness.inbox, () => dead())
+      await harness.witness()
+      await breakConnection(harness.inbox)
+      const delivery = newDelivery()
+      const other = await harness.another()
+      await harness.put(delivery, undefined, other)
+      await harness.until(
+        'it is dead',
+        async () => (await other.entry(delivery.key))?.state === 'dead',
+      )
+      assert.ok(worker.numbersOf(delivery).length > 0)
+    },
+  )
+}
+
+/** Repeats an operation for as long as it rejects: the inbox may need new connections first. */
+async function inTheEnd<Result>(harness: Harness, run: () => Promise<Result>): Promise<void> {
+  await harness.until('an operation works again', async () => {
+    try {
+      await run()
+      return true
+    } catch {
+      return false
+    }
+  })
+}
