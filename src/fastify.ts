@@ -1,5 +1,6 @@
-import type { OwnEvents } from './core/event.ts'
-import { isFastifyInstance, refuseCall } from './core/mismatch.ts'
+import type { OwnEvents } from './core/event-types.ts'
+import { refuseCall } from './core/adapter-mismatch.ts'
+import { isFastifyInstance } from './core/framework-arguments.ts'
 import { type NodeMessage, nodeRequest } from './core/node-request.ts'
 import type { ReceiverOptions } from './core/options.ts'
 import { checkReceiver, createReceiver, type Receiver } from './core/receiver.ts'

@@ -10,18 +10,8 @@ export {
   type SetupCode,
   type StoreCode,
 } from './core/errors.ts'
-export type {
-  EventData,
-  EventOf,
-  Handler,
-  HandlerContext,
-  OwnEvents,
-  RoutingKey,
-  RoutingTable,
-  SentName,
-  SqlTransaction,
-  WebhookEvent,
-} from './core/event.ts'
+export type { Handler, HandlerContext, SqlTransaction, WebhookEvent } from './core/event.ts'
+export type { EventData, EventOf, OwnEvents, RoutingKey, RoutingTable, SentName } from './core/event-types.ts'
 export type {
   ByteStream,
   DeliveryRequest,

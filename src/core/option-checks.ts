@@ -11,7 +11,7 @@ import {
 } from './checks.ts'
 import { longestTimer } from './clock.ts'
 import { RinghookError } from './errors.ts'
-import { isOfRequest } from './mismatch.ts'
+import { isFrameworkArgument } from './framework-arguments.ts'
 import type { InboxOptions } from './options.ts'
 import { isGeneratorFunction } from './returned.ts'
 
@@ -74,7 +74,7 @@ export function checkProvider(provider: Provider): void {
 
 /** Refuses anything but known options: a misspelt `allowedIPs` must not mean "no rule". */
 export function checkOptionNames(options: UncheckedOptions): void {
-  if (isOfRequest(options)) {
+  if (isFrameworkArgument(options)) {
     throw optionInvalid(
       'The options are a request: was krosaiWebhooks itself mounted?',
       'Mount what it returns: krosaiWebhooks(options).',

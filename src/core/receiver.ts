@@ -2,10 +2,10 @@ import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
 import type { CloseOptions, CloseReport } from './closing.ts'
 import { RinghookError } from './errors.ts'
-import type { OwnEvents } from './event.ts'
+import type { OwnEvents } from './event-types.ts'
 import type { Reply, RequestLike } from './http.ts'
 import type { InboxAdmin } from './inbox-admin.ts'
-import { isFastifyInstance, isOfRequest } from './mismatch.ts'
+import { isFastifyInstance, isFrameworkArgument } from './framework-arguments.ts'
 import type { UncheckedOptions } from './option-checks.ts'
 import type { ReceiverOptions } from './options.ts'
 import { Pipeline } from './pipeline.ts'
@@ -134,7 +134,7 @@ function mistakenFor(given: unknown): string {
   if (given === undefined || given === null) return 'nothing.'
   if (typeof given === 'function') return 'a function.'
   if (isThenable(given)) return 'a promise. Await it first.'
-  if (isOfRequest(given)) return `a request: ${mountedItself}`
+  if (isFrameworkArgument(given)) return `a request: ${mountedItself}`
   if (isFastifyInstance(given)) return `a Fastify instance: ${mountedItself}`
   if (typeof given !== 'object') return 'something else than a receiver.'
   if ('canonicalNames' in given && 'name' in given) return `the provider ${given.name} alone.`

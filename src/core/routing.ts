@@ -1,7 +1,8 @@
 import type { EventSchema, Provider } from '../providers/provider.ts'
 import { didYouMean } from './did-you-mean.ts'
 import { RinghookError } from './errors.ts'
-import type { Handler, OwnEvents } from './event.ts'
+import type { Handler } from './event.ts'
+import type { OwnEvents } from './event-types.ts'
 import type { RetryPolicies, RetryPolicy } from './retry.ts'
 import { isClass, isGeneratorFunction } from './returned.ts'
 

@@ -1,4 +1,19 @@
 import { RinghookError } from './errors.ts'
+import {
+  type FastifyReplyParts,
+  hasProperties,
+  isApp,
+  isFastifyInstance,
+  isFastifyReply,
+  isFetchRequest,
+  isHookOfAnswer,
+  isKoaContext,
+  isNodeRequest,
+  isNodeResponse,
+  type KoaContextLike,
+  type NodeResponse,
+  partsOf,
+} from './framework-arguments.ts'
 import type { DeliveryRequest, Reply } from './http.ts'
 import { type NodeMessage, nodeRequest } from './node-request.ts'
 import { CheckedRequest } from './request.ts'
@@ -15,53 +30,53 @@ interface Receives {
   receive(request: DeliveryRequest): Promise<Reply>
 }
 
-/** A framework that something of ringhook's was mounted in, by what it passes to handlers. */
+/** A framework that called something of ringhook's, recognised by the arguments it passed. */
 interface Host {
-  /** What it passes, and where that belongs. */
+  /** What it passes, and how to mount ringhook there instead. */
   readonly passes: string
   readonly remedy: string
-  /** Absent where there is no request yet. */
+  /** Absent if it passed no request. */
   readonly request?: CheckedRequest
-  /** Answers in the host's own way. Returns what the host is to get back. */
+  /** Answers in the framework's own way. Returns what the framework expects back. */
   answer?(reply: Reply): unknown
-  /** Whether it answers 500 itself if what it called rejects, and in no other way. */
+  /** Set if the only way to answer is to reject: the framework turns that into a 500. */
   readonly rejects?: boolean
 }
 
 /**
- * Refuses a call by a framework that something was not made for. A request is answered 500 in the
- * framework's own way, and logged. Without a request it is a mistake of mounting.
+ * Refuses a call by a framework that the entry was not made for. A request is answered 500 in the
+ * framework's own way, and logged. Without a request, it is a mistake in mounting.
  *
- * @throws {RinghookError} RINGHOOK_ADAPTER_MISMATCH, at once for an app; rejects with it for a
- * Fastify instance, and where nothing was passed that could be answered.
+ * @throws {RinghookError} RINGHOOK_ADAPTER_MISMATCH, at once for an app. Rejects with it for a
+ * Fastify instance, and if no argument could be answered.
  */
 export function refuseCall(
   receiver: Receives,
   mounted: Mounted,
   given: readonly unknown[],
 ): Promise<unknown> {
-  // Rejected, and not thrown: Fastify's loader catches nothing else.
+  // Rejected, not thrown: Fastify's loader catches nothing else.
   if (given.some(isFastifyInstance))
     return Promise.reject(mistakeOf(reasonFor(mounted, fastifyInstance)))
   if (given.some(isApp)) throw mistakeOf(reasonFor(mounted, app))
   const host = hostOf(given)
   const refused = refuseRequest(receiver, mounted, host)
-  // A caller that ignores the promise must not end the process; it was logged.
+  // Logged already: a caller that ignores the promise must not end the process.
   refused.catch(() => {})
   return refused
 }
 
-/** Whether `receive` was passed what a framework passes to its handlers, and not one request. */
+/** Returns whether `receive` was called with a framework's arguments instead of one request. */
 export function isMountedAsHandler(request: unknown, second: unknown): boolean {
   if (request instanceof CheckedRequest) return false
-  // A number beside it is of an array's `map`.
+  // A number as the second argument comes from an array's `map`.
   if (hasProperties(second)) return true
   try {
     const { method, headers } = partsOf(request)
     const isRequest = typeof method === 'string' && hasProperties(headers)
     return !isRequest && hostOf([request]) !== unknownHost
   } catch {
-    // A property that throws: it is told of where the request is checked.
+    // A property that throws: the check of the request reports it.
     return false
   }
 }
@@ -162,8 +177,8 @@ function fastifyHost(reply: FastifyReplyParts, given: readonly unknown[]): Host 
     remedy: registerIt,
     ...(isNodeRequest(message) && { request: nodeRequest(message) }),
   }
-  // Another answer is on its way, and a second one would end the process: Fastify makes a 500 of the
-  // error that such a hook rejects with.
+  // Another answer is on its way, and a second one would end the process. Fastify turns the error
+  // that such a hook rejects with into a 500.
   if (isHookOfAnswer(given)) return { ...host, rejects: true }
   return {
     ...host,
@@ -180,92 +195,4 @@ const fetchHost: Host = {
   passes: 'a Request of the Fetch API, as Next.js route handlers, Hono, Bun and Deno pass it',
   remedy: withBytes,
   answer: ({ status, headers, body }) => new Response(body, { status, headers }),
-}
-
-interface NodeResponse {
-  readonly headersSent: boolean
-  writeHead(status: number, headers: Record<string, string>): unknown
-  end(body: string): unknown
-}
-
-interface KoaContextLike {
-  readonly req: NodeMessage
-  status: number
-  body: unknown
-  set(headers: Record<string, string>): unknown
-}
-
-interface FastifyReplyParts {
-  readonly sent?: unknown
-  readonly request?: { readonly raw?: unknown }
-  code(status: number): unknown
-  headers(headers: Record<string, string>): unknown
-  send(body: string): unknown
-}
-
-/** Whether a value is Node's request, or one that is like it. */
-export function isNodeRequest(value: unknown): value is NodeMessage {
-  const { on, headers } = partsOf(value)
-  return typeof on === 'function' && typeof headers === 'object'
-}
-
-/** Whether a value is Node's response, or one that is like it. */
-export function isNodeResponse(value: unknown): value is NodeResponse {
-  return hasMethods(value, 'writeHead', 'end')
-}
-
-/** Whether a value is the context of a Koa middleware. */
-export function isKoaContext(value: unknown): value is KoaContextLike {
-  const { req, request } = partsOf(value)
-  return hasMethods(value, 'set') && isNodeRequest(req) && partsOf(request)['req'] === req
-}
-
-/** Whether a value is the first thing that some framework passes to a handler. */
-export function isOfRequest(value: unknown): boolean {
-  const { raw } = partsOf(value)
-  return [value, raw].some(isNodeRequest) || isKoaContext(value) || isFetchRequest(value)
-}
-
-/** Whether a value is a Fastify instance. */
-export function isFastifyInstance(value: unknown): boolean {
-  return hasMethods(value, 'register', 'decorate', 'addHook', 'all')
-}
-
-/**
- * Whether a Fastify hook was called with what is being answered: `onSend`, `preSerialization` and
- * `onError` get it third. So does `preParsing`, but what it gets is the request.
- */
-function isHookOfAnswer([, , third]: readonly unknown[]): boolean {
-  return third !== undefined && typeof third !== 'function' && !isNodeRequest(third)
-}
-
-function isFastifyReply(value: unknown): value is FastifyReplyParts {
-  return hasMethods(value, 'code', 'headers', 'send') && isNodeResponse(partsOf(value)['raw'])
-}
-
-/** Of Express, Koa, Connect, Polka and others. */
-function isApp(value: unknown): boolean {
-  return hasMethods(value, 'use', 'listen')
-}
-
-function isFetchRequest(value: unknown): boolean {
-  return hasMethods(value, 'arrayBuffer', 'text') && hasMethods(partsOf(value)['headers'], 'get')
-}
-
-function hasMethods(value: unknown, ...names: readonly string[]): boolean {
-  const parts = partsOf(value)
-  return names.every((name) => typeof parts[name] === 'function')
-}
-
-type Parts = { readonly [name: string]: unknown } & {
-  readonly node?: { readonly req?: unknown; readonly res?: unknown }
-}
-
-/** The properties of anything that may have some. */
-function partsOf(value: unknown): Parts {
-  return hasProperties(value) ? (value as Parts) : {}
-}
-
-function hasProperties(value: unknown): value is object {
-  return (typeof value === 'object' && value !== null) || typeof value === 'function'
 }
