@@ -21,7 +21,7 @@ export function byHand(onCall: OnCall): Express {
 }
 
 export function octokit(onCall: OnCall): Express {
-  return express().use(octokitMiddleware(onCall))
+  return express().post('/hooks', octokitMiddleware(onCall))
 }
 
 export function ringhook(onCall: OnCall): Express {

@@ -20,15 +20,17 @@ export function byHand(onCall: OnCall): FastifyInstance {
   return app
 }
 
-/** Before Fastify reads the body, because the middleware reads it itself. */
+/** Before Fastify reads the body: the middleware reads it itself, as ringhook does. */
 export function octokit(onCall: OnCall): FastifyInstance {
   const handle = octokitMiddleware(onCall)
   const app = Fastify()
-  app.addHook('onRequest', async (request, reply) => {
-    reply.hijack()
-    await handle(request.raw, reply.raw)
+  app.post('/hooks', {
+    onRequest: async (request, reply) => {
+      reply.hijack()
+      await handle(request.raw, reply.raw)
+    },
+    handler: async () => {},
   })
-  app.post('/hooks', async () => {})
   return app
 }
 

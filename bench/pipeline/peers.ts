@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
-import type { SignedBody } from '../deliveries.ts'
+import { flat, type SignedBody } from '../deliveries.ts'
 import { peerVersions } from '../machine.ts'
 
 /** What is measured on the same bodies, each with the signature of its own scheme. */
@@ -52,7 +52,7 @@ function octokit(load: Load): Subject {
   return {
     name: '@octokit/webhooks',
     does: 'verifies, parses, routes',
-    prepare: ({ body }) => ({ body, signature: `sha256=${hex(body)}` }),
+    prepare: ({ body }) => ({ body, signature: flat(`sha256=${hex(body)}`) }),
     take: async (prepared) => {
       const { body, signature } = prepared as { readonly body: Buffer; readonly signature: string }
       const before = handled
@@ -76,7 +76,7 @@ function stripe(load: Load): Subject {
     does: 'verifies, parses',
     prepare: ({ body }) => ({
       body,
-      header: `t=${time},v1=${hex(Buffer.concat([Buffer.from(`${time}.`), body]))}`,
+      header: flat(`t=${time},v1=${hex(Buffer.concat([Buffer.from(`${time}.`), body]))}`),
     }),
     take: (prepared) => {
       const { body, header } = prepared as { readonly body: Buffer; readonly header: string }
@@ -113,7 +113,9 @@ function standardWebhook(name: string, header: string, Webhook: Verifier): Subje
       const headers = {
         [`${header}-id`]: 'msg_1',
         [`${header}-timestamp`]: time,
-        [`${header}-signature`]: `v1,${createHmac('sha256', key).update(signed).digest('base64')}`,
+        [`${header}-signature`]: flat(
+          `v1,${createHmac('sha256', key).update(signed).digest('base64')}`,
+        ),
       }
       return { body, headers }
     },
@@ -137,7 +139,7 @@ function tern(load: Load): Subject {
   return {
     name: '@hookflo/tern',
     does: 'verifies, parses',
-    prepare: ({ body }) => ({ body, signature: `sha256=${hex(body)}` }),
+    prepare: ({ body }) => ({ body, signature: flat(`sha256=${hex(body)}`) }),
     take: async (prepared) => {
       const { body, signature } = prepared as { readonly body: Buffer; readonly signature: string }
       // It takes a web Request, which somebody has to make of Node's.

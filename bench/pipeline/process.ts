@@ -4,7 +4,7 @@
  * report of what this sends.
  */
 import { createReceiver, type DeliveryRequest, krosai, type Receiver } from '../../src/index.ts'
-import { heldDelivery, type SignedBody, secret, signedBodies } from '../deliveries.ts'
+import { flat, heldDelivery, type SignedBody, secret, signedBodies } from '../deliveries.ts'
 import { newFloor } from '../floor.ts'
 import { handleByHand } from '../http/by-hand.ts'
 import { promisedParts } from './parts.ts'
@@ -110,7 +110,7 @@ async function subjectsFor(bytes: number): Promise<readonly Subject[]> {
     },
   })
   const takeByFloor = newFloor()
-  const forged = { signature: `sha256=${'0'.repeat(64)}` }
+  const forged = { signature: flat(`sha256=${'0'.repeat(64)}`) }
   return [
     {
       name: 'floor',

@@ -40,7 +40,7 @@ const entries = Object.keys(manifest.exports)
   .map((name) => `ringhook${name.slice(1)}`)
 const frameworks = ['zod', 'express', 'koa', 'fastify']
 const peers = Object.keys(peerVersions(root))
-const beyondAim: Aim = { atMost: 8 }
+const beyondAim: Aim = { atMost: 9 }
 
 /** What a process runs: it imports what does not count, then what does. */
 const program = `
