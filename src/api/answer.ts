@@ -8,16 +8,16 @@ interface ApiAnswer {
   readonly details?: unknown
 }
 
-/** More than this is no answer of a management API. */
+/** The longest answer that is read. */
 export const maxAnswerBytes = 8 * 1024 * 1024
 
-/** Gives an answer with its text, or with `undefined` if that is too long. */
+/** Returns an answer with its text, or with `undefined` if that is too long. */
 export async function answerTo(fetched: Promise<Response>) {
   const response = await fetched
   return { response, text: await textOf(response) }
 }
 
-/** Gives the text of an answer, or `undefined` if it is too long. */
+/** Returns the text of an answer, or `undefined` if it is too long. */
 async function textOf(response: Response): Promise<string | undefined> {
   if (response.body === null) return ''
   const decoder = new TextDecoder()
@@ -50,7 +50,7 @@ export function isPassing(status: number): boolean {
   return status === 408 || status === 429 || (status >= 500 && status !== 501)
 }
 
-/** Gives how long an answer asks to wait, in ms: `Retry-After` in seconds, or as a date. */
+/** Returns how long an answer asks to wait, in ms: `Retry-After` in seconds, or as a date. */
 export function retryAfterOf({ headers }: Response, now: number): number | undefined {
   const text = headers.get('retry-after')?.trim()
   if (text === undefined || text === '') return undefined
@@ -59,7 +59,7 @@ export function retryAfterOf({ headers }: Response, now: number): number | undef
   return Number.isNaN(at) ? undefined : Math.max(0, at - now)
 }
 
-/** Describes an answer that is no good one. Nothing in it is believed to be free of the API key. */
+/** Describes a failed answer. Any part of it may contain the API key. */
 export function failureOfAnswer(
   operation: string,
   { status, headers }: Response,

@@ -84,7 +84,7 @@ export class ApiError extends RinghookError {
   }
 }
 
-/** Takes the API key out of what comes from outside. Made once per client. */
+/** Removes the API key from text and JSON from outside. Created once per client. */
 export class Redaction {
   readonly #apiKey: string
 
@@ -105,13 +105,13 @@ export class Redaction {
     })
   }
 
-  /** Drivers quote headers, and so may whoever wraps `fetch`: such a cause is not kept. */
+  /** Drivers quote headers, and so may wrappers of `fetch`: such a cause is dropped. */
   cause(cause: unknown): unknown {
     try {
       const shown = inspect(cause, { depth: 12, showHidden: true, maxStringLength: null })
       return shown.includes(this.#apiKey) ? undefined : cause
     } catch {
-      // A proxy or a getter that throws: nobody can say what is in it.
+      // A proxy or a getter that throws: its content is unknown.
       return undefined
     }
   }

@@ -6,7 +6,7 @@ import { slipIn } from '../core/secrets.ts'
 
 /** The options that the clients of all providers have. */
 export interface ApiClientOptions {
-  /** The key of the account. It is sent to `baseUrl` and to nobody else. */
+  /** The key of the account. It is sent to `baseUrl` and nowhere else. */
   readonly apiKey: string | undefined
   /** Where the API is. Default: the address in the provider's pages. HTTPS, or HTTP on this machine. */
   readonly baseUrl?: string
@@ -79,7 +79,7 @@ export function checkClientOptions(kind: ClientKind, options: ApiClientOptions):
 }
 
 /**
- * Gives an identifier that is safe in a path: one such as `..` would be another call.
+ * Returns an identifier that is safe in a path: `..` would be another call.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
@@ -92,13 +92,13 @@ export function checkId(where: string, id: unknown): string {
 }
 
 /**
- * Gives the address of an endpoint, to subscribe it.
+ * Returns the address of an endpoint.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */
 export function checkEndpoint(url: unknown): string {
   if (typeof url === 'string' && /^https?:/i.test(url) && URL.canParse(url)) return url
-  throw optionInvalid('url is no HTTP address.', 'Give the address of your endpoint in full.')
+  throw optionInvalid('url must be an HTTP address.', 'Give the full address of your endpoint.')
 }
 
 function checkKey({ factory, keyForm }: ClientKind, apiKey: unknown): string {
@@ -141,13 +141,13 @@ function checkBaseUrl(text: unknown): string {
     url?.protocol === 'https:' || (url?.protocol === 'http:' && isThisMachine(url.hostname))
   if (url === undefined || !isSafe) {
     throw optionInvalid(
-      'baseUrl is no HTTPS address.',
+      'baseUrl must be an HTTPS address.',
       'The API key goes there: plain HTTP is for localhost alone.',
     )
   }
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
     throw optionInvalid(
-      'baseUrl has more in it than an address and a path.',
+      'baseUrl must be an address and a path only.',
       'Leave out names, passwords, queries and fragments.',
     )
   }

@@ -27,7 +27,7 @@ export interface Operation<Result> {
   readonly answer: z.ZodType<Result>
 }
 
-/** Sends one request of `openapi-fetch`, which gives it to the `fetch` that it is passed. */
+/** Sends one request of `openapi-fetch`, which passes it to its `fetch`. */
 export type Send = (fetch: (request: Request) => Promise<Response>) => Promise<{
   readonly data?: unknown
 }>
@@ -103,7 +103,7 @@ export class Transport {
     }
   }
 
-  /** Gives the answer of one attempt, if it is a good one. */
+  /** Returns the answer of one attempt, if it is a success. */
   async #attempt(
     operation: Operation<unknown>,
     { url, ...init }: RequestParts,
@@ -152,7 +152,7 @@ export class Transport {
       return answerInvalid(operation, `an answer of more than ${maxAnswerBytes} bytes`)
     }
     if (text.trim() === '') return new Response(null, { status: 204 })
-    if (!isJson(text)) return answerInvalid(operation, 'something that is no JSON')
+    if (!isJson(text)) return answerInvalid(operation, 'something that is not JSON')
     return new Response(text, { status, headers: { 'content-type': 'application/json' } })
   }
 
@@ -220,7 +220,7 @@ function answerInvalid({ name }: Operation<unknown>, what: string): ApiFailure {
   }
 }
 
-/** The code that Node gives to a failed connection, wherever `fetch` has put it. */
+/** Returns Node's code for a failed connection, from the error of `fetch` or its cause. */
 function systemCode(error: unknown): string {
   for (let found = error, depth = 0; depth < 4; depth++) {
     if (typeof found !== 'object' || found === null) return ''

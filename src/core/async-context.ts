@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 
-/** Executor a function in an async context that was captured before, and returns what it returns. */
+/** Runs a function in an async context captured earlier, and returns its result. */
 export type InContext = <Result>(run: () => Result) => Result
 
 /**
@@ -14,8 +14,8 @@ export function captureContext(): InContext {
 }
 
 /**
- * Executor a function outside every request, in the async context in which ringhook was loaded. For what
- * several requests share, such as a timer or a batch: the one that happens to start it must neither
- * be seen by the others nor be kept from garbage collection.
+ * Runs a function outside every request, in the async context in which ringhook was loaded. For work
+ * that several requests share, such as a timer or a batch: the request that happens to start it must
+ * neither be visible to the others nor be kept from garbage collection.
  */
 export const detached: InContext = captureContext()

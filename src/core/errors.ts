@@ -1,9 +1,9 @@
 /**
  * Every code that ringhook throws, answers or logs. Each has a section in docs/errors.md.
  *
- * Codes for set-up mistakes are thrown when the receiver is built, as {@link RinghookError}.
- * Codes for deliveries appear in the answer's body, in the log and in {@link Outcome.code}.
- * Codes of the clients of the providers' APIs are those of an {@link ApiError}.
+ * Codes for set-up mistakes are thrown as {@link RinghookError} when the receiver is built. Codes for
+ * deliveries appear in the answer's body, in the log and in {@link Outcome.code}. The API clients
+ * reject with codes in an {@link ApiError}.
  */
 export type RinghookCode =
   | SetupCode
@@ -13,7 +13,7 @@ export type RinghookCode =
   | StoreCode
   | ApiCode
 
-/** Thrown when something is built or started: the set-up is wrong. */
+/** Thrown when something is built or started with a wrong set-up. */
 export type SetupCode =
   | 'RINGHOOK_SECRET_MISSING'
   | 'RINGHOOK_SECRET_INVALID'
@@ -69,8 +69,8 @@ export type DeliveryCode =
   | 'RINGHOOK_INTERNAL_ERROR'
 
 /**
- * Why a delivery became a dead letter of its inbox, beside the codes that a delivery without an
- * inbox is answered with.
+ * Why a delivery became a dead letter of its inbox, in addition to the codes that a delivery without
+ * an inbox is answered with.
  */
 export type AttemptCode =
   | 'RINGHOOK_ATTEMPTS_EXHAUSTED'
@@ -78,7 +78,7 @@ export type AttemptCode =
   | 'RINGHOOK_RECEIVER_MISSING'
   | 'RINGHOOK_DELIVERY_UNREADABLE'
 
-/** Thrown into a handler that uses its context, or what became of its transaction. */
+/** Thrown by the methods of a handler's context, or why its transaction didn't count. */
 export type HandlerCode =
   | 'RINGHOOK_STORE_NOT_TRANSACTIONAL'
   | 'RINGHOOK_TRANSACTION_INVALID'
@@ -86,9 +86,9 @@ export type HandlerCode =
   | 'RINGHOOK_LEASE_LOST'
 
 /**
- * Why a store or inbox in a database could not do its work. Rejected by its operations and by
- * `migrate()`; a delivery that it happens to is answered 503 RINGHOOK_STORE_UNAVAILABLE or
- * RINGHOOK_INBOX_UNAVAILABLE, and the log has both.
+ * Why a store or inbox in a database failed. Its operations and `migrate()` reject with it. A
+ * delivery is then answered 503 RINGHOOK_STORE_UNAVAILABLE or RINGHOOK_INBOX_UNAVAILABLE, and the
+ * log has both codes.
  */
 export type StoreCode =
   | 'RINGHOOK_STORE_UNREACHABLE'
@@ -101,7 +101,7 @@ export type StoreCode =
   | 'RINGHOOK_STORE_TIMEOUT'
   | 'RINGHOOK_STORE_FAILED'
 
-/** Why a call of a provider's management API failed: `ringhook/krosai-api`, `ringhook/odis-api`. */
+/** Why a call to a provider's management API failed: `ringhook/krosai-api`, `ringhook/odis-api`. */
 export type ApiCode =
   | 'RINGHOOK_API_UNAUTHORIZED'
   | 'RINGHOOK_API_NOT_FOUND'
@@ -114,8 +114,8 @@ export type ApiCode =
   | 'RINGHOOK_API_ANSWER_INVALID'
 
 /**
- * A mistake in the set-up, or a thing that the set-up cannot do. The message says the cause and
- * the remedy, and never holds a secret, a signature, a payload or a phone number.
+ * A mistake in the set-up, or a request that it can't serve. The message names the cause and the
+ * fix, and never contains a secret, a signature, a payload or a phone number.
  */
 export class RinghookError extends Error {
   override readonly name: string = 'RinghookError'
@@ -151,12 +151,12 @@ export class PermanentFailure extends Error {
   readonly [permanentFailure] = true
 }
 
-/** Whether a handler ended its event for good. */
+/** Returns whether a handler ended its event for good. */
 export function isPermanentFailure(error: unknown): boolean {
   try {
     return typeof error === 'object' && error !== null && permanentFailure in error
   } catch {
-    // A proxy, which may throw at any question.
+    // A proxy that throws.
     return false
   }
 }

@@ -88,7 +88,7 @@ type TypesFor<Events, Key extends string> = {
 
 /** The event that the handler under `Key` gets. */
 export type EventFor<Events, Key extends string, ProviderName extends string> = Key extends '*'
-  ? // Names that nobody documents arrive here too, so the data is what the wire says it is.
+  ? // Undocumented names arrive here too, so the data can be anything.
     WebhookEvent<string, unknown, string, ProviderName>
   : {
       // Not an alias for the whole: the compiler would say its name, and not those of the events.

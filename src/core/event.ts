@@ -40,7 +40,7 @@ export interface HandlerContext {
   readonly signal: AbortSignal
   /**
    * When the answer must be out. The handler may go on after it, but the sender is told to come
-   * again. `undefined` with an inbox: nobody waits.
+   * again. `undefined` with an inbox: no sender waits.
    */
   readonly deadline: Date | undefined
   /** The exact bytes that were verified. */
@@ -59,7 +59,7 @@ export interface HandlerContext {
    * RINGHOOK_TRANSACTION_NOT_COMMITTED.
    *
    * @throws {RinghookError} RINGHOOK_STORE_NOT_TRANSACTIONAL: the store cannot (memory, Redis).
-   * RINGHOOK_TRANSACTION_INVALID: that is no open transaction of the store's database.
+   * RINGHOOK_TRANSACTION_INVALID: it isn't an open transaction of the store's database.
    * RINGHOOK_LEASE_LOST: another run took over; roll back.
    */
   complete(transaction: unknown): Promise<void>

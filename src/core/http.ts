@@ -1,6 +1,6 @@
 import type { DeliveryOutcome } from './outcome.ts'
 
-/** Request headers as Node gives them: names in lower case, repeated ones joined with ", ". */
+/** Request headers in Node's form: names in lower case, repeated ones joined with ", ". */
 export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
 
 /** A readable stream of bytes, as Node's `IncomingMessage` is one. */
@@ -23,7 +23,7 @@ export interface RequestSocket {
   readonly destroyed?: boolean | undefined
 }
 
-/** What an adapter gives to the receiver: one HTTP request, not yet trusted. */
+/** One HTTP request, not yet trusted, as an adapter passes it to the receiver. */
 export interface DeliveryRequest {
   readonly method: string
   /** Path and query. Only the query's `token` is read, and only with the `urlToken` option. */

@@ -18,7 +18,7 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 /** Prints with `NODE_DEBUG=ringhook`. */
 const debugging = debuglog('ringhook')
 
-/** `console` for warnings and errors only: a library that prints what went well is noise. */
+/** `console` for warnings and errors only: a library that prints successes is noise. */
 const preset: Logger = {
   ...silent,
   debug: (line) => debugging('%s', line),
@@ -28,11 +28,11 @@ const preset: Logger = {
 
 /** A logger that never throws. */
 export interface SafeLogger extends Logger {
-  /** Whether a debug line is worth putting together. */
+  /** Returns whether a debug line is worth building. */
   isDebugging(): boolean
 }
 
-/** Returns the logger for the `logger` option, made safe: a logger that throws changes no answer. */
+/** Wraps the `logger` option so that a logger that throws changes no answer. */
 export function safeLogger(logger: Logger | false | undefined): SafeLogger {
   const target = logger === false ? silent : (logger ?? preset)
   return {
@@ -48,7 +48,7 @@ function isDebugging(logger: LeveledLogger): boolean {
   if (logger === silent) return false
   if (logger === preset) return debugging.enabled
   try {
-    // Asked for each delivery: the level of a running process can be changed.
+    // Asked for each delivery: the level can change while the process runs.
     return logger.isLevelEnabled?.('debug') !== false
   } catch {
     return true
@@ -65,13 +65,13 @@ function write(target: Logger, level: LogLevel, line: string): void {
     const written: unknown = target[level](line)
     if (types.isPromise(written)) written.catch(() => {})
   } catch {
-    // There is nowhere left to say it.
+    // There is nowhere left to report it.
   }
 }
 
 /**
- * Lets one line per topic and minute through: whoever can send requests must not be able to fill a
- * disk with lines about them. The next line says how many were left out.
+ * Lets one line per topic and minute through, so that a sender can't fill a disk with lines about its
+ * requests. The next line says how many were left out.
  */
 export class LogThrottle {
   readonly #clock: Clock
@@ -81,7 +81,7 @@ export class LogThrottle {
     this.#clock = clock
   }
 
-  /** The text to add to a line that may be written, or `undefined` if it is to be left out. */
+  /** Returns the text to append to the line, or `undefined` to leave the line out. */
   admit(topic: string): string | undefined {
     const now = this.#clock.now()
     const window = this.#windows.get(topic)
@@ -97,8 +97,8 @@ export class LogThrottle {
 }
 
 /**
- * Makes text from outside fit for a log: one line, no control characters or escape sequences, no
- * direction marks, at most 80 characters.
+ * Returns text from outside in a form that is safe in a log: one line of at most 80 characters,
+ * without control characters, escape sequences or direction marks.
  */
 export function printable(text: string): string {
   const short = text.length > 80 ? `${text.slice(0, 79)}…` : text

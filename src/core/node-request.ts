@@ -38,7 +38,7 @@ export function nodeRequest(message: NodeMessage, parsed: ParsedBody = {}): Chec
 
 /** Middleware for Express may have left them on Node's request in any framework. */
 function keptBytes(message: NodeMessage, parsed: ParsedBody): Uint8Array | undefined {
-  // Not `instanceof`: in Jest a Buffer is no instance of the sandbox's Uint8Array.
+  // Not `instanceof`: in Jest, a Buffer isn't an instance of the sandbox's Uint8Array.
   if (types.isUint8Array(parsed.rawBody)) return parsed.rawBody
   if (types.isUint8Array(message.rawBody)) return message.rawBody
   if (types.isUint8Array(parsed.body)) return parsed.body

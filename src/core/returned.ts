@@ -1,8 +1,8 @@
 import { isThenable } from './thenable.ts'
 
 /**
- * Returns why what a handler returned shows that its work has not run, or `undefined`. Asked after
- * promises, and anything else with a `then`, were awaited: that is what runs them. Never throws.
+ * Returns why a handler's result shows that its work has not run, or `undefined` if it may have. For
+ * results that were awaited: awaiting runs anything with a `then`. Never throws.
  */
 export function reasonNotRun(returned: unknown): string | undefined {
   if (typeof returned === 'function') return reasonFor('a function, which nothing calls')
@@ -11,15 +11,15 @@ export function reasonNotRun(returned: unknown): string | undefined {
     const kind = lazyKindOf(returned as Lazy)
     return kind === undefined ? undefined : reasonFor(kind)
   } catch {
-    // A getter or a proxy that throws: not something whose work waits to be started.
+    // A getter or a proxy that throws: not lazy work.
     return undefined
   }
 }
 
 /**
- * Waits for a list of promises, or returns `undefined` for anything else. A handler returns one that
- * maps an async function and forgets `Promise.all`: its work goes on, and may still fail. Rejects
- * with the first failure once every promise has settled, so that nothing runs on beside a retry.
+ * Waits for an array of promises, or returns `undefined` for anything else. A handler that maps an
+ * async function and forgets `Promise.all` returns one: its work goes on, and may still fail. Rejects
+ * with the first failure once every promise has settled, so that no work runs beside a retry.
  */
 export function listedPromises(returned: unknown): Promise<void> | undefined {
   try {
@@ -36,7 +36,7 @@ async function allSettled(promises: readonly unknown[]): Promise<void> {
   }
 }
 
-/** Whether calling a function runs nothing of its body. Bound functions and proxies are seen through. */
+/** Returns whether calling a function runs none of its body. Sees through bound functions and proxies. */
 export function isGeneratorFunction(value: unknown): boolean {
   try {
     return /GeneratorFunction\]$/.test(Object.prototype.toString.call(value))
@@ -45,7 +45,7 @@ export function isGeneratorFunction(value: unknown): boolean {
   }
 }
 
-/** Whether a function can only be called with `new`. */
+/** Returns whether a function can only be called with `new`. */
 export function isClass(value: object): boolean {
   try {
     return /^class[\s{]/.test(Function.prototype.toString.call(value))
@@ -54,7 +54,7 @@ export function isClass(value: object): boolean {
   }
 }
 
-/** What tells those apart that run only when somebody asks them to. */
+/** The properties that identify objects whose work runs only on demand. */
 interface Lazy {
   readonly next?: unknown
   readonly subscribe?: unknown
@@ -71,7 +71,7 @@ interface Lazy {
 
 function lazyKindOf(value: Lazy): string | undefined {
   if (isFunction(value.next)) return 'an iterator, which nothing iterates'
-  // Clients that publish and subscribe, and stores, are no Observables.
+  // Publish-subscribe clients and state stores aren't Observables.
   const isClient = isFunction(value.on) || isFunction(value.publish) || isFunction(value.getState)
   if ((isFunction(value.subscribe) || isFunction(observableOf(value))) && !isClient)
     return 'an Observable, which nothing subscribes to'
@@ -87,7 +87,7 @@ function lazyKindOf(value: Lazy): string | undefined {
   return undefined
 }
 
-/** What RxJS and libraries like it are told an Observable by: a symbol that one of them adds, or its stand-in. */
+/** Returns the method by which RxJS and similar libraries recognise an Observable. */
 function observableOf(value: object): unknown {
   const { observable = '@@observable' } = Symbol as { readonly observable?: symbol }
   return Reflect.get(value, observable) ?? Reflect.get(value, '@@observable')

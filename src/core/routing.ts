@@ -6,32 +6,32 @@ import type { OwnEvents } from './event-types.ts'
 import type { RetryPolicies, RetryPolicy } from './retry.ts'
 import { isClass, isGeneratorFunction } from './returned.ts'
 
-/** Where an event goes. */
+/** The destination of an event. */
 export interface Route {
   /** The canonical name. */
   readonly type: string
-  /** Absent for a name that is neither documented nor in `events`: there is nothing to validate by. */
+  /** `undefined` for a name that is neither documented nor in `events`. */
   readonly schema: EventSchema | undefined
   readonly handler: Handler | undefined
-  /** How its attempts are repeated, where there is an inbox. */
+  /** How its attempts are retried, with an inbox. */
   readonly retry: RetryPolicy
 }
 
-/** A handler, under the key that it has in `on`. */
+/** A handler under one key of `on`. */
 interface Listed {
   readonly handler: Handler
   readonly retry: RetryPolicy
 }
 
-/** Finds the route of a name on the wire. */
+/** Returns the route for a name on the wire. */
 export type Router = (sentAs: string) => Route
 
 /**
- * Compiles the routing table. Every known name gets its route here, so that a delivery costs one
- * look-up in a Map, in which names such as `constructor` find nothing.
+ * Compiles the routing table: every known name gets its route now, so that a delivery costs one
+ * look-up in a Map, where names such as `constructor` find nothing.
  *
- * A prefix wildcard takes known names only: its handler is promised validated data. A name that
- * nobody documents goes to `*` alone.
+ * A prefix wildcard takes known names only: its handler is promised validated data. An undocumented
+ * name goes to `*` alone.
  *
  * @throws {RinghookError} RINGHOOK_EVENT_UNKNOWN, RINGHOOK_EVENT_REPEATED, RINGHOOK_HANDLER_INVALID,
  * RINGHOOK_OPTION_INVALID
@@ -91,13 +91,13 @@ function schemasOf(
     if (typeof schema?.safeParse !== 'function') {
       throw new RinghookError(
         'RINGHOOK_OPTION_INVALID',
-        `events["${name}"] is no schema. Give a zod schema, as in z.object({ call_id: z.string() }).`,
+        `events["${name}"] must be a zod schema, such as z.object({ call_id: z.string() }).`,
       )
     }
     if (name === '' || name.includes('*')) {
       throw new RinghookError(
         'RINGHOOK_OPTION_INVALID',
-        `events["${name}"] names no single event. Write the name as it is sent, without a wildcard.`,
+        `events["${name}"] must name one event. Write the name as it is sent, without a wildcard.`,
       )
     }
     const type = canonicalNames.get(name) ?? name
@@ -141,7 +141,7 @@ function eventUnknown(
   const hint = didYouMean(key, canonicalNames.keys())
   return new RinghookError(
     'RINGHOOK_EVENT_UNKNOWN',
-    `on holds "${key}", which is no event that ${provider.name} documents.${hint} For an event of your own add its schema to events; for everything else use "*".`,
+    `on has "${key}", which is not an event that ${provider.name} documents.${hint} For an event of your own, add its schema to events. For everything else, use "*".`,
   )
 }
 
@@ -156,7 +156,7 @@ function wildcardUnknown(
   }
   return new RinghookError(
     'RINGHOOK_EVENT_UNKNOWN',
-    `on holds "${key}", which matches no event that ${provider.name} documents. Wildcards that do: ${[...wildcards, '*'].join(', ')}.`,
+    `on has "${key}", which matches no event that ${provider.name} documents. Wildcards that do: ${[...wildcards, '*'].join(', ')}.`,
   )
 }
 
@@ -165,7 +165,7 @@ function checkHandler(key: string, handler: unknown): asserts handler is Handler
     throw handlerInvalid(key, 'must be a function', 'Give a function that takes the event')
   }
   if (isGeneratorFunction(handler)) {
-    const why = 'is a generator function, and calling one runs nothing of it'
+    const why = 'is a generator function, and calling one runs none of its code'
     throw handlerInvalid(
       key,
       why,

@@ -1,11 +1,11 @@
 import type { EventSchema } from '../providers/provider.ts'
 
-/** Looked for when data first fails its schema, and kept as long as that. */
+/** Collected when data first fails a schema, and kept as long as the schema. */
 const found = new WeakMap<EventSchema, ReadonlySet<string>>()
 
 /**
- * Returns the names of fields that stand in a schema, at any depth: all that a path may show of
- * data which is not to be shown. Of a schema that is not zod's, none.
+ * Returns the names of the fields of a zod schema, at any depth: the only words that a path into
+ * private data may show. Returns none for other schemas.
  */
 export function namesIn(schema: EventSchema): ReadonlySet<string> {
   const known = found.get(schema)
@@ -14,13 +14,13 @@ export function namesIn(schema: EventSchema): ReadonlySet<string> {
   try {
     collect(schema, names, new Set())
   } catch {
-    // A getter of a schema that is not zod's: what was found so far is in the code all the same.
+    // A getter of another library's schema: the names found so far are in its code all the same.
   }
   found.set(schema, names)
   return names
 }
 
-/** Goes through what a schema was defined by: `def`, or `_def` in zod 3. */
+/** Walks the definition of a schema: `def`, or `_def` in zod 3. */
 function collect(value: unknown, names: Set<string>, seen: Set<unknown>): void {
   if (typeof value !== 'object' || value === null || seen.has(value)) return
   seen.add(value)
@@ -30,11 +30,11 @@ function collect(value: unknown, names: Set<string>, seen: Set<unknown>): void {
   }
   const { def, _def } = value as { readonly def?: unknown; readonly _def?: unknown }
   for (const [key, part] of Object.entries(def ?? _def ?? {})) {
-    // Those of `z.lazy` and, in zod 3, of objects are made when they are asked for.
+    // Those of `z.lazy` and, in zod 3, of objects are created on demand.
     const isMade = typeof part !== 'function' || (key !== 'shape' && key !== 'getter')
     const made: unknown = isMade ? part : part()
     if (key === 'shape') collectFields(made, names, seen)
-    // The keys of a record, where they are an enumeration.
+    // The keys of a record, if they are an enumeration.
     else if (key === 'entries') addTexts(made, names)
     else collect(made, names, seen)
   }

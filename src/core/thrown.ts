@@ -3,29 +3,29 @@ import { fileURLToPath } from 'node:url'
 import { types } from 'node:util'
 import { RinghookError } from './errors.ts'
 
-/** How many errors that caused each other are looked at. */
+/** The longest chain of causes that is followed. */
 const mostCauses = 4
 const mostFrames = 10
 const longestMessage = 1_000
 const longestText = 4_000
 
 /**
- * Returns what an error says, with its stack and its causes, on one line: for errors that may be
- * shown. At most 4,000 characters. Never throws, whatever was thrown.
+ * Returns the message, stack and causes of an error that may be shown, on one line of at most 4,000
+ * characters. Never throws, whatever was thrown.
  */
 export function textOfThrown(error: unknown): string {
   const texts: string[] = []
   try {
     for (const each of causesOf(error)) texts.push(isError(each) ? textOf(each) : wordsOf(each))
   } catch {
-    // A getter or a proxy that throws: what was read before it is shown.
+    // A getter or a proxy that throws: the text shows what was read until then.
   }
   return texts.length === 0 ? whereThrown(error) : texts.join('; cause: ').slice(0, longestText)
 }
 
 /**
- * Returns the message of ringhook's own error, which quotes nothing, if that or one of its causes
- * was thrown. Otherwise where an error was thrown.
+ * Returns the message of ringhook's own error, which quotes nothing, if it is the error or one of its
+ * causes. Otherwise returns where the error was thrown.
  */
 export function ownMessageOrPlace(error: unknown): string {
   try {
@@ -37,9 +37,9 @@ export function ownMessageOrPlace(error: unknown): string {
 }
 
 /**
- * Returns where an error was thrown: its class and the first places in its stack. Neither its
- * message nor anything else that may quote the event: `name` and `stack` may have been set by hand.
- * Never throws, whatever was thrown.
+ * Returns the class of an error and the first places in its stack. Leaves out its message and
+ * anything else that may quote the event: `name` and `stack` may have been set by hand. Never throws,
+ * whatever was thrown.
  */
 export function whereThrown(error: unknown): string {
   try {
@@ -54,12 +54,12 @@ function nameless(thrown: unknown): string {
   return `a thrown ${thrown === null ? 'null' : typeof thrown}`
 }
 
-/** Not by `instanceof` alone: in Jest an error of Node's is no instance of the sandbox's Error. */
+/** Not `instanceof` alone: in Jest, Node's errors aren't instances of the sandbox's Error. */
 function isError(thrown: unknown): thrown is Error {
   return types.isNativeError(thrown) || thrown instanceof Error
 }
 
-/** An error, what caused it, what caused that. Of several that were thrown as one, the first. */
+/** Yields an error, its cause, the cause of that. For an AggregateError, its first error. */
 function* causesOf(thrown: unknown): Generator {
   let next: unknown = thrown
   for (let count = 0; count < mostCauses && next !== undefined; count++) {
@@ -70,7 +70,7 @@ function* causesOf(thrown: unknown): Generator {
   }
 }
 
-/** What was thrown in place of an error: text, or an object with a message, as some clients throw. */
+/** Describes a thrown value that isn't an error: text, or an object with a message. */
 function wordsOf(thrown: unknown): string {
   const words =
     typeof thrown === 'object' ? (thrown as { readonly message?: unknown } | null)?.message : thrown
@@ -85,7 +85,7 @@ function textOf(error: Error): string {
   return [`${shown(name)}: ${shown(message)}`, ...frames.map(shown)].join(' ')
 }
 
-/** On one line, and without what a terminal acts upon: a message must not forge lines of a log. */
+/** Escapes line breaks and terminal control characters: a message must not forge log lines. */
 function shown(text: string): string {
   return text
     .slice(0, longestMessage)
@@ -95,8 +95,8 @@ function shown(text: string): string {
 }
 
 /**
- * The frames of a stack. A message that was changed later is not in it, and what stands there in
- * its place may have lines that look like frames.
+ * Returns the frames of a stack. If the message was changed after the stack was captured, the old one
+ * may have lines that look like frames: then there are none.
  */
 function framesBehind({ stack, message }: Error): readonly string[] {
   if (typeof stack !== 'string' || typeof message !== 'string') return []
@@ -107,18 +107,18 @@ function framesBehind({ stack, message }: Error): readonly string[] {
       .slice(messageAt + message.length)
       .split('\n', 50)
       .map((line) => line.trim().slice(0, 300))
-      // The handler's place, and not ours that called it.
+      // The handler's place, not ringhook's frames that called it.
       .filter((line) => line.startsWith('at ') && !/[\\/]node_modules[\\/]ringhook[\\/]/.test(line))
   )
 }
 
-/** By its class, which stands in the code, and not by `name`, which can be set to anything. */
+/** Returns the name of the class, which is in the code, not `name`, which can be set to anything. */
 function classOf(error: Error): string {
   const name: unknown = (Object.getPrototypeOf(error) as Error | null)?.constructor?.name
   return typeof name === 'string' && /^[A-Za-z_$][\w$]{0,60}$/.test(name) ? name : 'Error'
 }
 
-/** Files and lines of a stack, as far as they are beyond doubt. The names of functions may be keys of the payload. */
+/** Returns files and lines of a stack, without names of functions: those may be keys of the payload. */
 function placesOf(error: Error): readonly string[] {
   const places: string[] = []
   for (const frame of framesBehind(error)) {
@@ -129,7 +129,7 @@ function placesOf(error: Error): readonly string[] {
   return places
 }
 
-/** Whether text names a file of the program. Where its sources are not shipped, one that could be. */
+/** Returns whether text names a file of the program, or could if its sources aren't shipped. */
 function isFile(text: string): boolean {
   if (/^node:[a-z/_-]+$/.test(text)) return true
   if (!/^[\w@.+~%,=\\/:-]+$/.test(text)) return false

@@ -9,15 +9,15 @@ import { namesIn } from './schema-names.ts'
 
 const mostIssues = 10
 const mostSegments = 20
-/** More elements than fit into a body. A number beyond it is no index. */
+/** More elements than fit into a body: a larger number isn't an index. */
 const largestIndex = 64 * 1024 * 1024
 
-/** Data that its schema accepted, or the answer to data that it did not. */
+/** Data that its schema accepted, or the answer if it didn't. */
 export type Validated =
   | { readonly valid: true; readonly data: unknown }
   | { readonly valid: false; readonly answer: Answer }
 
-/** Validates an event's data. An event that nobody documents has no schema: its data passes as it is. */
+/** Validates an event's data. An undocumented event has no schema: its data passes as it is. */
 export function validateData(
   schema: EventSchema | undefined,
   data: unknown,
@@ -41,7 +41,7 @@ export function validateData(
   return { valid: false, answer: answerFor('RINGHOOK_EVENT_INVALID', { status, issues }) }
 }
 
-/** Gives an event the id that the user's own function makes. */
+/** Returns the event with the id that the user's own function returns. */
 export function identify<Event extends WebhookEvent>(
   event: Event,
   body: Uint8Array,
@@ -53,14 +53,14 @@ export function identify<Event extends WebhookEvent>(
     if (typeof id === 'string' && id !== '') return { ...event, id }
     throw new RinghookError(
       'RINGHOOK_OPTION_INVALID',
-      'eventId gave something that is no string, or an empty one. Return a string that repeats of the event have in common.',
+      'eventId must return a non-empty string. Repeats of an event must get the same one.',
     )
   } catch (error) {
     return answerFor('RINGHOOK_HANDLER_FAILED', { reason: 'eventId failed', error })
   }
 }
 
-/** Gives what an event is in order by, if it is in any. */
+/** Returns the ordering key of an event, or `undefined` if it isn't ordered. */
 export function orderOf(
   event: WebhookEvent,
   orderingKey: (event: WebhookEvent) => string | undefined,
@@ -72,26 +72,31 @@ export function orderOf(
     if (key === undefined || key === '') return undefined
     throw new RinghookError(
       'RINGHOOK_OPTION_INVALID',
-      'orderingKey gave something that is no string. Return what the events that run one after another have in common, or undefined.',
+      'orderingKey must return a string, the same one for events that run one after another, or undefined.',
     )
   } catch (error) {
     return answerFor('RINGHOOK_HANDLER_FAILED', { reason: 'orderingKey failed', error })
   }
 }
 
-/** Its rejection, which nobody waits for, must not end the process. */
+/**
+ * Refuses a promise where a value is needed at once. Nothing awaits it, so its rejection must not end
+ * the process.
+ *
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID
+ */
 export function refusePromise(name: string, result: unknown): void {
   if (!types.isPromise(result)) return
   result.catch(() => {})
   throw new RinghookError(
     'RINGHOOK_OPTION_INVALID',
-    `${name} gave a promise. It has to answer at once: leave out what is asynchronous in it.`,
+    `${name} returned a promise. It must be synchronous: leave out the asynchronous part.`,
   )
 }
 
 /**
- * Says where and which kind, but never what was sent: a key of a free-form object may be a phone
- * number. Only names that stand in the schema are shown, and indexes.
+ * Returns where an issue is and its kind, but nothing that was sent: a key of a free-form object may
+ * be a phone number. Shows only indexes and names that are in the schema.
  */
 function describeIssue(schema: EventSchema, { path, code }: RawSchemaIssue): SchemaIssue {
   const names = namesIn(schema)

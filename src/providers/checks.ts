@@ -4,12 +4,12 @@ import { RinghookError } from '../core/errors.ts'
 import type { DeliveryPolicy, ProviderDefinition, SignatureScheme } from './provider.ts'
 
 /**
- * Checks a definition field by field, for whoever writes it without types.
+ * Checks a definition field by field, for definitions written without types.
  *
  * @throws {RinghookError} RINGHOOK_PROVIDER_INVALID
  */
 export function checkDefinition(definition: ProviderDefinition): void {
-  if (!isObject(definition)) throw invalid('it is no object')
+  if (!isObject(definition)) throw invalid('it is not an object')
   const { name, signature, signedTimestamp, events, delivery, defaults } = definition
   if (typeof name !== 'string' || !/^[a-z][a-z0-9-]{0,62}$/.test(name)) {
     throw invalid('its name is not made of lower-case letters, digits and hyphens')
@@ -18,19 +18,19 @@ export function checkDefinition(definition: ProviderDefinition): void {
   checkOptional(definition, ['read', 'renew'], 'function')
   if (signature !== false) checkSignature(signature)
   checkDelivery(delivery)
-  if (defaults !== undefined && !isObject(defaults)) throw invalid('defaults is no object')
-  if (!isObject(events)) throw invalid('events is no object')
+  if (defaults !== undefined && !isObject(defaults)) throw invalid('defaults is not an object')
+  if (!isObject(events)) throw invalid('events is not an object')
   for (const [type, event] of Object.entries(events)) {
     if (typeof event?.schema?.safeParse === 'function') continue
     throw invalid(`its event "${type}" has no schema, such as z.object({ call_id: z.string() })`)
   }
 }
 
-/** The error for a definition that cannot be used. */
+/** Creates the error for a definition that can't be used. */
 export function invalid(cause: string): RinghookError {
   return new RinghookError(
     'RINGHOOK_PROVIDER_INVALID',
-    `This provider cannot be used: ${cause}. Correct its definition.`,
+    `The provider can't be used: ${cause}. Correct its definition.`,
   )
 }
 
@@ -38,7 +38,7 @@ function checkSignature(signature: SignatureScheme): void {
   if (!isObject(signature)) throw invalid('signature is neither false nor an object')
   const { header, encoding, separator, prefix } = signature
   if (typeof header !== 'string' || !/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(header)) {
-    throw invalid('signature.header is no name of a header in lower case')
+    throw invalid('signature.header is not a header name in lower case')
   }
   if (encoding !== 'hex' && encoding !== 'base64') {
     throw invalid('signature.encoding is neither "hex" nor "base64"')
@@ -77,6 +77,6 @@ function checkOptional<Shape extends object>(
 ): void {
   for (const name of names) {
     const value: unknown = shape[name]
-    if (value !== undefined && typeof value !== type) throw invalid(`${name} is no ${type}`)
+    if (value !== undefined && typeof value !== type) throw invalid(`${name} is not a ${type}`)
   }
 }

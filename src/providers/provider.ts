@@ -1,6 +1,6 @@
 import type { RequestHeaders } from '../core/http.ts'
 
-/** An object as `JSON.parse` gives it. */
+/** An object as `JSON.parse` returns it. */
 export type JsonObject = { readonly [key: string]: unknown }
 
 /**
@@ -26,7 +26,7 @@ export interface EventDefinition<Data = unknown> {
   readonly schema: EventSchema<Data>
   /** Other names under which the provider's pages describe the same event. */
   readonly aliases?: readonly string[]
-  /** The documented bodies, each under the name that it is sent as. `fixture` gives them out. */
+  /** The documented bodies, each under the name it is sent as. `fixture` returns them. */
   readonly samples?: Readonly<Record<string, JsonObject>>
 }
 

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { isRecord } from '../core/checks.ts'
 import type { EventSchema, JsonObject } from './provider.ts'
 
-/** An object whose keys nobody documents. */
+/** An object with undocumented keys. */
 export type FreeForm = Readonly<Record<string, unknown>>
 
 /**
@@ -46,7 +46,7 @@ export function list<Item>(item: z.ZodType<Item>): z.ZodType<Item[]> {
       return
     }
   })
-  // As `z.array` has it, for what looks for the names of fields.
+  // As in `z.array`, for the search for field names.
   Object.assign(schema.def, { element: item })
   return schema
 }
@@ -77,7 +77,7 @@ function unchanged<Data>(build: () => z.ZodType<Data>): EventSchema<Data> {
       if (!result.success) return result
       return { success: true, data: withoutPrototypeKey(value as Data) }
     },
-    /** As a schema of zod's has it, for what looks for the names of fields. */
+    /** As in a zod schema, for the search for field names. */
     get def() {
       built ??= build()
       return { innerType: built }

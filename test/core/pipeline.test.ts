@@ -315,10 +315,10 @@ describe('the receiver', () => {
     const later = () => Promise.reject(new Error('boo'))
     const { deliver, outcomes } = endpoint({ eventId: later as never })
     expect(seen(await deliver())).toBe('500 failed RINGHOOK_HANDLER_FAILED')
-    expect(String(outcomes[0]?.error)).toContain('eventId gave a promise')
+    expect(String(outcomes[0]?.error)).toContain('eventId returned a promise')
     const schema = endpoint({ events: { 'call.ringing': { safeParse: later } } as never })
     expect(seen(await schema.deliver())).toBe('500 failed RINGHOOK_HANDLER_FAILED')
-    expect(String(schema.outcomes[0]?.error)).toContain('safeParse gave a promise')
+    expect(String(schema.outcomes[0]?.error)).toContain('safeParse returned a promise')
   })
 
   it('says in the log and to onOutcome why a delivery is not authentic, and to the sender nothing', async () => {

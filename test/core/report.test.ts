@@ -256,7 +256,7 @@ describe('what is logged', () => {
         { events: { 'call.ringing': { safeParse: fail } } },
         /the schema of the event threw \(Error at /,
       ],
-      [{ eventId: () => 5 as never }, /eventId failed \(eventId gave something that is no string/],
+      [{ eventId: () => 5 as never }, /eventId failed \(eventId must return a non-empty string/],
     ] as const) {
       const { deliver, lines } = endpoint(options)
       await deliver()

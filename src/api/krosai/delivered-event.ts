@@ -13,7 +13,7 @@ export interface DeliveredEvent {
 }
 
 /**
- * Gives the event that a delivery carried, and its bytes. The page says that a delivery in full
+ * Returns the event that a delivery carried, and its bytes. The page says that a delivery in full
  * includes its payload, and shows no field: `payload` is looked at, as an object or as JSON.
  */
 export function eventIn(
@@ -36,7 +36,7 @@ export function eventIn(
   }
 }
 
-/** Gives a time of the API in ms since 1970, if it is one. */
+/** Returns a time from the API in ms since 1970, or `undefined` if it isn't one. */
 export function timeOf(text: unknown): number | undefined {
   return parseTimestamp(text)?.getTime()
 }

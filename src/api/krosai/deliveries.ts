@@ -1,6 +1,6 @@
 import type { Client } from 'openapi-fetch'
 import { z } from 'zod'
-import { optionInvalid, wholeNumber } from '../../core/checks.ts'
+import { checkOptional, wholeNumber } from '../../core/checks.ts'
 import { type CallOptions, checkId } from '../client-options.ts'
 import type { Transport } from '../transport.ts'
 import type { paths } from './deliveries-document.ts'
@@ -18,7 +18,7 @@ export interface KrosaiDelivery {
   readonly [field: string]: unknown
 }
 
-/** What the history counts. Each is `undefined` where the API gives no number. */
+/** The counts of the history. Each is `undefined` if the API returns no number. */
 export interface KrosaiDeliverySummary {
   readonly total: number | undefined
   readonly delivered: number | undefined
@@ -102,7 +102,7 @@ const listDeliveries = {
 const getDelivery = { name: 'deliveries.get', isRepeatable: true, answer: delivery }
 const retryDelivery = { name: 'deliveries.retry', isRepeatable: false, answer: z.unknown() }
 
-/** Gives the calls of the delivery history. */
+/** Returns the calls for the delivery history. */
 export function krosaiDeliveriesClient(
   client: Client<paths>,
   transport: Transport,
@@ -137,8 +137,6 @@ function checkFilter(filter: KrosaiDeliveryFilter): KrosaiDeliveryFilter {
     wholeNumber('page', number, { default: 1, min: 1, max: Number.MAX_SAFE_INTEGER })
   if (limit !== undefined) wholeNumber('limit', limit, { default: 20, min: 1, max: 100 })
   if (webhook_id !== undefined) checkId('deliveries.list({ webhook_id })', webhook_id)
-  if (status !== undefined && typeof status !== 'string') {
-    throw optionInvalid('status is no text.', 'Leave it out for deliveries of every status.')
-  }
+  checkOptional('status', status, 'string')
   return filter
 }

@@ -66,7 +66,7 @@ interface Wanted {
 
 const optionNames = ['url', 'events', 'active', 'allowUnlisted', 'signal']
 
-/** Gives the function `ensureWebhook` of a client. */
+/** Returns the `ensureWebhook` function of a client. */
 export function ensurer(webhooks: KrosaiWebhooks, settings: ClientSettings) {
   return async function ensureWebhook(options: EnsureWebhookOptions): Promise<EnsuredWebhook> {
     const { wanted, leftOut } = checkWanted(options)
@@ -140,7 +140,7 @@ function checkWanted(options: EnsureWebhookOptions) {
   return { wanted, leftOut: resolved.leftOut }
 }
 
-/** The webhooks that point at a URL. The oldest is first, for whoever asks. */
+/** Returns the webhooks that point at a URL, the oldest first. */
 async function pointingAt(
   webhooks: KrosaiWebhooks,
   url: string,

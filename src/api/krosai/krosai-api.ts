@@ -49,7 +49,7 @@ const kind: ClientKind = {
 }
 
 /**
- * Gives a client of KrosAI's management API. It connects to nothing until it is asked for
+ * Creates a client for KrosAI's management API. It connects to nothing until it is asked for
  * something, and keeps no connection of its own.
  *
  * Calls that change nothing when they are repeated (reads, `update`, `delete`) are repeated after
@@ -98,7 +98,7 @@ function headersOf(
   else if (keyHeader === 'x-api-key') headers['x-api-key'] = apiKey
   else {
     throw optionInvalid(
-      'keyHeader is none of its values.',
+      'keyHeader has an unknown value.',
       "Use 'authorization' or 'x-api-key', or leave it out.",
     )
   }

@@ -20,9 +20,9 @@ const optionNames = [
 ]
 
 /**
- * Heals a receiver after an outage: asks KrosAI for everything that it could not deliver, and that
- * the receiver has not finished. For every start, when the server listens: what comes twice is a
- * duplicate. The oldest events are asked for first.
+ * Heals a receiver after an outage: asks KrosAI to send again everything that it could not deliver
+ * and that the receiver has not processed. Call it at every start, once the server listens: an event
+ * that arrives twice is a duplicate. The oldest events are requested first.
  *
  * A delivery counts as not delivered unless its status is `delivered` or `pending`: the values are
  * not documented, and an event too many is a duplicate, while one too few is lost. Its event is
@@ -62,7 +62,7 @@ function checkReceiver(receiver: Receiver): void {
   if (isReceiver && receiver.provider?.name === 'krosai') return
   throw new RinghookError(
     'RINGHOOK_RECEIVER_INVALID',
-    'reconcile() was given something else than a receiver for KrosAI. Give what createReceiver(krosai, options) returned.',
+    'reconcile() needs a receiver for KrosAI. Give what createReceiver(krosai, options) returned.',
   )
 }
 
@@ -71,7 +71,7 @@ function checkReconciliation(options: ReconcileOptions): void {
   const { webhookId, since, callsPerSecond, maxRetries, onDelivery } = options
   checkId('reconcile({ webhookId })', webhookId)
   if (!types.isDate(since) || Number.isNaN(since.getTime())) {
-    throw optionInvalid('since is no date.', 'Give one such as new Date(Date.now() - 86_400_000).')
+    throw optionInvalid('since must be a Date.', 'Give one such as new Date(Date.now() - 86_400_000).')
   }
   checkTenant(options.tenant)
   wholeNumber('callsPerSecond', callsPerSecond, { default: 5, min: 1, max: 100 })

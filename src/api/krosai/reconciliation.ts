@@ -10,19 +10,19 @@ import { type History, listUndelivered } from './undelivered.ts'
 
 /** What `reconcile` takes beside the receiver and the API. */
 export interface ReconcileOptions {
-  /** The webhook whose deliveries are looked at, as `ensureWebhook` gives its `id`. */
+  /** The webhook whose deliveries are checked: the `id` that `ensureWebhook` returned. */
   readonly webhookId: string
-  /** Events that are older are left alone. Not before `retentionMs` ago: the receiver refuses those. */
+  /** Older events are left alone. Not earlier than `retentionMs` ago: the receiver refuses those. */
   readonly since: Date
   /** How many calls of the API are made in a second. Default: 5. From 1 to 100. */
   readonly callsPerSecond?: number
   /** Whose events they are, if the receiver's `secret` function names tenants. Default: none. */
   readonly tenant?: string
-  /** At most so many deliveries are asked for again. Default: 1 000. From 1 to 100 000. */
+  /** How many deliveries are requested again at most. Default: 1 000. From 1 to 100 000. */
   readonly maxRetries?: number
-  /** Handed on to `deliveries.list`, for whoever knows the values. Default: deliveries of every status. */
+  /** Passed on to `deliveries.list`. Its values are not documented. Default: every status. */
   readonly status?: string
-  /** Called with what became of each delivery that KrosAI did not deliver. */
+  /** Called with the result for each delivery that KrosAI did not deliver. */
   readonly onDelivery?: (delivery: ReconciledDelivery) => void
   /** Ends it early: it rejects with the signal's `reason`. */
   readonly signal?: AbortSignal
@@ -30,7 +30,7 @@ export interface ReconcileOptions {
   readonly clock?: Clock
 }
 
-/** What became of one delivery that KrosAI did not deliver. */
+/** The result for one delivery that KrosAI did not deliver. */
 export interface ReconciledDelivery {
   /** KrosAI's id of the delivery. */
   readonly id: string
@@ -38,9 +38,9 @@ export interface ReconciledDelivery {
   readonly eventId: string | undefined
   readonly event: string | undefined
   /**
-   * - `retried`: KrosAI was asked to send it again. What comes of that, `onOutcome` says.
-   * - `completed`, `in_flight`: the receiver has finished the event, or it runs.
-   * - `repeated`: another delivery of the same event was asked for.
+   * - `retried`: KrosAI was asked to send it again. `onOutcome` reports that delivery.
+   * - `completed`, `in_flight`: the receiver has processed the event, or is processing it.
+   * - `repeated`: another delivery of the same event was requested.
    * - `too_old`: the event is older than `since`.
    * - `failed`: the API failed or refused; `code` says how. Another run tries again.
    */
@@ -64,13 +64,13 @@ export interface ReconcileReport {
   readonly failed: number
   /** Values of `status` other than `delivered`, `pending` and `failed`. They count as not delivered. */
   readonly unknownStatuses: readonly string[]
-  /** The API's own count, where it gives one. */
+  /** The API's own count, if it has one. */
   readonly summary: KrosaiDeliverySummary | undefined
   /** `false`: there may be more, for another run. */
   readonly isComplete: boolean
 }
 
-/** So many failures in a row, and the API is taken to be away. */
+/** After this many failures in a row, the API counts as unavailable. */
 const mostFailuresInARow = 3
 
 /** A delivery that KrosAI did not deliver, and the event in it. */
@@ -131,7 +131,7 @@ export class Reconciliation {
     return this.#report(history)
   }
 
-  /** Gives a delivery back if it is to be asked for again. */
+  /** Returns a delivery if it must be requested again. */
   async #look(row: KrosaiDelivery): Promise<Candidate | undefined> {
     const { id } = row
     if (isBefore(timeOf(row['created_at']), this.#since)) {
@@ -222,7 +222,7 @@ function isOfTheApi({ status }: ApiError): boolean {
   return status === undefined || status === 429 || status >= 500 || status < 400
 }
 
-/** What has no time comes last: nobody knows where it belongs. */
+/** Deliveries without a time come last. */
 function byTimestamp({ event: one }: Candidate, { event: other }: Candidate): number {
   return (one?.timestamp ?? Number.MAX_VALUE) - (other?.timestamp ?? Number.MAX_VALUE)
 }

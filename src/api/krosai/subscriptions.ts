@@ -54,13 +54,13 @@ export interface ResolvedEvents {
  */
 export function resolveEvents(names: readonly unknown[], allowUnlisted: boolean): ResolvedEvents {
   if (!Array.isArray(names) || names.length === 0) {
-    throw optionInvalid('events names no event.', "Give an array such as ['call.completed'].")
+    throw optionInvalid('events must be an array of names.', "Give one such as ['call.completed'].")
   }
   const events = new Set<string>()
   const leftOut = new Set<string>()
   for (const name of names) {
     if (typeof name !== 'string' || name === '') {
-      throw optionInvalid('events holds something that is no name.', 'Give the names as texts.')
+      throw optionInvalid('events must contain names only.', "Give strings, such as 'call.completed'.")
     }
     if (allowUnlisted) events.add(listedByType.get(typeOf(name)) ?? name)
     else if (name === '*' || name.endsWith('.*')) expand(name, events, leftOut)
@@ -100,7 +100,7 @@ function listedName(name: string): string {
   return found
 }
 
-/** The canonical name, and what nobody documents as it is. */
+/** Returns the canonical name, or an undocumented name as it is. */
 function typeOf(name: string): string {
   return krosai.canonicalNames.get(name) ?? name
 }
@@ -109,13 +109,13 @@ function unknown(name: string): RinghookError {
   const hint = didYouMean(name, krosai.canonicalNames.keys())
   return new RinghookError(
     'RINGHOOK_EVENT_UNKNOWN',
-    `events holds "${name}", which is no event that krosai documents, and no wildcard for one.${hint} If KrosAI sends it all the same, set allowUnlisted: true.`,
+    `events has "${name}", which is neither an event that krosai documents nor a wildcard for one.${hint} If KrosAI sends it anyway, set allowUnlisted: true.`,
   )
 }
 
 function notSubscribable(name: string): RinghookError {
   return new RinghookError(
     'RINGHOOK_EVENT_NOT_SUBSCRIBABLE',
-    `events holds "${name}", which KrosAI's events page documents and its API does not list: ${Object.keys(listed).join(', ')}. Leave it out, or set allowUnlisted: true to send it as it is written and see whether the API takes it.`,
+    `events has "${name}", which KrosAI's events page documents but its API doesn't list: ${Object.keys(listed).join(', ')}. Leave it out, or set allowUnlisted: true to send it as written and see whether the API accepts it.`,
   )
 }

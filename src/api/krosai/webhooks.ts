@@ -8,13 +8,13 @@ import type { components, paths } from './webhooks-document.ts'
 export type KrosaiListedEvent = components['schemas']['WebhookEvent']
 
 /**
- * A webhook subscription, as the API gives it. The document requires none of its fields: without
+ * A webhook subscription, as the API returns it. The document requires none of its fields: without
  * `id` and `url` an answer is refused, the others may be missing. Fields that are new pass through.
  */
 export interface KrosaiWebhook {
   readonly id: string
   readonly url: string
-  /** What signs its deliveries. In which answers the API gives it is not documented. */
+  /** The secret that signs its deliveries. Which answers include it is not documented. */
   readonly secret?: string | null | undefined
   /** Any text: the API may come to list more names than its document. */
   readonly events?: readonly string[] | null | undefined
@@ -49,7 +49,7 @@ export type KrosaiWebhookUpdate = Partial<KrosaiWebhookCreate>
 
 /**
  * The webhooks of an account. Each call may reject with an `ApiError`, and with
- * RINGHOOK_OPTION_INVALID for something that is no id. Source: KrosAI, Webhooks API.
+ * RINGHOOK_OPTION_INVALID for an invalid id. Source: KrosAI, Webhooks API.
  */
 export interface KrosaiWebhooks {
   list(options?: CallOptions): Promise<readonly KrosaiWebhook[]>
@@ -90,7 +90,7 @@ const deleteWebhook = operation(
 )
 const testWebhook = operation('test', false, testResult)
 
-/** Gives the calls of the document's six operations. */
+/** Returns the calls for the document's six operations. */
 export function krosaiWebhooksClient(client: Client<paths>, transport: Transport): KrosaiWebhooks {
   return {
     list: (options = {}) =>

@@ -65,7 +65,7 @@ const createWebhook = {
 }
 
 /**
- * Gives a client of ODIS AI's management API.
+ * Creates a client for ODIS AI's management API.
  *
  * Source: ODIS, Webhooks ("Via API"). It shows the request; the answer, its errors and other calls
  * are not documented.
@@ -122,13 +122,13 @@ function checkCreate(webhook: OdisWebhookCreate) {
   const { events, signal } = webhook
   const url = checkEndpoint(webhook.url)
   if (!Array.isArray(events) || events.length === 0) {
-    throw optionInvalid('events names no event.', "Give an array such as ['call.ended'].")
+    throw optionInvalid('events must be an array of names.', "Give one such as ['call.ended'].")
   }
   for (const name of events) if (!odis.canonicalNames.has(name)) throw unknown(String(name))
   return { url, events, signal, secret: secretOf(webhook) }
 }
 
-/** Made up where there is none; one that was given and is missing is a mistake. */
+/** Generates a secret if the option is absent. An option that is present but empty is a mistake. */
 function secretOf(webhook: OdisWebhookCreate): string {
   if (!('secret' in webhook)) return randomBytes(32).toString('base64url')
   const { secret } = webhook
@@ -136,7 +136,7 @@ function secretOf(webhook: OdisWebhookCreate): string {
   if (secret.length >= 16) return secret
   throw new RinghookError(
     'RINGHOOK_SECRET_INVALID',
-    'The secret is too weak: it takes 16 characters or more. Leave it out to have one made.',
+    'The secret is too weak: it needs 16 characters or more. Leave it out to have one generated.',
   )
 }
 
@@ -144,6 +144,6 @@ function unknown(name: string): RinghookError {
   const names = [...odis.canonicalNames.keys()]
   return new RinghookError(
     'RINGHOOK_EVENT_UNKNOWN',
-    `events holds "${name}", which is no event that odis documents.${didYouMean(name, names)} It documents: ${names.join(', ')}.`,
+    `events has "${name}", which is not an event that odis documents.${didYouMean(name, names)} It documents: ${names.join(', ')}.`,
   )
 }

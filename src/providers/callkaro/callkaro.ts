@@ -33,7 +33,7 @@ function readCallkaroBody(body: JsonObject): Envelope {
   const { event, data } = body
   const callSid = isRecord(data) ? data['callSid'] : undefined
   // An empty callSid identifies nothing: with it, all such events would count as repeats of one.
-  // Nor may a colon in a name that nobody documents make two ids one.
+  // Nor may a colon in an undocumented name make two ids equal.
   const identified =
     typeof event === 'string' &&
     !event.includes(':') &&

@@ -18,7 +18,7 @@ export const odis: OdisProvider = defineProvider({
   signature: { header: 'x-odis-signature', encoding: 'hex', prefix: 'sha256=' },
   signedTimestamp: true,
   events: odisEvents,
-  // No `id` is documented: if one came up, nobody could say that it is the event's.
+  // No `id` is documented: one that appeared might not be the event's.
   read: (body) => ({
     event: body['event'],
     timestamp: body['timestamp'],
