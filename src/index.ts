@@ -11,7 +11,14 @@ export {
   type StoreCode,
 } from './core/errors.ts'
 export type { Handler, HandlerContext, SqlTransaction, WebhookEvent } from './core/event.ts'
-export type { EventData, EventOf, OwnEvents, RoutingKey, RoutingTable, SentName } from './core/event-types.ts'
+export type {
+  EventData,
+  EventOf,
+  OwnEvents,
+  RoutingKey,
+  RoutingTable,
+  SentName,
+} from './core/event-types.ts'
 export type {
   ByteStream,
   DeliveryRequest,

@@ -1,5 +1,5 @@
-import type { OwnEvents } from './core/event-types.ts'
 import { refuseCall } from './core/adapter-mismatch.ts'
+import type { OwnEvents } from './core/event-types.ts'
 import { isKoaContext } from './core/framework-arguments.ts'
 import { type NodeMessage, nodeRequest } from './core/node-request.ts'
 import type { ReceiverOptions } from './core/options.ts'

@@ -23,7 +23,7 @@ export function transactionInvalid(mistake: keyof typeof mistakes): RinghookErro
 export function notTransactional(): RinghookError {
   return new RinghookError(
     'RINGHOOK_STORE_NOT_TRANSACTIONAL',
-    'The store, or the client that it was given, can\'t open a transaction. Use postgresStore() with a Pool of pg, mysqlStore() with a pool or sqliteStore(), or return from the handler instead.',
+    "The store, or the client that it was given, can't open a transaction. Use postgresStore() with a Pool of pg, mysqlStore() with a pool or sqliteStore(), or return from the handler instead.",
   )
 }
 

@@ -71,7 +71,10 @@ function checkReconciliation(options: ReconcileOptions): void {
   const { webhookId, since, callsPerSecond, maxRetries, onDelivery } = options
   checkId('reconcile({ webhookId })', webhookId)
   if (!types.isDate(since) || Number.isNaN(since.getTime())) {
-    throw optionInvalid('since must be a Date.', 'Give one such as new Date(Date.now() - 86_400_000).')
+    throw optionInvalid(
+      'since must be a Date.',
+      'Give one such as new Date(Date.now() - 86_400_000).',
+    )
   }
   checkTenant(options.tenant)
   wholeNumber('callsPerSecond', callsPerSecond, { default: 5, min: 1, max: 100 })

@@ -60,7 +60,10 @@ export function resolveEvents(names: readonly unknown[], allowUnlisted: boolean)
   const leftOut = new Set<string>()
   for (const name of names) {
     if (typeof name !== 'string' || name === '') {
-      throw optionInvalid('events must contain names only.', "Give strings, such as 'call.completed'.")
+      throw optionInvalid(
+        'events must contain names only.',
+        "Give strings, such as 'call.completed'.",
+      )
     }
     if (allowUnlisted) events.add(listedByType.get(typeOf(name)) ?? name)
     else if (name === '*' || name.endsWith('.*')) expand(name, events, leftOut)
