@@ -26,7 +26,7 @@ const servers: readonly [name: string, listen: (receiver: Receiver) => Promise<A
   ],
 ]
 
-describe.each(servers)('over HTTP/2, %s', (_, listen) => {
+describe.each(servers)('webhooks() over HTTP/2, %s', (_, listen) => {
   it('handles deliveries, and refuses them on the same session once the receiver is closed', async () => {
     const warnings: Error[] = []
     const note = (warning: Error) => void warnings.push(warning)

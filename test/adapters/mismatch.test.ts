@@ -282,7 +282,7 @@ describe.each(entries.slice(0, 3))('$name, misused', ({ name, mount }) => {
   })
 })
 
-describe('receiver.receive', () => {
+describe('receiver.receive()', () => {
   it('answers 500 to what is no request, and never rejects', async () => {
     for (const wrong of [undefined, null, 'text', {}, { method: 'POST' }]) {
       const logger = recordingLogger()
@@ -306,7 +306,7 @@ describe('receiver.receive', () => {
   })
 })
 
-describe('the handler of ringhook/express', () => {
+describe('webhooks() of ringhook/express', () => {
   it('resolves when the answer is written, for wrappers that wait for it', async () => {
     const handler = expressWebhooks(receiverWith(recordingLogger()))
     const ended: boolean[] = []

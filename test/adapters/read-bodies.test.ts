@@ -38,7 +38,7 @@ function useExpress(app: FastifyInstance, middleware: Middleware): void {
   app.addHook('onRequest', (request, reply, done) => middleware(request.raw, reply.raw, done))
 }
 
-describe('a body that was read before ringhook', () => {
+describe('webhooks(), with a body that was read before', () => {
   it.each(expressVersions)(
     'by a data listener on $name is not put down to a parser',
     async ({ express: version }) => {
@@ -108,7 +108,7 @@ describe('a body that was read before ringhook', () => {
   })
 })
 
-describe('bytes that Express middleware has kept on Node’s request', () => {
+describe('webhooks(), with bytes that Express middleware kept', () => {
   it.each<[string, Middleware]>([
     ['express.raw()', express.raw({ type: () => true }) as Middleware],
     [

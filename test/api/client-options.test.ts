@@ -72,7 +72,7 @@ describe('apiKey', () => {
   })
 })
 
-describe('the other options', () => {
+describe('createKrosaiApi() and createOdisApi()', () => {
   it.each<[string, object]>([
     ['an unknown one', { apikey: 'x' }],
     ['timeoutMs: 0', { timeoutMs: 0 }],
@@ -126,7 +126,7 @@ describe('the other options', () => {
   })
 })
 
-describe('an id', () => {
+describe('webhooks, their ids', () => {
   const api = createKrosaiApi({
     apiKey: 'kros_test_x',
     fetch: () => Promise.reject(new Error('it was sent')),

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { apiDocuments, typesOf } from '../../scripts/api-documents.ts'
 
-describe('the types of the API documents', () => {
+describe('npm run documents', () => {
   it.each(apiDocuments)('are what the document says: $document', async ({ document, file }) => {
     const checkedIn = await readFile(file, 'utf8')
 

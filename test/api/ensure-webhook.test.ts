@@ -52,7 +52,7 @@ function only() {
   return webhook
 }
 
-describe('ensureWebhook', () => {
+describe('ensureWebhook()', () => {
   it('creates a webhook, and gives its secret', async () => {
     const { api } = client()
     const report = await api.ensureWebhook({ url, events: ['call.completed', 'call.failed'] })
@@ -240,7 +240,7 @@ describe('ensureWebhook', () => {
   })
 })
 
-describe('the events of ensureWebhook', () => {
+describe('ensureWebhook({ events })', () => {
   const all = [
     'call.started',
     'call.completed',
@@ -283,13 +283,13 @@ describe('the events of ensureWebhook', () => {
   })
 
   it.each([
-    ['call.ringing', 'RINGHOOK_EVENT_NOT_SUBSCRIBABLE', 'its API does not list: call.started,'],
+    ['call.ringing', 'RINGHOOK_EVENT_NOT_SUBSCRIBABLE', "its API doesn't list: call.started,"],
     ['endpoint.*', 'RINGHOOK_EVENT_NOT_SUBSCRIBABLE', 'allowUnlisted: true'],
     ['call.complete', 'RINGHOOK_EVENT_UNKNOWN', 'Did you mean "call.completed"?'],
-    ['fax.*', 'RINGHOOK_EVENT_UNKNOWN', 'no event that krosai documents'],
-    ['constructor', 'RINGHOOK_EVENT_UNKNOWN', 'no event that krosai documents'],
-    ['', 'RINGHOOK_OPTION_INVALID', 'no name'],
-    [7, 'RINGHOOK_OPTION_INVALID', 'no name'],
+    ['fax.*', 'RINGHOOK_EVENT_UNKNOWN', 'neither an event that krosai documents nor a wildcard'],
+    ['constructor', 'RINGHOOK_EVENT_UNKNOWN', 'neither an event that krosai documents nor a wildcard'],
+    ['', 'RINGHOOK_OPTION_INVALID', 'must contain names only'],
+    [7, 'RINGHOOK_OPTION_INVALID', 'must contain names only'],
   ])('%j is refused before anything is sent', async (name, code, words) => {
     const { api, calls } = client()
     const ensuring = api.ensureWebhook({ url, events: ['call.started', name] } as never)
@@ -311,7 +311,7 @@ describe('the events of ensureWebhook', () => {
     await expect(ensuring).rejects.toMatchObject({ code: 'RINGHOOK_OPTION_INVALID' })
   })
 
-  describe('with allowUnlisted', () => {
+  describe('ensureWebhook({ allowUnlisted })', () => {
     /** An API that takes more than its document says, and what it was sent. */
     function lenient(): { readonly api: KrosaiApi; readonly sent: unknown[] } {
       const sent: unknown[] = []

@@ -34,7 +34,7 @@ async function failure(call: Promise<unknown>): Promise<ApiError> {
   return settled as ApiError
 }
 
-describe('a call that changes nothing when it is repeated', () => {
+describe('retry, of idempotent calls', () => {
   const calls = {
     'webhooks.list': () => api().webhooks.list(),
     'webhooks.get': () => api().webhooks.get(id),
@@ -106,7 +106,7 @@ describe('a call that changes nothing when it is repeated', () => {
   })
 })
 
-describe('a call that would do something twice', () => {
+describe('retry, of calls that are not idempotent', () => {
   const calls = {
     'webhooks.create': () => api().webhooks.create({ url: webhook.url, events: ['call.started'] }),
     'webhooks.test': () => api().webhooks.test(id),
@@ -161,7 +161,7 @@ describe('a call that would do something twice', () => {
   })
 })
 
-describe('Retry-After', () => {
+describe('retry, with Retry-After', () => {
   it('is heeded, in seconds and as a date', async () => {
     const clock = manualClock(Date.parse('2026-01-01T00:00:00Z'))
     const date = answer(503, '', { 'retry-after': 'Thu, 01 Jan 2026 00:00:27 GMT' })
@@ -192,7 +192,7 @@ describe('Retry-After', () => {
   })
 })
 
-describe('a pause without Retry-After', () => {
+describe('retry, without Retry-After', () => {
   it('doubles, is shortened by chance by up to a half, and ends at maxDelayMs', async () => {
     const clock = manualClock()
     server.answers(answer(503, ''))
@@ -206,7 +206,7 @@ describe('a pause without Retry-After', () => {
   })
 })
 
-describe('time', () => {
+describe('timeoutMs', () => {
   it.each([
     ['no answer', silent],
     ['an answer that does not end', halting],
@@ -231,7 +231,7 @@ describe('time', () => {
   })
 })
 
-describe('a signal', () => {
+describe('signal', () => {
   it('ends a call that waits for its answer, with its reason', async () => {
     const controller = new AbortController()
     const reason = new Error('shutting down')
@@ -262,7 +262,7 @@ describe('a signal', () => {
   })
 })
 
-describe('a redirect', () => {
+describe('RINGHOOK_API_REDIRECTED', () => {
   it.each([301, 302, 303, 307, 308])(
     '%i is not followed, and the key stays here',
     async (status) => {
@@ -276,7 +276,7 @@ describe('a redirect', () => {
   )
 })
 
-describe('TLS', () => {
+describe('RINGHOOK_API_UNREACHABLE, over TLS', () => {
   it('is insisted on: a certificate that nobody signed gets no key, and no second attempt', async () => {
     const untrusted = await FaultServer.startUntrusted()
     untrusted.answers(answer(200, []))
@@ -302,7 +302,7 @@ describe('TLS', () => {
   })
 })
 
-describe('an answer', () => {
+describe('RINGHOOK_API_ANSWER_INVALID', () => {
   it.each([
     ['no JSON', '<html>Sign in to the proxy</html>'],
     ['JSON that is cut off', '[{"id":"wh_1","secret":"the secret of a webhook'],
@@ -336,7 +336,7 @@ describe('an answer', () => {
   })
 })
 
-describe('an error of the API', () => {
+describe('ApiError', () => {
   it('is told with its status, code, message, details and request id', async () => {
     const body = {
       error: 'url must be public',
@@ -377,7 +377,7 @@ describe('an error of the API', () => {
   })
 })
 
-describe('the API key', () => {
+describe('apiKey, in errors', () => {
   it('goes as a bearer token, or in x-api-key, with the organization beside it', async () => {
     server.answers(answer(200, []))
     await api().webhooks.list()

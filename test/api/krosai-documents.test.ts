@@ -48,7 +48,7 @@ function watched() {
   return { api, violations, requests }
 }
 
-describe('every operation of KrosAI’s documents', () => {
+describe('createKrosaiApi(), every documented operation', () => {
   it('is called as the documents want it, and gives what they promise', async () => {
     const { api, violations, requests } = watched()
     const answers = [

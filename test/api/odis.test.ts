@@ -20,7 +20,7 @@ function api() {
   })
 }
 
-describe('webhooks.create', () => {
+describe('webhooks.create()', () => {
   it('sends the request of ODIS’s page, with a secret of its own', async () => {
     server.answers(answer(201, { id: 'wh_1', other: true }))
     const secret = 'a secret that no page shows'

@@ -109,7 +109,7 @@ async function run(
   return { report, settled }
 }
 
-describe('reconcile', () => {
+describe('reconcile()', () => {
   it('asks for what was not delivered, the oldest first, and reports', async () => {
     const history = new History()
     history.add({ status: 'delivered', payload: event() })
@@ -257,7 +257,7 @@ describe('reconcile', () => {
   })
 })
 
-describe('the pages of the history', () => {
+describe('reconcile(), over several pages', () => {
   it('are all read before anything is asked for', async () => {
     const history = new History()
     for (let count = 0; count < 205; count++) history.add({ status: 'delivered' })
@@ -309,7 +309,7 @@ describe('the pages of the history', () => {
   })
 })
 
-describe('an API that fails', () => {
+describe('reconcile(), when the API fails', () => {
   it('for one delivery does not keep the others', async () => {
     const history = new History()
     const ids = [1, 2, 3, 4].map((age) => history.add({ payload: event(age * 60_000) }))
@@ -359,7 +359,7 @@ describe('an API that fails', () => {
   })
 })
 
-describe('the bounds of reconcile', () => {
+describe('reconcile(), its options', () => {
   it('are maxRetries: what is left is for another run', async () => {
     const history = new History()
     for (let age = 0; age < 5; age++) history.add({ payload: event(age * 1_000) })

@@ -58,7 +58,7 @@ async function open(options: AnyOptions) {
   return { contexts, told, receiver, send, sendPart }
 }
 
-describe('the async context of a request', () => {
+describe('AsyncLocalStorage, in a handler', () => {
   it('is that of what is told of its delivery after the deadline', async () => {
     const { open: finish, opened } = gate()
     const { told, receiver, send } = await open({
@@ -158,7 +158,7 @@ describe('the async context of a request', () => {
   })
 })
 
-describe('what several requests share', () => {
+describe('AsyncLocalStorage, in work that requests share', () => {
   it('is a batch that runs in the context of none of them', async () => {
     const contexts = new AsyncLocalStorage<string>()
     const seen: (string | undefined)[] = []

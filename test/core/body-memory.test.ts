@@ -15,7 +15,7 @@ interface Memory {
   readonly peak: number
 }
 
-describe('a body that comes byte by byte', () => {
+describe('maxBodyBytes, with a body that arrives byte by byte', () => {
   let program: ChildProgram
 
   beforeAll(async () => {

@@ -37,7 +37,7 @@ function cut(bytes: Uint8Array, lengths: readonly number[]): Uint8Array[] {
 const readBody = (maxBodyBytes: number) =>
   bodyReader(manualClock(start), { maxBodyBytes, bodyTimeoutMs: 1_000 })
 
-describe('the body reader', () => {
+describe('bodyReader', () => {
   it('gives the same bytes, however they are cut into pieces', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -136,7 +136,7 @@ describe('the body reader', () => {
   })
 })
 
-describe('a delivery that comes as a stream', () => {
+describe('receiver.receive(), with a stream', () => {
   const bytes = Buffer.from(JSON.stringify(event({ id: 'ünïcödé 💥' })))
   const headers = { 'x-webhook-signature': sign(bytes), 'content-length': String(bytes.length) }
 
@@ -212,7 +212,7 @@ describe('a delivery that comes as a stream', () => {
   })
 })
 
-describe('a body that a parser took', () => {
+describe('RINGHOOK_BODY_ALREADY_READ', () => {
   it('is answered 500 at once, and the log names the two remedies', async () => {
     const { receiver, lines } = endpoint()
     const reply = await receiver.receive({ ...post(event()), body: undefined })

@@ -22,7 +22,7 @@ const phone = '+14155550199'
 /** The same where bytes are printed as numbers. */
 const bytesOfPhone = [...Buffer.from(phone)].join(',')
 
-describe('the context of a handler', () => {
+describe('HandlerContext', () => {
   it.each<[string, (context: HandlerContext) => object]>([
     ['a spread', (context) => ({ ...context, db: 'a database' })],
     ['Object.assign', (context) => Object.assign({ db: 'a database' }, context)],

@@ -15,7 +15,7 @@ function written(id: string, timestamp = new Date(start).toISOString()): Buffer 
   return Buffer.from(JSON.stringify(rest).replace('{', `{"id":${id},`))
 }
 
-describe('an event id', () => {
+describe('event.id', () => {
   it.each([
     ['text', 'evt_1', 'evt_1'],
     ['digits', '17', '17'],
@@ -153,7 +153,7 @@ describe('an event id', () => {
   })
 })
 
-describe('a read of the user’s', () => {
+describe('defineProvider({ read })', () => {
   it('that is asynchronous is answered 500, and its rejection ends nothing', async () => {
     const read = () => Promise.reject(new Error('too late'))
     const provider = defineProvider({ ...krosai, name: 'late', read: read as never })
@@ -164,7 +164,7 @@ describe('a read of the user’s', () => {
   })
 })
 
-describe('a call id', () => {
+describe('orderingKey, by default', () => {
   it.each([
     ['call_1', 'call_1'],
     [17, '17'],

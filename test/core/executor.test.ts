@@ -7,7 +7,7 @@ import { endpoint, event, gate, seen, start } from '../helpers/endpoint.ts'
 
 const failed = '500 failed RINGHOOK_HANDLER_FAILED'
 
-describe('a delivery', () => {
+describe('receiver.receive(), with a handler', () => {
   it('runs its handler once, however many copies arrive at the same moment', async () => {
     const { deliver, runs, outcomes, clock } = endpoint({ handle: () => clock.sleep(500) })
     const replies = Promise.all(Array.from({ length: 50 }, () => deliver()))
@@ -560,7 +560,7 @@ describe('context', () => {
   })
 })
 
-describe('ten thousand deliveries', () => {
+describe('receiver.receive(), ten thousand times', () => {
   it('leave nothing behind: no delivery under way and no timer for one', async () => {
     const clock = manualClock(start)
     const store = memoryStore({ clock, maxEntries: 100, logger: false })

@@ -24,7 +24,7 @@ function failingOver(clock: ManualClock): { store: IdempotencyStore; failOver():
   }
 }
 
-describe('an event that the store forgets while its handler runs', () => {
+describe('store, when it forgets an event whose handler runs', () => {
   it('is marked when the handler ends, and a repeat is a duplicate', async () => {
     const clock = manualClock(start)
     const { store, failOver } = failingOver(clock)

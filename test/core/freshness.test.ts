@@ -17,7 +17,7 @@ const answers = {
 
 const at = (offsetMs: number) => new Date(start + offsetMs).toISOString()
 
-describe('a signed timestamp', () => {
+describe('event.timestamp, signed', () => {
   it.each([
     ['missing', undefined, answers.missing],
     ['null', null, answers.missing],
@@ -220,7 +220,7 @@ describe('parseTimestamp', () => {
   })
 })
 
-describe('parseTimestamp, beside Date', () => {
+describe('parseTimestamp, compared with Date', () => {
   const digits = (count: number, max: number) =>
     fc.integer({ min: 0, max }).map((value) => String(value).padStart(count, '0'))
   const dates = fc.tuple(digits(4, 9_999), digits(2, 13), digits(2, 32))

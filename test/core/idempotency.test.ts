@@ -13,7 +13,7 @@ const tricky = fc.oneof(
   }),
 )
 
-describe('idempotencyKey', () => {
+describe('context.idempotencyKey', () => {
   it('is 64 hex digits, and no two combinations of provider, namespace, id and tenant share one', () => {
     const parts = fc.tuple(tricky, tricky, tricky, fc.option(tricky, { nil: undefined }))
     fc.assert(
@@ -79,7 +79,7 @@ describe('namespace', () => {
   })
 })
 
-describe('the fingerprint of a body', () => {
+describe('fingerprintOf', () => {
   it('tells other bytes from the same', () => {
     fc.assert(
       fc.property(

@@ -19,7 +19,7 @@ function bound(store: IdempotencyStore): IdempotencyStore {
   }
 }
 
-describe('an attempt', () => {
+describe('receiver.start(), an attempt', () => {
   it('runs the handler over the bytes, long after they arrived, and is done', async () => {
     const { inbox, deliver, clock, runs, outcomes, store: ownStore } = await started()
     await deliver()
@@ -382,7 +382,7 @@ describe('an attempt', () => {
   })
 })
 
-describe('context.complete in an attempt', () => {
+describe('context.complete(), in a worker', () => {
   const transaction = {}
 
   it.each([

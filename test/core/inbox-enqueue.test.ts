@@ -7,7 +7,7 @@ import { handInbox } from '../helpers/hand-inbox.ts'
 const store = memoryStore()
 const keyOf = keyMaker('krosai', '')
 
-describe('a delivery to an endpoint with an inbox', () => {
+describe('receiver.receive(), with an inbox', () => {
   it('is answered accepted once it is committed, and its handler has not run', async () => {
     const inbox = handInbox()
     const { deliver, runs, outcomes } = endpoint({ inbox, store })
@@ -209,7 +209,7 @@ describe('orderingKey', () => {
   })
 })
 
-describe('the options of an inbox', () => {
+describe('createReceiver(), with an inbox', () => {
   it.each([
     [
       'an inbox without a store',

@@ -106,7 +106,7 @@ describe('receiver.start()', () => {
   })
 })
 
-describe('an inbox without a worker', () => {
+describe('inbox, without a worker', () => {
   it('is logged once a minute, when its deliveries have waited for a minute', async () => {
     const counts = { waiting: 3, running: 0, delayed: 0, dead: 1, oldest: 0 }
     let stats = 0

@@ -403,7 +403,7 @@ describe('trustedProxies', () => {
   })
 })
 
-describe('the log line of a refused sender', () => {
+describe('RINGHOOK_IP_NOT_ALLOWED, in the log', () => {
   const allowedIps = ['203.0.113.7']
   const trustedProxies = ['10.0.0.0/8', 'unix']
 

@@ -90,7 +90,7 @@ const credentials = [
   'x-forwarded-access-token',
 ]
 
-describe('the headers that an inbox keeps', () => {
+describe('context.headers, in a worker', () => {
   it('are those that handlers need', async () => {
     const headers = {
       'content-type': 'application/json',
@@ -207,7 +207,7 @@ describe('the headers that an inbox keeps', () => {
   })
 })
 
-describe('a URL’s token', () => {
+describe('urlToken, in the headers that an inbox keeps', () => {
   it('is in nothing else that is told of a delivery or kept of it', async () => {
     const inbox = handInbox()
     const fail = () => {

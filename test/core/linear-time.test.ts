@@ -149,7 +149,7 @@ const places: readonly Place[] = [
   ['the body', plain, (text) => ({ body: Buffer.from(text) })],
 ]
 
-describe('what runs before a delivery is authentic', () => {
+describe('receiver.receive(), before authentication', () => {
   it.each(places)('takes time in proportion to what was sent: %s', async (_, receiver, request) => {
     const deliver = (text: string) => {
       const { headers, ...rest } = request(text)
@@ -181,7 +181,7 @@ describe('what runs before a delivery is authentic', () => {
   })
 })
 
-describe('what reads an authentic body', () => {
+describe('receiver.receive(), after authentication', () => {
   it.each<[string, (length: number) => string]>([
     [
       'lists within each other',

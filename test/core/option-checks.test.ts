@@ -5,7 +5,7 @@ import { build, codeOf, secret } from '../helpers/endpoint.ts'
 const longest = 2 ** 31 - 1
 const day = 24 * 60 * 60_000
 
-describe('createReceiver', () => {
+describe('createReceiver()', () => {
   it.each([
     ['maxBodyBytes', 1, 64 * 1024 * 1024],
     ['bodyTimeoutMs', 10, longest],
@@ -105,7 +105,7 @@ describe('createReceiver', () => {
   })
 })
 
-describe('memoryStore', () => {
+describe('memoryStore()', () => {
   it.each([0, -1, 1.5, Number.NaN, '5', null])('refuses maxEntries %j', (maxEntries) => {
     expect(codeOf(() => memoryStore({ maxEntries: maxEntries as number }))).toBe(
       'RINGHOOK_OPTION_INVALID',
@@ -113,7 +113,7 @@ describe('memoryStore', () => {
   })
 })
 
-describe('defineProvider', () => {
+describe('defineProvider()', () => {
   const right = {
     name: 'acme',
     signature: { header: 'x-acme', encoding: 'hex' },

@@ -102,7 +102,7 @@ async function deliverWith(...wrong: Fault[]) {
   return { reply, claim, handler, read }
 }
 
-describe('the receiver', () => {
+describe('receiver.receive()', () => {
   const pairs = faults.flatMap((first, at) =>
     faults.slice(at + 1).map((second) => [first, second] as const),
   )
@@ -444,7 +444,7 @@ describe('onOutcome', () => {
   })
 })
 
-describe('close', () => {
+describe('receiver.close()', () => {
   it('answers new deliveries 503, lets the handlers that run finish, and says that all are done', async () => {
     const { deliver, receiver, clock, runs } = endpoint({ handle: () => clock.sleep(3_000) })
     const running = deliver()
@@ -519,7 +519,7 @@ describe('close', () => {
   })
 })
 
-describe('idle', () => {
+describe('receiver.idle()', () => {
   it('waits for handlers past their deadline too', async () => {
     const { deliver, receiver, clock } = endpoint({ handle: () => clock.sleep(20_000) })
     await receiver.idle()

@@ -22,7 +22,7 @@ const completed = {
   cost_cents: 1,
 }
 
-describe('what is logged', () => {
+describe('logger, line by line', () => {
   it.each([
     ['a line end', 'new\nline'],
     ['a carriage return', 'new\rline'],
@@ -375,7 +375,7 @@ describe('logger', () => {
   })
 })
 
-describe('debug lines', () => {
+describe('logger.debug()', () => {
   it('are not put together for a logger that leaves them out', async () => {
     const debug = vi.fn()
     const isLevelEnabled = vi.fn(() => false)

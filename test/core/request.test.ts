@@ -27,7 +27,7 @@ async function receive(request: unknown, options = {}) {
 
 const given = (changes: object) => ({ ...post(body), ...changes })
 
-describe('receive() takes what can be read exactly', () => {
+describe('receiver.receive(), with a request that it can read', () => {
   it.each<[string, unknown]>([
     ['a Uint8Array', new Uint8Array(own())],
     ['an ArrayBuffer', own()],
@@ -110,7 +110,7 @@ describe('receive() takes what can be read exactly', () => {
   })
 })
 
-describe('receive() names what it cannot read', () => {
+describe("receiver.receive(), with a request that it can't read", () => {
   it.each<[string, unknown, string, RegExp]>([
     ['text', body.toString(), alreadyRead, /is a string, .*base64.*Give bytes: Buffer\.from/],
     [
@@ -215,7 +215,7 @@ describe('receive() names what it cannot read', () => {
   })
 })
 
-describe('the log line of a body that cannot be used', () => {
+describe('RINGHOOK_BODY_ALREADY_READ, in the log', () => {
   it.each<[string, unknown, RegExp]>([
     [
       'RINGHOOK_BODY_ENCODED',

@@ -51,7 +51,7 @@ const done: readonly (readonly [string, () => unknown])[] = [
   ['an object whose getters throw', () => Object.defineProperty({}, 'next', { get: refuse })],
 ]
 
-describe('a handler', () => {
+describe('on, with the results of handlers', () => {
   it.each(lazy)('that returns %s has failed, and runs again', async (_, make) => {
     for (const handle of [make, async () => make(), async () => Promise.resolve(make())]) {
       const { deliver, runs, lines, outcomes } = endpoint({
@@ -117,7 +117,7 @@ describe('a handler', () => {
   })
 })
 
-describe('a receiver', () => {
+describe("createReceiver(), with functions that can't handle events", () => {
   const generators = {
     'a generator function': function* () {
       yield 1

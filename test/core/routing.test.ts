@@ -260,7 +260,7 @@ describe('events', () => {
   })
 })
 
-describe('the names of the providers', () => {
+describe('provider.canonicalNames', () => {
   it('each find their own handler', () => {
     for (const provider of [krosai, odis, callkaro]) {
       for (const [sentAs, type] of provider.canonicalNames) {

@@ -35,7 +35,7 @@ function transactional(clock: ManualClock) {
   return { store, begin: () => new Transaction() }
 }
 
-describe('a handler that completed its event in a transaction', () => {
+describe('context.complete(), before the handler ends', () => {
   it('has finished when the transaction is committed', async () => {
     const { store, begin } = transactional(manualClock(start))
     const { deliver, runs } = endpoint({
@@ -193,7 +193,7 @@ describe('a handler that completed its event in a transaction', () => {
   })
 })
 
-describe('a handler that has ended', () => {
+describe('receiver.receive(), once the handler has ended', () => {
   it('is not told that it lost the event, when a renewal meets the mark that is on its way', async () => {
     const clock = manualClock(start)
     const memory = memoryStore({ clock })
@@ -220,7 +220,7 @@ describe('a handler that has ended', () => {
   })
 })
 
-describe('a store that answers nonsense', () => {
+describe('store, when it returns nonsense', () => {
   it.each([
     ['a fence that is no number', { state: 'claimed', fence: '1', attempt: 1 }],
     ['a fence of 0', { state: 'claimed', fence: 0, attempt: 1 }],

@@ -198,7 +198,7 @@ describe('signature', () => {
   })
 })
 
-describe('an exact signature', () => {
+describe('signature, byte by byte', () => {
   const other = 'another secret'
 
   /** What a form and a comparison of text make of a header, without a byte in sight. */
@@ -274,7 +274,7 @@ describe('an exact signature', () => {
   })
 })
 
-describe('several headers', () => {
+describe('signature, in several headers', () => {
   // As Node hands them over: joined with a comma and a space.
   const mine = createHmac('sha256', secret).update(body).digest('base64')
   const other = createHmac('sha256', 'other').update(body).digest('base64')
@@ -305,7 +305,7 @@ describe('several headers', () => {
   })
 })
 
-describe('the work of a verification', () => {
+describe('signature, its cost', () => {
   const scheme = { ...hex, separator: ' ' } as const
   const keys = [signingKey(scheme, secret), signingKey(scheme, 'another secret')]
 

@@ -45,7 +45,7 @@ function failing<Values extends unknown[], Result>(
   }
 }
 
-describe('a store that is down', () => {
+describe('store, when it is down', () => {
   it('answers 503 and runs no handler', async () => {
     for (const claim of [
       down,
@@ -144,7 +144,7 @@ describe('a store that is down', () => {
   })
 })
 
-describe('a store that does not answer', () => {
+describe('store, when it does not answer', () => {
   it('is not waited for to the end where handlers may run without it, and a late claim is given back', async () => {
     const clock = manualClock(start)
     const released: string[] = []
@@ -169,7 +169,7 @@ describe('a store that does not answer', () => {
   })
 })
 
-describe('a store whose reply is lost', () => {
+describe('store, when its reply is lost', () => {
   it('has its claim repeated: the only delivery does not lose to itself', async () => {
     const clock = manualClock(start)
     const store = broken(clock, (memory) => ({
@@ -196,7 +196,7 @@ describe('a store whose reply is lost', () => {
   })
 })
 
-describe('a store that cannot mark an event as finished', () => {
+describe("store, when it can't complete an event", () => {
   it('is asked again, and the delivery is handled when it works', async () => {
     const clock = manualClock(start)
     const store = broken(clock, (memory) => ({
@@ -252,7 +252,7 @@ describe('a store that cannot mark an event as finished', () => {
   })
 })
 
-describe('a store that cannot take an event back', () => {
+describe("store, when it can't release an event", () => {
   it('answers 500, and the event runs again when its lease is over', async () => {
     const clock = manualClock(start)
     const { deliver, runs } = endpoint({
@@ -272,7 +272,7 @@ describe('a store that cannot take an event back', () => {
   })
 })
 
-describe('a store that never answers', () => {
+describe('store, when it never answers', () => {
   it.each<[string, Operations, string]>([
     ['a claim', { claim: never }, unavailable],
     ['a renewal', { extend: never }, '503 timed_out RINGHOOK_DEADLINE_EXCEEDED retry-after 30'],
@@ -326,7 +326,7 @@ describe('a store that never answers', () => {
   })
 })
 
-describe('a store that is slow', () => {
+describe('store, when it is slow', () => {
   it('and claims after the deadline: the claim is given back, and the retry runs', async () => {
     const clock = manualClock(start)
     let delayMs = 12_000
@@ -377,7 +377,7 @@ describe('a store that is slow', () => {
   })
 })
 
-describe('the memory store', () => {
+describe('memoryStore', () => {
   it('remembers its last maxEntries events, forgets the oldest first, and says so once', async () => {
     const clock = manualClock(start)
     const lines: string[] = []
@@ -399,7 +399,7 @@ describe('the memory store', () => {
   })
 })
 
-describe('a store that is silent until after the deadline', () => {
+describe('store, when it is silent until after the deadline', () => {
   it('is logged with its code and its remedy when it fails at last', async () => {
     const clock = manualClock(start)
     const silent = new RinghookError('RINGHOOK_STORE_TIMEOUT', 'testStore() got no answer.')

@@ -18,7 +18,7 @@ const by = (key: string, body: unknown = event()) => {
   return [bytes, { headers: { 'x-webhook-signature': sign(bytes, key) } }] as const
 }
 
-describe('a secret function that names tenants', () => {
+describe('secret, with tenants', () => {
   it('keeps the same event id of two tenants apart, and from that of none', async () => {
     const { deliver: send, runs, outcomes } = endpoint({ secret: both })
     const answers: string[] = []
@@ -170,7 +170,7 @@ describe('receiver.status() and receiver.forget()', () => {
   })
 })
 
-describe('the testing kit', () => {
+describe('deliver() and simulateProvider(), with tenants', () => {
   const open = (secret: SecretFunction) =>
     createReceiver(krosai, { secret, logger: false, store: memoryStore(), on: { '*': () => {} } })
 

@@ -115,7 +115,7 @@ describe('urlToken', () => {
   })
 })
 
-describe('a provider that signs nothing', () => {
+describe('allowUnsigned', () => {
   it('is refused when nothing keeps others out', () => {
     expect(codeOf(() => build(callkaro, {}))).toBe('RINGHOOK_UNSIGNED_PROVIDER')
     expect(codeOf(() => build(callkaro, { allowedIps: undefined }))).toBe(

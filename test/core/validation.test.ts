@@ -5,7 +5,7 @@ import { endpoint, event, seen } from '../helpers/endpoint.ts'
 
 const phone = '+14155550199'
 
-describe('the issues of an invalid event', () => {
+describe('outcome.issues', () => {
   it('say where and which kind, and never what was sent, not even as a key', async () => {
     const schema = z.strictObject({
       numbers: z.record(z.string(), z.object({ list: z.array(z.object({ kind: z.enum(['a']) })) })),

@@ -31,7 +31,7 @@ const huge: Readonly<Record<string, string>> = {
   'a number': '1'.repeat(size),
 }
 
-describe.each<Provider>([callkaro, odis, krosai])('the schemas of $name', (provider) => {
+describe.each<Provider>([callkaro, odis, krosai])('$name, its schemas', (provider) => {
   const events = Object.entries(provider.events).flatMap(([type, { schema, samples = {} }]) => {
     const [body] = Object.values(samples)
     const data = body === undefined ? {} : provider.read(body, {}).data
@@ -58,7 +58,7 @@ describe.each<Provider>([callkaro, odis, krosai])('the schemas of $name', (provi
   })
 })
 
-describe('a receiver', () => {
+describe('createReceiver()', () => {
   it('says of 500 000 wrong elements which is the first', async () => {
     const receiver = createReceiver(callkaro, {
       allowUnsigned: true,

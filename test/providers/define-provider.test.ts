@@ -15,7 +15,7 @@ function define(changes: object): unknown {
   return defineProvider({ ...right, ...changes } as never)
 }
 
-describe('defineProvider', () => {
+describe('defineProvider()', () => {
   it('takes the least that a provider needs, and fills in the rest', () => {
     expect(define({ read: undefined, renew: undefined, defaults: undefined })).toMatchObject({
       defaults: {},

@@ -20,7 +20,7 @@ const seconds = 1_614_265_330
 const body = '{"test": 2432232314}'
 const signature = 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE='
 
-describe('the provider of docs/providers/your-own.md', () => {
+describe('defineProvider(), as docs/providers/your-own.md shows it', () => {
   it('signs the published example as it is published', () => {
     const request = signedRequest(acme, Buffer.from(body), { secret, headers: sentHeaders })
     expect(request.headers['webhook-signature']).toBe(signature)
