@@ -15,7 +15,7 @@ import type {
 import { checkBoss, type PgBossClient } from './pg-boss/client.ts'
 import { discardIn, replayIn } from './pg-boss/dead-letters.ts'
 import { countsOf, entriesIn, entryOf, findJob, forgetIn, hasJob } from './pg-boss/entries.ts'
-import { jobIdOf } from './pg-boss/jobs.ts'
+import { jobIdOf } from './pg-boss/job-data.ts'
 import { Queue } from './pg-boss/queue.ts'
 import { Worker } from './pg-boss/worker.ts'
 

@@ -26,8 +26,8 @@ describe('pgBossInbox, when it is made,', () => {
 
   it.each([
     [{ queues: 'a' }, 'has no option "queues"'],
-    [{ queue: 'two words' }, 'option queue'],
-    [{ queue: '' }, 'option queue'],
+    [{ queue: 'two words' }, 'queue must be'],
+    [{ queue: '' }, 'queue must be'],
     [{ pollMs: 0 }, 'pollMs'],
     [{ heartbeatSeconds: 9 }, 'heartbeatSeconds'],
     [{ heartbeatSeconds: 10.5 }, 'heartbeatSeconds'],

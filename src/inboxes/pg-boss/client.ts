@@ -10,13 +10,13 @@ export interface PgBossClient {
   ): Promise<readonly PgBossJob[]>
   complete(
     name: string,
-    job: PgBossAttempt,
+    jobs: PgBossAttempt[],
     output: null,
     options: PgBossConnection,
   ): Promise<unknown>
   fail(
     name: string,
-    job: PgBossAttempt,
+    jobs: PgBossAttempt[],
     output: object | null,
     options: PgBossConnection,
   ): Promise<unknown>

@@ -1,5 +1,5 @@
 import { findJob, jobBy, type KnownJob } from './entries.ts'
-import { type Kept, keptOf, placeOf } from './jobs.ts'
+import { type Kept, keptOf, placeOf } from './job-data.ts'
 import type { Queue } from './queue.ts'
 
 /** Makes a dead letter wait again as if it was new, at its place in the order. `jobs`: in a transaction. */

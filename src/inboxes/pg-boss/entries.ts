@@ -1,6 +1,6 @@
 import type { EntryFilter, InboxCounts, InboxState, StoredEntry } from '../inbox.ts'
 import { failureOf } from './failures.ts'
-import { jobIdOf, type Kept, keptOf, movedTo } from './jobs.ts'
+import { jobIdOf, type Kept, keptOf, movedTo } from './job-data.ts'
 import type { Queue, Row } from './queue.ts'
 
 /** Ids that one look lists, and entries that are read at a time: some of them are large. */

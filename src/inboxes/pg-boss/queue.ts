@@ -7,7 +7,7 @@ import type {
   PgBossStatements,
 } from './client.ts'
 import { failureOf, inboxInvalid, noQueueFailure, noTransactions, silent } from './failures.ts'
-import type { Kept, Place } from './jobs.ts'
+import type { Kept, Place } from './job-data.ts'
 
 /** After this long an answer of the server counts as lost. */
 const silenceMs = 10_000
@@ -108,16 +108,28 @@ export class Queue {
     return this.#answer(fetching, onLate)
   }
 
-  /** `false`: the claim is lost. */
-  async complete(attempt: PgBossAttempt): Promise<boolean> {
-    const completing = this.#boss.complete(this.name, attempt, null, this.#connection)
+  /** Completes jobs. `false`: all of these claims are lost. */
+  async complete(attempts: PgBossAttempt[]): Promise<boolean> {
+    const completing = this.#boss.complete(this.name, attempts, null, this.#connection)
     return await this.#affects(completing)
   }
 
-  /** Gives a claim up: the job waits again, with `output` for whoever looks at it. `false`: it is lost. */
-  async fail(attempt: PgBossAttempt, output: object | null): Promise<boolean> {
-    const failing = this.#boss.fail(this.name, attempt, output, this.#connection)
+  /** Gives claims up: the jobs wait again, with `output` as their last. `false`: all are lost. */
+  async fail(attempts: PgBossAttempt[], output: object | null): Promise<boolean> {
+    const failing = this.#boss.fail(this.name, attempts, output, this.#connection)
     return await this.#affects(failing)
+  }
+
+  /** Locks the jobs of claims that aren't lost, for a transaction, and returns their ids. */
+  async lock(attempts: readonly PgBossAttempt[]): Promise<ReadonlySet<unknown>> {
+    const rows = await this.select(
+      (jobs, next) => `SELECT id::text AS id FROM ${jobs}
+        WHERE id = ANY($${next}::uuid[]) AND state = 'active'
+          AND id::text || ':' || "retryCount" = ANY($${next + 1}::text[])
+        ORDER BY id FOR UPDATE`,
+      [attempts.map(({ id }) => id), attempts.map(({ id, retryCount }) => `${id}:${retryCount}`)],
+    )
+    return new Set(rows.map(({ id }) => id))
   }
 
   /** Shows that the workers of these claims are alive. */

@@ -1,10 +1,10 @@
 import { RinghookError } from '../../core/errors.ts'
 import { codeOf } from '../../databases/failures.ts'
-import { complete } from './attempt-results.ts'
 import type { PgBossStatements } from './client.ts'
 import { failureOf } from './failures.ts'
-import type { Claimed } from './jobs.ts'
+import type { Claimed } from './job-data.ts'
 import type { Queue } from './queue.ts'
+import { complete } from './settle.ts'
 
 /**
  * Marks a delivery as done in a transaction of the user's. `undefined`: it cannot carry a statement

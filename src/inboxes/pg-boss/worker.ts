@@ -2,21 +2,23 @@ import { systemClock } from '../../core/clock.ts'
 import { pause } from '../../databases/pause.ts'
 import type { Attempt, AttemptResult, Process, WorkerOptions } from '../inbox.ts'
 import { WorkerLoop } from '../worker-loop.ts'
-import { carryOut } from './attempt-results.ts'
 import type { PgBossJob } from './client.ts'
-import { attemptOf, type Claimed, claimedOf } from './jobs.ts'
+import { Completions } from './completions.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { type Claimed, claimedOf, isOneJob } from './job-data.ts'
 import { Prefetch } from './prefetch.ts'
 import type { Queue } from './queue.ts'
+import { completeAll, release, settle } from './settle.ts'
 import { completeWithin } from './transaction.ts'
 
-/** The pauses before a verdict is tried again that the server did not take. */
+/** The pauses before each try to write a result. */
 const pausesMs = [0, 200, 2_000]
 
-/** How a {@link Worker} works. */
+/** Settings of a {@link Worker}. */
 export interface WorkerSettings extends WorkerOptions {
   readonly pollMs: number
   readonly heartbeatSeconds: number
-  /** Whether a transaction of the user's can mark a delivery as done. */
+  /** Whether a transaction of the user's can complete a delivery. */
   readonly transactional: boolean
 }
 
@@ -26,25 +28,40 @@ export class Worker {
   readonly #process: Process
   readonly #settings: WorkerSettings
   readonly #loop: WorkerLoop<Claimed>
-  readonly #prefetch = new Prefetch()
-  /** Claimed ahead, and run as soon as there is room. */
-  readonly #ahead: Claimed[] = []
-  #heartbeat: unknown
-  #isOver = false
+  readonly #prefetch: Prefetch<Claimed>
+  readonly #completions: Completions<Claimed>
+  readonly #heartbeat: Heartbeat
+  #isStopped = false
 
   constructor(queue: Queue, process: Process, settings: WorkerSettings) {
     this.#queue = queue
     this.#process = process
     this.#settings = settings
-    const { concurrency, pollMs, onError } = settings
+    const { concurrency, pollMs, heartbeatSeconds, onError } = settings
+    this.#prefetch = new Prefetch({
+      claim: (limit) => this.#claim(limit),
+      release: (claims) => this.#release(claims),
+      bytesOf: ({ bytes }) => bytes,
+      onClaimed: () => this.wake(),
+      onError,
+    })
     this.#loop = new WorkerLoop({
       concurrency,
       pollMs,
-      take: (free) => this.#take(free),
+      take: (free) => this.#prefetch.take(free),
       run: (claimed) => this.#run(claimed),
       onError,
     })
-    this.#armHeartbeat()
+    this.#heartbeat = new Heartbeat(
+      queue,
+      heartbeatSeconds,
+      () => [...this.#loop.running, ...this.#prefetch.waiting],
+      onError,
+    )
+    this.#completions = new Completions(async (claims) => {
+      await this.#heartbeat.idle()
+      await completeAll(queue, claims)
+    })
   }
 
   /** Looks for deliveries at once. */
@@ -52,39 +69,33 @@ export class Worker {
     this.#loop.wake()
   }
 
+  /** Waits up to `drainMs` for what runs, and gives the rest back. */
   async stop(drainMs: number): Promise<void> {
     const left = await this.#loop.stop(drainMs)
-    this.#isOver = true
-    const unfinished = [...left, ...this.#ahead.splice(0)]
-    await Promise.all(unfinished.map((claimed) => this.#giveBack(claimed)))
-    systemClock.clearTimeout(this.#heartbeat)
-    this.#heartbeat = undefined
-  }
-
-  async #take(free: number): Promise<readonly Claimed[]> {
-    const missing = free - this.#ahead.length
-    if (missing > 0) {
-      const limit = missing + this.#prefetch.ahead
-      const claimed = await this.#prefetch.measure(limit, () => this.#claim(limit))
-      this.#ahead.push(...claimed)
-    }
-    return this.#ahead.splice(0, free)
+    this.#isStopped = true
+    const waiting = await this.#prefetch.stop()
+    this.#heartbeat.stop()
+    await Promise.all([
+      ...left.filter(({ isBegun }) => isBegun).map((claimed) => this.#giveBack(claimed)),
+      this.#release([...left.filter(({ isBegun }) => !isBegun), ...waiting]),
+    ])
   }
 
   async #claim(limit: number): Promise<readonly Claimed[]> {
-    const claimed = (job: PgBossJob) => claimedOf(job, systemClock.now())
-    const jobs = await this.#queue.fetch(limit, (late) => {
-      for (const job of late) void this.#giveBack(claimed(job))
-    })
-    return jobs.map(claimed)
+    const claimed = (jobs: readonly PgBossJob[]) => {
+      const now = systemClock.now()
+      return jobs.map((job) => claimedOf(job, now))
+    }
+    return claimed(await this.#queue.fetch(limit, (late) => void this.#release(claimed(late))))
   }
 
   async #run(claimed: Claimed): Promise<void> {
     const { kept } = claimed
-    const verdict = await this.#process(kept.delivery, this.#attemptOf(claimed))
+    claimed.isBegun = true
+    const result = await this.#process(kept.delivery, this.#attemptOf(claimed))
     // It was given back, and pg-boss may be stopped by now.
-    if (this.#isOver) return
-    await this.#carryOut(claimed, verdict)
+    if (this.#isStopped) return
+    await this.#settle(claimed, result)
     this.#prefetch.countEnd()
     // The next one of its order may be claimed now.
     if (kept.order !== undefined) this.wake()
@@ -100,45 +111,42 @@ export class Worker {
     }
   }
 
-  /** A verdict that does not arrive costs the delivery another attempt: it is worth another try. */
-  async #carryOut(claimed: Claimed, verdict: AttemptResult): Promise<void> {
-    for (const [index, pauseMs] of pausesMs.entries()) {
-      if (pauseMs > 0) await pause(pauseMs)
-      try {
-        await carryOut(this.#queue, claimed, verdict)
-        return
-      } catch (error) {
-        if (index === pausesMs.length - 1) throw error
-      }
-    }
+  async #settle(claimed: Claimed, result: AttemptResult): Promise<void> {
+    // A row that a transaction of the user's has would keep those of all others waiting.
+    const isBatched = result.state === 'completed' && isOneJob(claimed) && !claimed.isCompleting
+    claimed.isSettling = isBatched
+    await tryAgain(() =>
+      isBatched ? this.#completions.add(claimed) : settle(this.#queue, claimed, result),
+    )
   }
 
   async #giveBack(claimed: Claimed): Promise<void> {
     try {
-      await this.#carryOut(claimed, { state: 'postponed', delayMs: 0 })
+      await this.#settle(claimed, { state: 'postponed', delayMs: 0 })
     } catch (error) {
       this.#settings.onError(error)
     }
   }
 
-  #armHeartbeat(): void {
-    const seconds = this.#claimed().map(({ job }) => job.heartbeatSeconds ?? Infinity)
-    const least = Math.min(this.#settings.heartbeatSeconds, ...seconds)
-    this.#heartbeat = systemClock.setTimeout(() => void this.#beat(), (least * 1_000) / 3)
-  }
-
-  async #beat(): Promise<void> {
-    // A row that a transaction of the user's has would keep those of all others waiting.
-    const claimed = this.#claimed().filter(({ isCompleting }) => !isCompleting)
+  async #release(claims: readonly Claimed[]): Promise<void> {
     try {
-      if (claimed.length > 0) await this.#queue.touch(claimed.map(attemptOf))
+      await this.#heartbeat.idle()
+      await tryAgain(() => release(this.#queue, claims))
     } catch (error) {
       this.#settings.onError(error)
     }
-    if (this.#heartbeat !== undefined) this.#armHeartbeat()
   }
+}
 
-  #claimed(): Claimed[] {
-    return [...this.#loop.running, ...this.#ahead]
+/** Tries again what fails: a result that isn't written costs the delivery another attempt. */
+async function tryAgain(write: () => Promise<unknown>): Promise<void> {
+  for (const [index, pauseMs] of pausesMs.entries()) {
+    if (pauseMs > 0) await pause(pauseMs)
+    try {
+      await write()
+      return
+    } catch (error) {
+      if (index === pausesMs.length - 1) throw error
+    }
   }
 }

@@ -32,6 +32,12 @@ export interface Claimed {
   readonly number: number
   /** In ms since 1970, by this machine. */
   readonly claimedAt: number
+  /** The length of its body in the form in which it is stored. */
+  readonly bytes: number
+  /** Whether its handler was called. */
+  isBegun: boolean
+  /** Whether its completion is being written with others. */
+  isSettling: boolean
   /** Whether a transaction of the user's has, or had, its row. */
   isCompleting: boolean
 }
@@ -59,12 +65,18 @@ export function jobIdOf(key: string, moves = 0): string {
 export function claimedOf(job: PgBossJob, claimedAt: number): Claimed {
   const kept = keptOf(job)
   const number = Math.max(1, job.retryCount + 1 + kept.offset)
-  return { job, kept, number, claimedAt, isCompleting: false }
+  const flags = { isBegun: false, isSettling: false, isCompleting: false }
+  return { job, kept, number, claimedAt, bytes: bytesOf(kept.delivery), ...flags }
 }
 
 /** The claim, as pg-boss takes it: what is decided under it has no effect once it is lost. */
 export function attemptOf({ job }: Claimed): PgBossAttempt {
   return { id: job.id, retryCount: job.retryCount }
+}
+
+/** Whether a delivery is in no other job than the one that was claimed. */
+export function isOneJob({ job, kept }: Claimed): boolean {
+  return placeOf(job, kept) === undefined
 }
 
 /** The job that keeps the place of a delivery that has let go of it, and its repeats away. */
@@ -103,6 +115,11 @@ export function movedTo(data: unknown): number | undefined {
 function keyOf(key: unknown, { id, singletonKey }: JobIdentity): string {
   if (typeof key === 'string' && (jobIdOf(key) === id || singletonKey === id)) return key
   return singletonKey !== null && jobIdOf(singletonKey) === id ? singletonKey : id
+}
+
+function bytesOf(delivery: unknown): number {
+  const body = isRecord(delivery) ? delivery['body'] : undefined
+  return typeof body === 'string' ? body.length : 0
 }
 
 function isOrder(value: unknown): value is NonNullable<PutOptions['order']> {

@@ -1,38 +1,67 @@
 import { systemClock } from '../../core/clock.ts'
 import { storeFailure } from '../../databases/failures.ts'
 import type { AttemptResult, Failure } from '../inbox.ts'
-import { attemptOf, type Claimed, jobIdOf, type Kept, placeOf } from './jobs.ts'
+import { attemptOf, type Claimed, isOneJob, jobIdOf, type Kept, placeOf } from './job-data.ts'
 import type { Queue } from './queue.ts'
 
-/** Does with a delivery what was decided on it. `false`: the claim is lost, and nothing was changed. */
-export function carryOut(queue: Queue, claimed: Claimed, verdict: AttemptResult): Promise<boolean> {
+/** Writes the result of an attempt. `false`: the claim is lost, and nothing was changed. */
+export function settle(queue: Queue, claimed: Claimed, result: AttemptResult): Promise<boolean> {
   const { kept } = claimed
-  switch (verdict.state) {
+  switch (result.state) {
     case 'completed':
       return finish(queue, claimed)
     case 'dead':
-      return queue.within((jobs) => bury(jobs, claimed, verdict.failure))
+      return queue.within((jobs) => bury(jobs, claimed, result.failure))
     case 'retry': {
-      const { failure, delayMs } = verdict
+      const { failure, delayMs } = result
       const failedAt = kept.failedAt ?? firstFailureOf(claimed, failure)
       return postpone(queue, claimed, { ...kept, failure, failedAt }, delayMs)
     }
     case 'postponed':
-      return postpone(queue, claimed, { ...kept, offset: kept.offset - 1 }, verdict.delayMs)
+      return postpone(queue, claimed, { ...kept, offset: kept.offset - 1 }, result.delayMs)
   }
 }
 
 /** Marks a delivery as done, where `queue` may be in a transaction of the user's. */
 export async function complete(queue: Queue, claimed: Claimed): Promise<boolean> {
-  if (!(await queue.complete(attemptOf(claimed)))) return false
+  if (!(await queue.complete([attemptOf(claimed)]))) return false
   const place = placeOf(claimed.job, claimed.kept)
   if (place !== undefined) await queue.remove(place)
   return true
 }
 
 function finish(queue: Queue, claimed: Claimed): Promise<boolean> {
-  const isOneJob = placeOf(claimed.job, claimed.kept) === undefined
-  return isOneJob ? complete(queue, claimed) : queue.within((jobs) => complete(jobs, claimed))
+  return isOneJob(claimed)
+    ? complete(queue, claimed)
+    : queue.within((jobs) => complete(jobs, claimed))
+}
+
+/** Completes deliveries with one call: each {@link isOneJob}. What was lost isn't changed. */
+export async function completeAll(queue: Queue, claims: readonly Claimed[]): Promise<void> {
+  await queue.complete(claims.map(attemptOf))
+}
+
+/** How many deliveries are given back in one transaction. */
+const releasedAtOnce = 500
+
+/** Gives back deliveries whose handler was never called, without counting the attempt. */
+export async function release(queue: Queue, claims: readonly Claimed[]): Promise<void> {
+  const transactions: Promise<void>[] = []
+  for (let from = 0; from < claims.length; from += releasedAtOnce) {
+    const some = claims.slice(from, from + releasedAtOnce)
+    transactions.push(queue.within((jobs) => releaseIn(jobs, some)))
+  }
+  await Promise.all(transactions)
+}
+
+async function releaseIn(jobs: Queue, claims: readonly Claimed[]): Promise<void> {
+  const locked = await jobs.lock(claims.map(attemptOf))
+  const owned = claims.filter(({ job }) => locked.has(job.id))
+  if (owned.length === 0) return
+  await jobs.fail(owned.map(attemptOf), null)
+  for (const { job, kept } of owned) {
+    await jobs.change(job.id, { ...kept, offset: kept.offset - 1 }, { delayMs: 0 })
+  }
 }
 
 /**
@@ -41,7 +70,7 @@ function finish(queue: Queue, claimed: Claimed): Promise<boolean> {
  */
 async function bury(jobs: Queue, claimed: Claimed, failure: Failure): Promise<boolean> {
   const { id } = claimed.job
-  if (!(await jobs.fail(attemptOf(claimed), failure))) return false
+  if (!(await jobs.fail([attemptOf(claimed)], failure))) return false
   await jobs.change(id, { ...claimed.kept, failure }, { isKept: true })
   await jobs.cancel(id)
   return true
@@ -61,7 +90,7 @@ async function tryAgain(
   kept: Kept,
   delayMs: number,
 ): Promise<boolean> {
-  if (!(await jobs.fail(attemptOf(claimed), kept.failure ?? null))) return false
+  if (!(await jobs.fail([attemptOf(claimed)], kept.failure ?? null))) return false
   await jobs.change(claimed.job.id, kept, { delayMs })
   return true
 }
@@ -73,7 +102,7 @@ async function tryAgain(
 async function letGo(jobs: Queue, claimed: Claimed, kept: Kept, delayMs: number): Promise<boolean> {
   const { id, retryCount } = claimed.job
   const { key } = kept
-  if (!(await jobs.fail(attemptOf(claimed), kept.failure ?? null))) return false
+  if (!(await jobs.fail([attemptOf(claimed)], kept.failure ?? null))) return false
   const movedTo = kept.moves + 1
   await jobs.change(id, { key, movedTo }, { isKept: true })
   await jobs.cancel(id)
