@@ -20,7 +20,7 @@ const keepBytes: Parameters<typeof express.json>[0] = {
 }
 
 describe('webhooks()', () => {
-  it('refuses what is no receiver when it is mounted, in every framework', () => {
+  it('refuses anything but a receiver when mounted, in every framework', () => {
     for (const mount of [webhooks, koaWebhooks, fastifyWebhooks]) {
       for (const wrong of [undefined, null, { secret }, krosai]) {
         expect(codeOf(() => mount(wrong as never))).toBe('RINGHOOK_RECEIVER_INVALID')

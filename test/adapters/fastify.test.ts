@@ -142,7 +142,7 @@ describe.each(fastifyVersions)('krosaiWebhooks() on $name', ({ Fastify: version 
     expect(errorHandler).not.toHaveBeenCalled()
   })
 
-  it('ends the request there also when the sender has gone and onSend takes its time', async () => {
+  it('ends the request even if the sender has gone and onSend is slow', async () => {
     const ran: string[] = []
     const began = gate()
     const finish = gate()

@@ -172,7 +172,7 @@ describe.each(entries)('$name', ({ worksOn, mount }) => {
   it.each([
     ['a route handler of Next.js', (request: Request) => [request, { params: {} }]],
     ['Hono', (raw: Request) => [{ req: { raw }, set() {} }, async () => {}]],
-  ])('called by %s, gives a Response with the code', async (_, given) => {
+  ])('called by %s, returns a Response with the code', async (_, given) => {
     const logger = recordingLogger()
     const { method, headers, body } = completedCall()
     const request = new Request('http://localhost/hooks', { method, headers, body })
@@ -283,7 +283,7 @@ describe.each(entries.slice(0, 3))('$name, misused', ({ name, mount }) => {
 })
 
 describe('receiver.receive()', () => {
-  it('answers 500 to what is no request, and never rejects', async () => {
+  it('answers 500 to anything but a request, and never rejects', async () => {
     for (const wrong of [undefined, null, 'text', {}, { method: 'POST' }]) {
       const logger = recordingLogger()
       const { status, outcome } = await receiverWith(logger).receive(wrong as never)

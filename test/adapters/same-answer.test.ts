@@ -67,13 +67,13 @@ const requests: readonly (readonly [name: string, request: RawRequest])[] = [
   ['a good delivery in chunks, with extensions and a trailer', { chunked: true }],
   ['a good delivery over HTTP/1.0', { version: '1.0' }],
   ['a query', { target: '/hooks?a=1&a=2' }],
-  ['a query that is no query', { target: '/hooks?%' }],
+  ['a query that is not a query', { target: '/hooks?%' }],
   ['a slash at the end of the path', { target: '/hooks/' }],
   ['header names in capitals', { headers: ['CONTENT-TYPE: application/json'] }],
   ['a header beyond ASCII', { headers: ['X-Note: \xe9\xff'] }],
   ['a header of 8 kB', { headers: [`X-Note: ${'x'.repeat(8_000)}`] }],
   ['an expectation', { headers: ['Expect: 100-continue'] }],
-  ['an upgrade that nobody offers', { headers: ['X-Upgrade: websocket'] }],
+  ['an upgrade that is not offered', { headers: ['X-Upgrade: websocket'] }],
   ['another method in a header', { headers: ['X-HTTP-Method-Override: GET'] }],
   ...['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].map(
     (method) => [`the method ${method}`, { method }] as const,
@@ -102,14 +102,14 @@ const requests: readonly (readonly [name: string, request: RawRequest])[] = [
   ['a body that is null', { body: Buffer.from('null') }],
   ['a body that is cut', { body: event().subarray(0, 40) }],
   ['a body in Devanagari', { body: event('{"call_id":"नमस्ते"}') }],
-  ['a body that is no UTF-8', { body: Buffer.concat([event(), Buffer.from([0xff])]) }],
+  ['a body that is not UTF-8', { body: Buffer.concat([event(), Buffer.from([0xff])]) }],
   [
     'a body with a byte order mark',
     { body: Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), event()]) },
   ],
   ['a body over the limit', { body: Buffer.alloc(2_000, ' ') }],
   ['a body over the limit, in chunks', { body: Buffer.alloc(2_000, ' '), chunked: true }],
-  ['an event that nobody documents', { body: event('{}', 'constructor') }],
+  ['an undocumented event', { body: event('{}', 'constructor') }],
   ['an event whose data fails its schema', { body: event('[]') }],
   ['an event whose handler fails', { body: event('{"call_id":"fail"}') }],
 ]
@@ -165,11 +165,11 @@ describe('webhooks() on every framework', () => {
     return Object.fromEntries(answers)
   }
 
-  it.each(requests)('gives the same answer to %s', async (_, request) => {
+  it.each(requests)('returns the same answer to %s', async (_, request) => {
     expectTheSame(await answersTo(request))
   })
 
-  it('gives the same answer to requests that nobody thought of', async () => {
+  it('returns the same answer to random requests', async () => {
     const statuses = new Set<unknown>()
     const property = fc.asyncProperty(generated, async (request) => {
       const answers = await answersTo(request)

@@ -53,7 +53,7 @@ function only() {
 }
 
 describe('ensureWebhook()', () => {
-  it('creates a webhook, and gives its secret', async () => {
+  it('creates a webhook, and returns its secret', async () => {
     const { api } = client()
     const report = await api.ensureWebhook({ url, events: ['call.completed', 'call.failed'] })
 
@@ -69,7 +69,7 @@ describe('ensureWebhook()', () => {
     })
   })
 
-  it('does nothing the second time, and gives the secret again', async () => {
+  it('does nothing the second time, and returns the secret again', async () => {
     const { api, calls } = client()
     const options = { url, events: ['call.completed', 'call.failed'] } as const
     const first = await api.ensureWebhook(options)
@@ -103,7 +103,7 @@ describe('ensureWebhook()', () => {
     expect(calls).toEqual(['GET /webhooks', 'PATCH /webhooks/{id}'])
   })
 
-  it('leaves a webhook that somebody paused as it is, unless it is told otherwise', async () => {
+  it('leaves a paused webhook as it is, unless told otherwise', async () => {
     const { api } = client()
     krosai.subscribe({ url, events: ['call.started'], active: false })
 
@@ -303,7 +303,7 @@ describe('ensureWebhook({ events })', () => {
     ['another protocol', { url: 'file:///etc/passwd' }],
     ['no events', { events: [] }],
     ['events that are a text', { events: 'call.started' }],
-    ['active that is no boolean', { active: 'yes' }],
+    ['active that is not a boolean', { active: 'yes' }],
     ['an option that does not exist', { enabled: true }],
   ])('%s is refused', async (_what, wrong) => {
     const { api } = client()

@@ -186,7 +186,7 @@ describe('retry, with Retry-After', () => {
     })
   })
 
-  it('that is no time is passed over', async () => {
+  it('that is not a time is ignored', async () => {
     server.answers(answer(429, {}, { 'retry-after': 'soon' }), answer(200, []))
     expect(await api().webhooks.list()).toEqual([])
   })
@@ -277,7 +277,7 @@ describe('RINGHOOK_API_REDIRECTED', () => {
 })
 
 describe('RINGHOOK_API_UNREACHABLE, over TLS', () => {
-  it('is insisted on: a certificate that nobody signed gets no key, and no second attempt', async () => {
+  it('is required: an untrusted certificate gets no key, and no second attempt', async () => {
     const untrusted = await FaultServer.startUntrusted()
     untrusted.answers(answer(200, []))
     const baseUrl = `https://localhost:${untrusted.port}`
@@ -293,7 +293,7 @@ describe('RINGHOOK_API_UNREACHABLE, over TLS', () => {
     expect(untrusted.requests).toEqual([])
   })
 
-  it('that is none is not repeated either', async () => {
+  it('that is missing is not repeated either', async () => {
     const baseUrl = `https://127.0.0.1:${server.port}`
     expect(await failure(api({ baseUrl }).webhooks.list())).toMatchObject({
       code: 'RINGHOOK_API_UNREACHABLE',
@@ -323,7 +323,7 @@ describe('RINGHOOK_API_ANSWER_INVALID', () => {
     expect(error.message).toContain('more than 8388608 bytes')
   })
 
-  it('may have fields that nobody knows, and lack those that are not needed', async () => {
+  it('may have unknown fields, and lack those that are not needed', async () => {
     const bare = { id: 'wh_1', url: 'https://example.com', secret: null, plan: { name: 'new' } }
     server.answers(answer(200, [bare]))
     expect(await api().webhooks.list()).toEqual([bare])
@@ -368,7 +368,7 @@ describe('ApiError', () => {
     ['no JSON', 'Bad Gateway'],
     ['a JSON text', '"no"'],
     ['other types', { error: { message: 'x' }, code: 7, details: 'none' }],
-    ['a code that is no code', { error: 'x', code: 'a\nforged line' }],
+    ['a code that is not a code', { error: 'x', code: 'a\nforged line' }],
   ])('with %s is told as far as it goes', async (_what, body) => {
     server.answers(answer(403, body))
     const error = await failure(api().webhooks.list())

@@ -49,7 +49,7 @@ function watched() {
 }
 
 describe('createKrosaiApi(), every documented operation', () => {
-  it('is called as the documents want it, and gives what they promise', async () => {
+  it('is called as the documents require, and returns what they promise', async () => {
     const { api, violations, requests } = watched()
     const answers = [
       await api.webhooks.list(),

@@ -44,7 +44,7 @@ describe('webhooks.create()', () => {
     ])
   })
 
-  it('makes a secret where there is none: 256 bits, a new one each time, fit for the receiver', async () => {
+  it('generates a secret if there is none: 256 bits, a new one each time, fit for the receiver', async () => {
     server.answers(answer(200, {}))
     const create = () => api().webhooks.create({ url, events: ['call.ended'] })
     const [{ secret }, other] = [await create(), await create()]

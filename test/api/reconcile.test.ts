@@ -160,7 +160,7 @@ describe('reconcile()', () => {
     await answered
   })
 
-  it('finds events by the receiver’s own eventId, and by the bytes where there is no id', async () => {
+  it('finds events by the receiver’s own eventId, and by the bytes if there is no id', async () => {
     const own = receiverWith({ eventId: ({ data }) => `${(data as { call_id: string }).call_id}` })
     const first = event()
     expect((await deliver(own, first)).outcome).toBe('handled')
@@ -185,7 +185,7 @@ describe('reconcile()', () => {
     expect((await run(byBytes, {}, receiver)).report).toMatchObject({ completed: 1, retried: 1 })
   })
 
-  it('reads a payload that is JSON in a text, and asks without knowing where there is none', async () => {
+  it('reads a payload that is JSON in a string, and asks without knowing if there is none', async () => {
     const history = new History()
     const receiver = receiverWith()
     const known = event()
@@ -397,12 +397,12 @@ describe('reconcile(), its options', () => {
   it.each<[string, object]>([
     ['no webhook', { webhookId: undefined }],
     ['no since', { since: undefined }],
-    ['a since that is no date', { since: new Date('soon') }],
+    ['a since that is not a date', { since: new Date('soon') }],
     ['a since that is a number', { since: 5 }],
     ['callsPerSecond: 0', { callsPerSecond: 0 }],
     ['callsPerSecond: 101', { callsPerSecond: 101 }],
     ['maxRetries: 0', { maxRetries: 0 }],
-    ['onDelivery that is no function', { onDelivery: 'log' }],
+    ['onDelivery that is not a function', { onDelivery: 'log' }],
     ['an option that does not exist', { until: new Date() }],
   ])('are checked: %s', async (_what, options) => {
     await expect(run(new History(), options)).rejects.toMatchObject({
@@ -419,7 +419,7 @@ describe('reconcile(), its options', () => {
     }
   })
 
-  it('are the store: without it nobody knows what has finished', async () => {
+  it('are the store: without it, completed events are unknown', async () => {
     const away = { ...memoryStore(), status: () => Promise.reject(new Error('away')) }
     const store = Object.assign(Object.create(memoryStore()), away)
     const history = new History()

@@ -44,7 +44,7 @@ describe('the body of a delivery', () => {
     ['a surrogate', [0xed, 0xa0, 0x80]],
     ['a surrogate pair, as in CESU-8', [0xed, 0xa0, 0xbd, 0xed, 0xb2, 0xa9]],
     ['more than U+10FFFF', [0xf4, 0x90, 0x80, 0x80]],
-  ])('that holds %s is refused: it is no UTF-8', async (_, bytes) => {
+  ])('that contains %s is refused: it is not UTF-8', async (_, bytes) => {
     const text = Buffer.from(JSON.stringify(event({ id: '#' })))
     const at = text.indexOf('#')
     const body = Buffer.concat([text.subarray(0, at), Buffer.from(bytes), text.subarray(at + 1)])
@@ -98,7 +98,7 @@ describe('the body of a delivery', () => {
     ['with single quotes', "{'event':'call.ringing'}"],
     ['with NaN', '{"event":NaN}'],
     ['a bare "["', '['.repeat(100_000)],
-  ])('that is no JSON object is refused: %s', async (_, text) => {
+  ])('that is not a JSON object is refused: %s', async (_, text) => {
     expect(seen(await endpoint().deliver(Buffer.from(text)))).toBe(notJson)
   })
 

@@ -143,7 +143,7 @@ describe('defineProvider()', () => {
     )
   })
 
-  it('gives a provider that cannot be changed', () => {
+  it("returns a provider that can't be changed", () => {
     expect(Object.isFrozen(defineProvider(right))).toBe(true)
   })
 })

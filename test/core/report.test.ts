@@ -432,7 +432,7 @@ describe('printable', () => {
 })
 
 describe('whereThrown', () => {
-  it('gives a line for anything, and never throws', () => {
+  it('returns a line for anything, and never throws', () => {
     fc.assert(
       fc.property(
         fc.anything({ withNullPrototype: true, withBigInt: true, withDate: true }),

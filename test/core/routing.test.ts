@@ -190,7 +190,7 @@ describe('on', () => {
     expect(lines).toHaveLength(101)
   })
 
-  it('ignores a documented event without a handler, and says when it is built if there is none at all', async () => {
+  it('ignores a documented event without a handler, and warns at construction if there are no handlers', async () => {
     const other = endpoint({ on: { 'call.completed': () => {} } })
     expect(seen(await other.deliver())).toBe('200 ignored')
     expect(other.lines).toEqual([])

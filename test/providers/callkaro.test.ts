@@ -52,7 +52,7 @@ describe('callkaro', () => {
     expect(callkaro.delivery).toEqual({ retryDelaysMs: [0], timeoutMs: 5_000, copies: 2 })
   })
 
-  it('is answered within the five seconds, also when an event cannot be read', () => {
+  it("is answered within five seconds, even if an event can't be read", () => {
     expect(callkaro.defaults).toEqual({ ackDeadlineMs: 4_500, invalidEvents: 'acknowledge' })
   })
 

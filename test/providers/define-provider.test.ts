@@ -34,9 +34,9 @@ describe('defineProvider()', () => {
     ['a signature without a header', { signature: { encoding: 'hex' } }],
     ['a header in capitals', { signature: { header: 'X-Acme', encoding: 'hex' } }],
     ['an unknown encoding', { signature: { header: 'x-acme', encoding: 'utf8' } }],
-    ['a prefix that is no text', { signature: { ...right.signature, prefix: 5 } }],
+    ['a prefix that is not a string', { signature: { ...right.signature, prefix: 5 } }],
     ['a separator of two characters', { signature: { ...right.signature, separator: ', ' } }],
-    ['a key that is no function', { signature: { ...right.signature, key: 'secret' } }],
+    ['a key that is not a function', { signature: { ...right.signature, key: 'secret' } }],
     ['no word on timestamps', { signedTimestamp: undefined }],
     ['no events', { events: undefined }],
     ['an event without a schema', { events: { 'call.ended': {} } }],
@@ -44,20 +44,20 @@ describe('defineProvider()', () => {
     ['a name for two events', { events: { a: { schema: z.object({}), aliases: ['a'] } } }],
     ['no delivery', { delivery: undefined }],
     ['a first attempt that waits', { delivery: { retryDelaysMs: [1] } }],
-    ['a wait that is no number', { delivery: { retryDelaysMs: [0, '1 min'] } }],
-    ['a read that is no function', { read: 5 }],
+    ['a wait that is not a number', { delivery: { retryDelaysMs: [0, '1 min'] } }],
+    ['a read that is not a function', { read: 5 }],
     ['defaults that are no object', { defaults: 5 }],
   ])('refuses %s', (_, changes) => {
     expect(codeOf(() => define(changes))).toBe('RINGHOOK_PROVIDER_INVALID')
   })
 
-  it('refuses what is no definition', () => {
+  it('refuses anything but a definition', () => {
     for (const wrong of [undefined, null, 'acme']) {
       expect(codeOf(() => defineProvider(wrong as never))).toBe('RINGHOOK_PROVIDER_INVALID')
     }
   })
 
-  it('gives what it was given, frozen', () => {
+  it('returns the definition, frozen', () => {
     expect(Object.isFrozen(krosai)).toBe(true)
     expect(callkaro.read({ event: 'a:b', data: { callSid: 'c' } }, {}).id).toBeUndefined()
     expect(callkaro.read({ event: 'a', data: { callSid: 'b:c' } }, {}).id).toBe('a:b:c')

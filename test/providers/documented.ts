@@ -40,7 +40,7 @@ export function testDocumentedEvents(
     expect(Object.keys(provider.events).sort()).toEqual(documented.map((e) => e.names[0]).sort())
   })
 
-  it('gives out every documented body as the page has it, and no other', () => {
+  it('returns every documented body as the page has it, and no other', () => {
     const samples = Object.values<EventDefinition>(provider.events).flatMap((definition) =>
       Object.entries(definition.samples ?? {}),
     )
@@ -93,7 +93,7 @@ function testEvent(
     })
   })
 
-  it('keeps the fields that nobody documents, at the top and below', () => {
+  it('keeps undocumented fields, at the top and below', () => {
     for (const { data } of bodies) {
       const grown = grow(data) as JsonObject
       expect(schema.safeParse(grown)).toEqual({ success: true, data: grow(data) })

@@ -65,7 +65,7 @@ describe('krosai', () => {
     expect(schema.safeParse(data)).toEqual({ success: true, data })
   })
 
-  it('takes a change with a missing side, and refuses one that is no object', () => {
+  it('accepts a change with a missing side, and refuses one that is not an object', () => {
     const { schema } = krosai.events['phone_number.updated']
     const changed = (value: unknown) => ({ phone_number_id: 'pn_1', changes: { label: value } })
     expect(schema.safeParse(changed({ new: 'Support' })).success).toBe(true)

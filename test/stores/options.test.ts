@@ -36,11 +36,11 @@ describe.each(Object.entries(factories))('%s', (name, make) => {
     null,
     7,
     ['events'],
-  ])('refuses what are no options of its: %o', (options) => {
+  ])('refuses unknown and invalid options: %o', (options) => {
     expect(() => make(options as never)).toThrow(expect.objectContaining(invalid))
   })
 
-  it('names the option that does not exist, and those that do', () => {
+  it('names the unknown option, and the known ones', () => {
     expect(() => make({ tabel: 'events' } as never)).toThrow(
       new RegExp(
         `^${name}\\(\\) has no option "tabel"\\.( Did you mean "table"\\?)? Options: [\\w, ]+\\.`,
@@ -48,7 +48,7 @@ describe.each(Object.entries(factories))('%s', (name, make) => {
     )
   })
 
-  it('takes no options, and empty ones', () => {
+  it('accepts empty options, and none', () => {
     expect(() => make()).not.toThrow()
     expect(() => make({} as never)).not.toThrow()
   })
@@ -63,7 +63,7 @@ describe.each(Object.entries(factories).filter(([name]) => name.endsWith('Store'
     const refused = (told: unknown) => expect(Promise.resolve(told)).rejects.toMatchObject(invalid)
 
     it.each([Number.NaN, Number.POSITIVE_INFINITY, -5, 1e14, 'x', '1', undefined, null])(
-      'refuses a time that is none: %s',
+      'refuses an invalid time: %s',
       async (time) => {
         const ms = time as number
         await refused(store.claim('a', { ...asked, leaseMs: ms }))
@@ -73,7 +73,7 @@ describe.each(Object.entries(factories).filter(([name]) => name.endsWith('Store'
     )
 
     it.each([7, undefined, null, {}])(
-      'refuses a key or an owner that is no text: %s',
+      'refuses a key or an owner that is not a string: %s',
       async (odd) => {
         const text = odd as string
         await refused(store.claim(text, asked))
@@ -91,7 +91,7 @@ describe.each(Object.entries(factories).filter(([name]) => name.endsWith('Store'
     )
 
     it.each([7, undefined, null, '\n', 'é', 'x'.repeat(129)])(
-      'refuses a fingerprint that is no short plain text: %s',
+      'refuses a fingerprint that is not short plain text: %s',
       async (odd) => {
         await refused(store.claim('a', { ...asked, fingerprint: odd as string }))
       },
