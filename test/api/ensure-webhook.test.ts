@@ -287,7 +287,11 @@ describe('ensureWebhook({ events })', () => {
     ['endpoint.*', 'RINGHOOK_EVENT_NOT_SUBSCRIBABLE', 'allowUnlisted: true'],
     ['call.complete', 'RINGHOOK_EVENT_UNKNOWN', 'Did you mean "call.completed"?'],
     ['fax.*', 'RINGHOOK_EVENT_UNKNOWN', 'neither an event that krosai documents nor a wildcard'],
-    ['constructor', 'RINGHOOK_EVENT_UNKNOWN', 'neither an event that krosai documents nor a wildcard'],
+    [
+      'constructor',
+      'RINGHOOK_EVENT_UNKNOWN',
+      'neither an event that krosai documents nor a wildcard',
+    ],
     ['', 'RINGHOOK_OPTION_INVALID', 'must contain names only'],
     [7, 'RINGHOOK_OPTION_INVALID', 'must contain names only'],
   ])('%j is refused before anything is sent', async (name, code, words) => {
