@@ -3,6 +3,7 @@ import type { Provider } from '../providers/provider.ts'
 import { type Answer, accepted, answerFor, duplicate } from './answers.ts'
 import type { Delivery, RoutedEvent } from './delivery.ts'
 import type { WebhookEvent } from './event.ts'
+import type { KeyMaker } from './idempotency.ts'
 import { MissingWorkerCheck, type MissingWorkerSettings } from './missing-worker.ts'
 import { keyOfInvalid, type ReadEvent, type ReadingSettings } from './reading.ts'
 import { type DeliveryKeeper, deliveryKeeper } from './stored-delivery.ts'
@@ -13,6 +14,8 @@ export interface EnqueueSettings
   extends Pick<ReadingSettings, 'keyOf' | 'ownId'>,
     MissingWorkerSettings {
   readonly namespace: string
+  /** Makes ordering keys. Always digests: a call's id, or what the user orders by, may be a phone number. */
+  readonly orderKeyOf: KeyMaker
   readonly maxHoldMs: number
   /** What must not be kept. */
   readonly urlTokens: readonly string[]
@@ -76,9 +79,8 @@ export class Enqueuer {
   }
 
   #orderUnder(orderingKey: string, tenant: string | undefined) {
-    const { keyOf, maxHoldMs } = this.#settings
-    // Hashed: it may be a phone number. No event has an id like this of its own in that column.
-    return { key: keyOf(orderingKey, tenant), maxHoldMs }
+    const { orderKeyOf, maxHoldMs } = this.#settings
+    return { key: orderKeyOf(orderingKey, tenant), maxHoldMs }
   }
 
   /** What the event is in order by, if it is in any; or the answer where the user's function failed. */

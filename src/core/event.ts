@@ -25,7 +25,10 @@ export interface WebhookEvent<
  * context, or such a copy, shows neither the body nor the headers.
  */
 export interface HandlerContext {
-  /** The key under which the store remembers the event: fit for an idempotency key of your own. */
+  /**
+   * The key under which the store remembers the event: fit for an idempotency key of your own. At most
+   * 64 characters of ASCII without spaces, such as `krosai~evt_1`. Upper and lower case differ.
+   */
   readonly idempotencyKey: string
   /** The tenant whose secret verified the delivery, if the `secret` function named one. */
   readonly tenant: string | undefined

@@ -5,13 +5,50 @@ import { crc32 } from 'node:zlib'
 export type KeyMaker = (eventId: string, tenant?: string) => string
 
 /**
- * Returns the store key for an event id: SHA-256, in hex, over the provider, the namespace, the id
- * and the tenant if there is one, each behind its length. So any id is safe in any store, and no two
- * combinations share a key.
+ * Between the parts of a readable key. No part has it, and no store, queue, header, URL or shell
+ * takes it for anything but a character. BullMQ refuses colons in the ids of its jobs.
+ */
+const separator = '~'
+const longestKey = 64
+const plain = /^[\w.-]+$/
+
+/**
+ * Returns what makes the store keys of a provider's events. `krosai~evt_1` is the form of what is
+ * short and plain: the provider, the id, and before the id the namespace and the tenant if there are
+ * any (`krosai~eu~evt_1`, `krosai~eu~acme~evt_1`, `krosai~~acme~evt_1`). Everything else gets the
+ * {@link digestKeyMaker digest}. Either way a key has at most 64 characters of ASCII.
+ *
+ * No two combinations share a key: how many parts a readable key has says which they are, and a
+ * digest has no separator.
  */
 export function keyMaker(provider: string, namespace: string): KeyMaker {
-  const head = `${provider.length}:${provider}${namespace.length}:${namespace}`
+  const digestOf = digestKeyMaker(provider, namespace)
+  const isPlain = plain.test(provider) && (namespace === '' || plain.test(namespace))
+  if (!isPlain) return digestOf
+  const head = `${provider}${separator}`
+  const headOfTenants = `${head}${namespace}${separator}`
+  const headOfIds = namespace === '' ? head : headOfTenants
   return function idempotencyKey(eventId, tenant) {
+    const isNamed = tenant !== undefined
+    const length = isNamed ? headOfTenants.length + tenant.length + 1 : headOfIds.length
+    if (length + eventId.length > longestKey || !plain.test(eventId)) {
+      return digestOf(eventId, tenant)
+    }
+    if (!isNamed) return headOfIds + eventId
+    return plain.test(tenant)
+      ? `${headOfTenants}${tenant}${separator}${eventId}`
+      : digestOf(eventId, tenant)
+  }
+}
+
+/**
+ * Returns what makes keys that show nothing of an id: SHA-256, in hex, over the provider, the
+ * namespace, the id and the tenant if there is one, each behind its length. For ids that the user's
+ * own functions make, which may be phone numbers.
+ */
+export function digestKeyMaker(provider: string, namespace: string): KeyMaker {
+  const head = `${provider.length}:${provider}${namespace.length}:${namespace}`
+  return function idempotencyDigest(eventId, tenant) {
     const id = `${head}${eventId.length}:${eventId}`
     // Behind the id: without a tenant the text ends there, so the two forms can't collide.
     const text = tenant === undefined ? id : `${id}${tenant.length}:${tenant}`

@@ -12,7 +12,7 @@ import { type BodyReader, bodyReader } from './body.ts'
 import { systemClock } from './clock.ts'
 import type { EnqueueSettings } from './enqueue.ts'
 import type { RunSettings } from './executor.ts'
-import { keyMaker } from './idempotency.ts'
+import { digestKeyMaker, keyMaker } from './idempotency.ts'
 import { checkInbox } from './inbox-checks.ts'
 import type { IpAllowlist } from './ip-allowlist.ts'
 import {
@@ -76,7 +76,11 @@ export function compileSettings(provider: Provider, options: UncheckedOptions): 
       inbox === undefined ? (provider.defaults.invalidEvents ?? 'reject') : 'acknowledge',
     ),
     ownId: options.eventId,
-    keyOf: keyMaker(provider.name, options.namespace ?? ''),
+    keyOf: (options.eventId === undefined ? keyMaker : digestKeyMaker)(
+      provider.name,
+      options.namespace ?? '',
+    ),
+    orderKeyOf: digestKeyMaker(provider.name, options.namespace ?? ''),
     namespace: options.namespace ?? '',
     inbox,
     retry,

@@ -68,7 +68,7 @@ export interface Inbox {
 export interface StoredDelivery {
   /** The version of this form. A worker parks what is newer than it knows. */
   readonly version: 1
-  /** The idempotency key: 64 hex digits. */
+  /** The idempotency key: at most 64 characters of ASCII, as in `krosai~evt_1`. */
   readonly key: string
   readonly provider: string
   readonly namespace: string

@@ -10,7 +10,7 @@ import { checkText } from './checks.ts'
  */
 export function storedForm(text: string): string {
   checkText(text)
-  if (text.length <= 128 && /^[\w.:-]+$/.test(text)) return text
+  if (text.length <= 128 && /^[\w.:~-]+$/.test(text)) return text
   // UTF-8 would write every lone surrogate as the same character.
   return `#${hash('sha256', Buffer.from(text, 'utf16le'), 'hex')}`
 }

@@ -464,7 +464,7 @@ describe('context', () => {
     const body = Buffer.from(JSON.stringify(event()))
     await deliver(body, { headers: { 'x-request-id': '7' } })
     const { context } = runs[0] ?? expect.fail()
-    expect(context.idempotencyKey).toMatch(/^[0-9a-f]{64}$/)
+    expect(context.idempotencyKey).toBe('krosai~evt_1')
     expect(context.idempotencyKey).toBe(outcomes[0]?.idempotencyKey)
     expect([context.attempt, context.fence]).toEqual([1, 1])
     expect(context.receivedAt).toEqual(new Date(start))

@@ -1,6 +1,6 @@
 import { createReceiver, krosai, memoryStore, odis } from 'ringhook'
 import { describe, expect, it } from 'vitest'
-import { keyMaker } from '../../src/core/idempotency.ts'
+import { digestKeyMaker, keyMaker } from '../../src/core/idempotency.ts'
 import { endpoint, event, post, secret, sign } from '../helpers/endpoint.ts'
 import { handInbox } from '../helpers/hand-inbox.ts'
 
@@ -58,7 +58,7 @@ describe('receiver.receive(), with an inbox', () => {
       },
       options: {
         key,
-        order: { key: keyMaker('krosai', 'eu')('call_1'), maxHoldMs: 300_000 },
+        order: { key: digestKeyMaker('krosai', 'eu')('call_1'), maxHoldMs: 300_000 },
       },
     })
   })
@@ -168,7 +168,7 @@ describe('receiver.receive(), with an inbox', () => {
     const bytes = Buffer.from(JSON.stringify(body))
     await receiver.receive(post(bytes, { headers: { 'x-odis-signature': sign(bytes) } }))
 
-    expect(inbox.puts[0]?.options.order?.key).toBe(keyMaker('odis', '')('call_abc123'))
+    expect(inbox.puts[0]?.options.order?.key).toBe(digestKeyMaker('odis', '')('call_abc123'))
   })
 })
 

@@ -435,7 +435,7 @@ describe('onOutcome', () => {
         type: 'call.completed',
         sentAs: 'call.completed',
         eventId: 'evt_1',
-        idempotencyKey: expect.stringMatching(/^[0-9a-f]{64}$/),
+        idempotencyKey: 'krosai~evt_1',
         attempt: 1,
         fence: 1,
         durationMs: 120,

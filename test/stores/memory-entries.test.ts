@@ -12,7 +12,7 @@ type Step = readonly ['add' | 'settle' | 'remove' | 'evict', number]
 
 /** Every third shares its hash with the others of them: as long as they are, and the end is the same. */
 function keyOf(number: number): string {
-  return number % 3 === 0 ? `${String(number).padStart(6)}${'0'.repeat(16)}` : `key ${number}`
+  return number % 3 === 0 ? `${String(number).padStart(6)}${'0'.repeat(64)}` : `key ${number}`
 }
 
 function take(entries: Entries, { fences, settled }: Model, [step, number]: Step): void {

@@ -5,7 +5,7 @@ import { held, month, type Rule, times } from './harness.ts'
 /** What collations, encodings, patterns and quoting take for something else, or for one another. */
 const oddEndings = [
   ...['', ' ', '  ', 'a', 'A', 'a ', ' a', 'a\t', 'a\n', '\n', '\r\n', '0', '00', '0.0', '-0'],
-  ...['%', '%%', '_', '*', '?', '[a]', ':', '{}', '{a}', '$1', '?1', '#', '--', ';'],
+  ...['%', '%%', '_', '*', '?', '[a]', ':', '~', '{}', '{a}', '$1', '?1', '#', '--', ';'],
   ...["'", "''", '"', '""', '`', '\\', '\\\\', "\\'", '\\0', '\\x00', '%00', '\\u0000'],
   // What C strings, text columns and terminals end or drop.
   ...['\0', '\0a', '\0b', '\x01', '\x1a', '\x1b', '\x7f', '\x80', '\x85', '\u200b', '\u00ad'],

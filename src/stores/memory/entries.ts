@@ -10,8 +10,8 @@ export type State = typeof running | typeof completed | typeof released
 export const none = -1
 
 const firstCapacity = 1_024
-/** How many code units of a key its hash is made of. */
-const hashedUnits = 16
+/** How many code units of a key its hash is made of, at most: as many as a key of the core has. */
+const hashedUnits = 64
 
 /**
  * Keys with what is known of each, in columns: an entry is a number, and its parts are at that place
@@ -43,10 +43,13 @@ export class Entries {
   /** The hash of each entry's key, and the entries by their hash: an entry's number and one, or 0. */
   #hashes = new Int32Array(firstCapacity)
   #table = new Int32Array(2 * firstCapacity)
-  /** Nobody can look for keys that meet. */
+  /** Random, so callers can't construct colliding keys. */
   readonly #seed = randomInt(2 ** 32) | 0
+  /** The key that was hashed last, and its hash: a key is looked for before it's added. */
+  #hashedKey: string | undefined
+  #hash = 0
 
-  /** Gives the entry of a key, or {@link none}. */
+  /** Returns the entry of a key, or {@link none}. */
   find(key: string): number {
     // A claim is completed, for the most part, before another is made.
     if (this.keys[this.#last] === key) return this.#last
@@ -160,15 +163,18 @@ export class Entries {
   }
 
   /**
-   * FNV-1a over the last code units, from a seed of this table. The core's keys are hex digits of a
-   * SHA-256: any of them tell keys apart.
+   * FNV-1a over the last code units, from a seed of this table. All of a key of the core: ids may
+   * begin alike and end alike.
    */
   #hashOf(key: string): number {
+    if (key === this.#hashedKey) return this.#hash
     let hash = this.#seed ^ key.length
     for (let index = Math.max(0, key.length - hashedUnits); index < key.length; index++) {
       hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193)
     }
-    return hash ^ (hash >>> 15)
+    this.#hashedKey = key
+    this.#hash = hash ^ (hash >>> 15)
+    return this.#hash
   }
 }
 
