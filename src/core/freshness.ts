@@ -37,8 +37,8 @@ export function parseTimestamp(timestamp: unknown): Date | undefined {
 }
 
 /**
- * Reads the usual form digit by digit. `undefined`: the text has another form, or needs a closer look
- * because `Date.UTC` reads years below 100 as 19xx and `:60` is a leap second, or it isn't a time.
+ * Reads the usual form digit by digit. `undefined`: the text has another form, or isn't a time, or has
+ * a year below 100, which `Date.UTC` reads as 19xx.
  */
 function parsePlain(text: string): Date | undefined {
   const hasMs = text.length === plainLengthMs
@@ -52,7 +52,7 @@ function parsePlain(text: string): Date | undefined {
   const ms = hasMs ? 10 * twoDigits(text, 20) + (twoDigits(text, 21) % 10) : 0
   // Written so that what isn't a number fails every one of them.
   const isDay = year >= 100 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month)
-  if (!(isDay && hour <= 23 && minute <= 59 && second <= 59 && ms >= 0)) return undefined
+  if (!(isDay && hour <= 23 && minute <= 59 && second <= 60 && ms >= 0)) return undefined
   return new Date(Date.UTC(year, month - 1, day, hour, minute, second, ms))
 }
 
