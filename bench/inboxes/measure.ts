@@ -1,6 +1,7 @@
-import { createReceiver, krosai, type Receiver, type StoredDelivery } from '../../src/index.ts'
-import { type HeldDelivery, heldDeliveries, secret } from '../deliveries.ts'
+import type { StoredDelivery } from '../../src/index.ts'
+import { type HeldDelivery, heldDeliveries } from '../deliveries.ts'
 import { percentile } from '../statistics.ts'
+import { concurrency, Endpoint } from './endpoint.ts'
 import type { Place } from './place.ts'
 
 export interface Measures {
@@ -43,8 +44,6 @@ export interface InboxFigures {
   readonly drain: Drain | undefined
 }
 
-/** How many handlers run at a time. */
-const concurrency = 64
 let series = 0
 
 /** Measures an inbox against its engine. */
@@ -132,69 +131,6 @@ async function measureDrain(place: Place, backlog: number): Promise<Drain> {
   const seconds = (performance.now() - startedAt) / 1_000
   await endpoint.close()
   return { deliveries: backlog, seconds, heap }
-}
-
-/** A receiver with the inbox, which knows what was accepted and what was handled. */
-class Endpoint {
-  onHandled: (count: number) => void = () => {}
-  receiver: Receiver
-  readonly #place: Place
-  readonly #waiting = new Map<string, () => void>()
-  #accepted = 0
-  #handled = 0
-  #onEnd: (() => void) | undefined
-
-  constructor(place: Place) {
-    this.#place = place
-    this.receiver = this.#open()
-  }
-
-  async accept(delivery: HeldDelivery): Promise<void> {
-    const { status, outcome } = await this.receiver.receive(delivery)
-    if (outcome.outcome !== 'accepted') throw new Error(`answered ${status} ${outcome.outcome}`)
-    this.#accepted++
-  }
-
-  /** Resolves when the handler has returned. */
-  handledOf({ body }: HeldDelivery): Promise<void> {
-    const { id } = JSON.parse(body.toString()) as { readonly id: string }
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve)
-    })
-  }
-
-  /** Works off all that was accepted, and leaves the worker stopped. */
-  async workOff(): Promise<void> {
-    const ended = new Promise<void>((resolve) => {
-      this.#onEnd = resolve
-    })
-    await this.receiver.start({ concurrency })
-    if (this.#handled < this.#accepted) await ended
-    await this.close()
-    this.receiver = this.#open()
-  }
-
-  async close(): Promise<void> {
-    const { drained } = await this.receiver.close()
-    if (!drained) throw new Error('the receiver did not drain')
-  }
-
-  #open(): Receiver {
-    return createReceiver(krosai, {
-      secret,
-      inbox: this.#place.inbox,
-      store: this.#place.store,
-      on: { '*': (event) => this.#note(event.id) },
-    })
-  }
-
-  #note(id: string): void {
-    this.#handled++
-    this.#waiting.get(id)?.()
-    this.#waiting.delete(id)
-    this.onHandled(this.#handled)
-    if (this.#handled === this.#accepted) this.#onEnd?.()
-  }
 }
 
 /** What the engine is given to commit: the same as by the inbox. */

@@ -1,8 +1,6 @@
-import { type ExecFileOptions, execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build } from 'tsup'
 import manifest from '../../package.json' with { type: 'json' }
@@ -17,6 +15,7 @@ import {
   type Section,
 } from '../report.ts'
 import { ratios } from '../statistics.ts'
+import { install, pack, packagesIn, run, sizeOf } from './project.ts'
 
 /** What an entry costs that is imported in a process of its own. */
 interface Import {
@@ -183,7 +182,7 @@ async function bundlesOf(project: string, folder: string): Promise<Section> {
   }
 }
 
-/** Bundles an entry, and gives how many bytes it has, compressed. */
+/** Bundles an entry, and returns its compressed size in bytes. */
 async function bundled(
   project: string,
   folder: string,
@@ -212,37 +211,6 @@ async function bundled(
   return gzipSync(await readFile(join(outDir, file))).length
 }
 
-async function pack(folder: string): Promise<string> {
-  await run('npm', ['run', 'build'], { cwd: root })
-  const output = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root })
-  const [{ filename }] = JSON.parse(output) as [{ readonly filename: string }]
-  return join(folder, filename)
-}
-
-async function install(project: string, wanted: readonly string[]): Promise<void> {
-  await mkdir(project, { recursive: true })
-  await writeFile(join(project, 'package.json'), '{"private":true,"type":"module"}')
-  await writeFile(join(project, 'tsconfig.json'), '{}')
-  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund']
-  await run('npm', ['install', ...quiet, ...wanted], { cwd: project })
-}
-
-/** How many packages an installation has, from its lock file. */
-async function packagesIn(project: string): Promise<number> {
-  const { packages } = JSON.parse(await readFile(join(project, 'package-lock.json'), 'utf8')) as {
-    readonly packages: object
-  }
-  return Object.keys(packages).filter((name) => name !== '').length
-}
-
-async function sizeOf(folder: string): Promise<number> {
-  let bytes = 0
-  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size
-  }
-  return bytes
-}
-
 function peerWithVersion(name: string): string {
   return `${name}@${peerVersions(root)[name]}`
 }
@@ -255,9 +223,4 @@ function versionOf(name: string): string {
 
 function mebibytes(bytes: number): number {
   return bytes / 1_048_576
-}
-
-async function run(command: string, args: readonly string[], options: ExecFileOptions) {
-  const { stdout } = await promisify(execFile)(command, args, { ...options, encoding: 'utf8' })
-  return stdout
 }
