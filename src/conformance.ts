@@ -3,7 +3,7 @@ export {
   type InboxProgram,
   type InboxProgramOptions,
   inboxProgram,
-} from './conformance/inbox-contract/program.ts'
+} from './conformance/inbox-contract/inbox-program.ts'
 export type { InboxTransaction } from './conformance/inbox-contract/transactions.ts'
 export { type InboxContractOptions, inboxContract } from './conformance/inbox-contract.ts'
 export { type ProviderContractOptions, providerContract } from './conformance/provider-contract.ts'
@@ -11,9 +11,6 @@ export {
   type StoreProgram,
   type StoreProgramOptions,
   storeProgram,
-} from './conformance/store-contract/program.ts'
-export {
-  type StoreContractOptions,
-  storeContract,
-  type TestFunction,
-} from './conformance/store-contract.ts'
+} from './conformance/store-contract/store-program.ts'
+export { type StoreContractOptions, storeContract } from './conformance/store-contract.ts'
+export type { TestFunction } from './conformance/test-function.ts'

@@ -12,11 +12,11 @@ export {
   type Sendable,
   type SignedRequest,
   signedRequest,
-} from './testing/request.ts'
+} from './testing/signed-request.ts'
 export {
   type Attempt,
   type ProviderSimulation,
   type SimulationOptions,
   type SimulationReport,
   simulateProvider,
-} from './testing/simulate.ts'
+} from './testing/simulate-provider.ts'

@@ -2,11 +2,11 @@ import type { Receiver } from '../core/receiver.ts'
 import { answerRules } from './adapter-contract/answers.ts'
 import { bodyRules } from './adapter-contract/bodies.ts'
 import { concurrencyRules } from './adapter-contract/concurrency.ts'
-import { onHarness, type Rule, type ServedAdapter } from './adapter-contract/harness.ts'
+import { type Rule, type ServedAdapter, withHarness } from './adapter-contract/harness.ts'
 import { refusalRules } from './adapter-contract/refusals.ts'
 import { shutdownRules } from './adapter-contract/shutdown.ts'
 import { uploadRules } from './adapter-contract/uploads.ts'
-import type { TestFunction } from './store-contract.ts'
+import type { TestFunction } from './test-function.ts'
 
 /** What {@link adapterContract} needs. */
 export interface AdapterContractOptions {
@@ -51,7 +51,7 @@ export interface AdapterContractOptions {
  * ```
  */
 export function adapterContract({ test, serve }: AdapterContractOptions): void {
-  const rule: Rule = (name, run) => test(name, () => onHarness(serve, run))
+  const rule: Rule = (name, run) => test(name, () => withHarness(serve, run))
   bodyRules(rule)
   answerRules(rule)
   refusalRules(rule)

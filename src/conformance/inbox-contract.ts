@@ -7,14 +7,14 @@ import { corruptionRules } from './inbox-contract/corruption.ts'
 import { deadLetterRules } from './inbox-contract/dead-letters.ts'
 import { entryRules } from './inbox-contract/entries.ts'
 import { Harness, type HarnessOptions, type Rule } from './inbox-contract/harness.ts'
+import type { InboxProgram } from './inbox-contract/inbox-program.ts'
 import { lostLeaseRules } from './inbox-contract/lost-leases.ts'
-import { orderRules } from './inbox-contract/order.ts'
+import { orderingRules } from './inbox-contract/ordering.ts'
 import { processRules } from './inbox-contract/processes.ts'
-import type { InboxProgram } from './inbox-contract/program.ts'
 import { putRules } from './inbox-contract/puts.ts'
 import { type InboxTransaction, transactionRules } from './inbox-contract/transactions.ts'
 import { workerRules } from './inbox-contract/workers.ts'
-import type { TestFunction } from './store-contract.ts'
+import type { TestFunction } from './test-function.ts'
 
 /** What {@link inboxContract} needs. */
 export interface InboxContractOptions {
@@ -72,16 +72,16 @@ const names = [
 export function inboxContract(options: InboxContractOptions): void {
   checkOptions('inboxContract()', options, names)
   const { test, keepsOrder = false, loseLease, corrupt, begin, breakConnection, program } = options
-  const benchOptions: HarnessOptions = {
+  const harnessOptions: HarnessOptions = {
     create: () => options.create(),
     reopen: (inbox) => options.reopen(inbox),
     close: (inbox) => options.close?.(inbox),
     patienceMs: options.patienceMs ?? 20_000,
   }
-  const rule: Rule = (name, run) => test(name, () => Harness.try(benchOptions, run))
+  const rule: Rule = (name, run) => test(name, () => Harness.try(harnessOptions, run))
   const lose = loseLease && (async (inbox: Inbox, id: string) => loseLease(inbox, id))
 
-  rule('it has a name, and says whether it keeps the order', async ({ inbox }) => {
+  rule('has a name and declares whether it keeps order', async ({ inbox }) => {
     assert.ok(inbox.name.length > 0)
     assert.equal(inbox.keepsOrder, keepsOrder)
   })
@@ -90,7 +90,7 @@ export function inboxContract(options: InboxContractOptions): void {
   attemptResultRules(rule)
   entryRules(rule)
   deadLetterRules(rule)
-  if (keepsOrder) orderRules(rule)
+  if (keepsOrder) orderingRules(rule)
   if (lose !== undefined) lostLeaseRules(rule, lose)
   if (corrupt !== undefined) corruptionRules(rule, async (inbox, id) => corrupt(inbox, id))
   if (begin !== undefined) transactionRules(rule, begin, lose)

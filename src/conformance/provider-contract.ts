@@ -6,8 +6,8 @@ import { signingKey } from '../core/signature.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
 import { deliver } from '../testing/deliver.ts'
 import { manualClock } from '../testing/manual-clock.ts'
-import { type RequestOptions, requestFor, type SignedRequest } from '../testing/request.ts'
-import type { TestFunction } from './store-contract.ts'
+import { type RequestOptions, requestFor, type SignedRequest } from '../testing/signed-request.ts'
+import type { TestFunction } from './test-function.ts'
 
 /** What {@link providerContract} needs. */
 export interface ProviderContractOptions {
@@ -80,7 +80,7 @@ export function providerContract({
     })
   }
 
-  test(`${provider.name}: two events are two events`, async () => {
+  test(`${provider.name}: one sample sent with two ids is two events`, async () => {
     const { receiver, events, request } = endpoint()
     for (const [, sample] of samples) {
       assert.deepEqual(await statusOf(deliver(receiver, request(sample))), [200, 'handled'])
@@ -89,7 +89,7 @@ export function providerContract({
     assert.equal(events.length, 2 * samples.length)
   })
 
-  test(`${provider.name}: every name stands for a documented event`, async () => {
+  test(`${provider.name}: every name belongs to a defined event`, async () => {
     for (const [name, type] of provider.canonicalNames) {
       assert.ok(provider.events[type], `${name} stands for ${type}, which has no definition`)
     }
@@ -97,7 +97,7 @@ export function providerContract({
 
   if (provider.signature !== false) {
     const { header } = provider.signature
-    test(`${provider.name}: what is unsigned, forged or damaged is refused and runs nothing`, async () => {
+    test(`${provider.name}: an unsigned, forged, altered or truncated delivery is rejected and runs no handler`, async () => {
       const { receiver, events, request } = endpoint()
       for (const [, sample] of samples) {
         const unsigned = request(sample)
@@ -117,7 +117,7 @@ export function providerContract({
   }
 
   if (provider.signedTimestamp) {
-    test(`${provider.name}: what is out of date is refused and runs nothing`, async () => {
+    test(`${provider.name}: a delivery from another century is rejected and runs no handler`, async () => {
       const { receiver, events, request } = endpoint()
       const century = 100 * 365 * 24 * 60 * 60_000
       for (const [, sample] of samples) {

@@ -4,17 +4,15 @@ import { type ManualClock, manualClock } from '../testing/manual-clock.ts'
 import { claimRules } from './store-contract/claims.ts'
 import { concurrencyRules } from './store-contract/concurrency.ts'
 import { clockRules, connectionRules, hour } from './store-contract/connections.ts'
-import { endingRules, forgetRules } from './store-contract/endings.ts'
 import { harnessFor, type Rule } from './store-contract/harness.ts'
 import { keyRules, nameRules } from './store-contract/keys.ts'
 import { leaseRules } from './store-contract/leases.ts'
 import { processRules } from './store-contract/processes.ts'
-import type { StoreProgram } from './store-contract/program.ts'
+import { forgetRules, settlementRules } from './store-contract/settlement.ts'
 import { statusRules } from './store-contract/status.ts'
+import type { StoreProgram } from './store-contract/store-program.ts'
 import { lostTransactionRules, transactionRules } from './store-contract/transactions.ts'
-
-/** The runner's `test`: that of vitest, Jest and node:test fit. */
-export type TestFunction = (name: string, run: () => Promise<void>) => unknown
+import type { TestFunction } from './test-function.ts'
 
 /** What {@link storeContract} needs. */
 export interface StoreContractOptions {
@@ -82,7 +80,7 @@ export function storeContract(options: StoreContractOptions): void {
 
   claimRules(rule)
   leaseRules(rule)
-  endingRules(rule)
+  settlementRules(rule)
   forgetRules(rule)
   statusRules(rule)
   concurrencyRules(rule)

@@ -16,7 +16,7 @@ import {
   requestOptions,
   type Sendable,
   type SignedRequest,
-} from './request.ts'
+} from './signed-request.ts'
 
 /** Options of {@link deliver}. */
 export interface DeliverOptions extends RequestOptions {

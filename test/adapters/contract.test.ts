@@ -14,7 +14,7 @@ describe('adapterContract()', () => {
   it.each<[fault: string, rule: string, adapter: (receiver: Receiver) => RequestListener]>([
     [
       'decodes the body on its way',
-      'verifies invalid UTF-8 as the bytes that they are, and refuses them after that',
+      'verifies the raw bytes of invalid UTF-8, then rejects them',
       (receiver) => answering(receiver, async (request) => Buffer.from(await text(request))),
     ],
     [
@@ -49,7 +49,7 @@ describe('adapterContract()', () => {
     ],
     [
       'cuts the query off',
-      'sees the query, in which a token may stand',
+      'reads a token from the query',
       (receiver) => (request, response) => {
         request.url = '/hooks'
         void webhooks(receiver)(request, response)

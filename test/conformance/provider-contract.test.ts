@@ -40,7 +40,7 @@ describe('providerContract', () => {
         }),
       }),
     )
-    expect(failed).toContain('broken: two events are two events')
+    expect(failed).toContain('broken: one sample sent with two ids is two events')
   })
 })
 

@@ -7,7 +7,7 @@ import { webhooks } from 'ringhook/express'
 import { sqliteStore } from 'ringhook/stores/sqlite'
 import { signedRequest } from 'ringhook/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { ChildProgram } from '../../src/conformance/child-program.ts'
+import { ChildProcess } from '../../src/conformance/child-process.ts'
 import { Batches } from '../../src/stores/batches.ts'
 import { secret } from '../helpers/deliveries.ts'
 import { type AnyOptions, gate } from '../helpers/endpoint.ts'
@@ -145,7 +145,7 @@ describe('AsyncLocalStorage, in a handler', () => {
   })
 
   it('is not kept by anything once the request is over', async () => {
-    const program = new ChildProgram({
+    const program = new ChildProcess({
       module: new URL('./async-contexts-program.ts', import.meta.url),
       execArgv: ['--import', 'tsx', '--expose-gc'],
     })

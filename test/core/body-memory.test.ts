@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ChildProgram } from '../../src/conformance/child-program.ts'
+import { ChildProcess } from '../../src/conformance/child-process.ts'
 import type { Question, Streams } from './body-memory-program.ts'
 
 const kibibyte = 1024
@@ -16,10 +16,10 @@ interface Memory {
 }
 
 describe('maxBodyBytes, with a body that arrives byte by byte', () => {
-  let program: ChildProgram
+  let program: ChildProcess
 
   beforeAll(async () => {
-    program = new ChildProgram({
+    program = new ChildProcess({
       module: new URL('./body-memory-program.ts', import.meta.url),
       // Less than one body of a mebibyte takes where every piece is kept.
       execArgv: ['--import', 'tsx', '--expose-gc', '--max-old-space-size=100'],

@@ -49,12 +49,12 @@ describe('inboxContract', () => {
   })
 })
 
-const naming = 'it has a name, and says whether it keeps the order'
+const naming = 'has a name and declares whether it keeps order'
 
 describe('inboxContract with breakConnection', () => {
-  const puts = 'puts whose connection is lost reject or count, and can be repeated'
-  const between = 'a worker whose connections are lost goes on by itself'
-  const idle = 'a worker that finds its connection gone has work when something is put'
+  const puts = 'a put() that loses its connection rejects or counts, and can be repeated'
+  const between = 'a worker recovers from lost connections by itself'
+  const idle = 'an idle worker that lost its connection picks up the next delivery'
 
   it('is kept by an inbox that has no connections', async () => {
     const options = { ...optionsFor(), breakConnection: () => {} }
@@ -84,9 +84,9 @@ describe('inboxContract with program', { timeout: 60_000 }, () => {
     program: () => ({ module, execArgv: ['--import', 'tsx'] }),
   })
   const rules = [
-    'what put has accepted outlives a process that is killed',
+    'an accepted delivery survives its process being killed',
     'two processes run each delivery once',
-    'what a process runs that is killed is run by another, as the next attempt',
+    'a delivery whose process is killed runs elsewhere, as the next attempt',
   ]
 
   it('catches an inbox that keeps what it has in its process', async () => {

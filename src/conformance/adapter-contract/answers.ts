@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { PermanentFailure } from '../../core/errors.ts'
+import { newGate } from '../gate.ts'
 import { assertAnswer, newEvent, signed } from './events.ts'
-import { gate, type Rule } from './harness.ts'
+import type { Rule } from './harness.ts'
 
 /** An authentic delivery: what is answered, and what the next one of the same event finds. */
 export function answerRules(rule: Rule): void {
@@ -17,7 +18,7 @@ export function answerRules(rule: Rule): void {
   )
 
   rule(
-    'answers 200 duplicate to other bytes under the id of a finished event',
+    'answers 200 duplicate to other bytes under the id of a completed event',
     async ({ clock, open }) => {
       const endpoint = await open()
       assertAnswer(await endpoint.send(signed(newEvent(clock, { id: 'evt_1' }))), 200, 'handled')
@@ -28,7 +29,7 @@ export function answerRules(rule: Rule): void {
     },
   )
 
-  rule('answers 200 ignored to an event that nobody handles', async ({ clock, open }) => {
+  rule('answers 200 ignored to an event without a handler', async ({ clock, open }) => {
     const endpoint = await open()
     for (const event of ['endpoint.deleted', 'never.documented', 'constructor']) {
       assertAnswer(await endpoint.send(signed(newEvent(clock, { event }))), 200, 'ignored')
@@ -37,9 +38,9 @@ export function answerRules(rule: Rule): void {
   })
 
   rule(
-    'lets a repeat wait while the first is running: 200 duplicate when that has finished',
+    'makes a repeat wait while the first is running, then answers 200 duplicate',
     async ({ clock, open }) => {
-      const { opened, open: finish } = gate()
+      const { opened, open: finish } = newGate()
       const endpoint = await open({ handle: () => opened })
       const delivery = signed(newEvent(clock))
       const first = endpoint.send(delivery)
@@ -54,9 +55,9 @@ export function answerRules(rule: Rule): void {
   )
 
   rule(
-    'lets a repeat wait while the first is running, and run when that has failed',
+    'makes a repeat wait while the first is running, and runs it if the first fails',
     async ({ clock, open }) => {
-      const { opened, open: fail } = gate()
+      const { opened, open: fail } = newGate()
       const endpoint = await open({
         handle: async (_, { attempt }) => {
           if (attempt > 1) return
@@ -76,9 +77,9 @@ export function answerRules(rule: Rule): void {
   )
 
   rule(
-    'answers 503 in flight, with what is left of the lease, to a repeat that waited 2 s',
+    'answers 503 in flight to a repeat that waited 2 s, with the rest of the lease in Retry-After',
     async ({ clock, open }) => {
-      const { opened, open: finish } = gate()
+      const { opened, open: finish } = newGate()
       const endpoint = await open({ handle: () => opened })
       const delivery = signed(newEvent(clock))
       const first = endpoint.send(delivery)
@@ -93,7 +94,7 @@ export function answerRules(rule: Rule): void {
   )
 
   rule(
-    'answers 500 without a word of the error when the handler threw; a repeat is its second attempt',
+    'answers 500 without details when the handler throws, and runs a repeat as the second attempt',
     async ({ clock, open }) => {
       const endpoint = await open({
         handle: (_, { attempt }) => {
@@ -111,7 +112,7 @@ export function answerRules(rule: Rule): void {
   )
 
   rule(
-    'answers 200 when the handler ended the event for good, and 200 duplicate to a repeat',
+    'answers 200 failed to a permanent failure, and 200 duplicate to a repeat',
     async ({ clock, open }) => {
       const endpoint = await open({
         handle: () => {
@@ -125,9 +126,9 @@ export function answerRules(rule: Rule): void {
   )
 
   rule(
-    'answers 503 when the handler is past the deadline; it goes on, and a repeat is a duplicate',
+    'answers 503 past the deadline while the handler continues, and 200 duplicate to a later repeat',
     async ({ clock, open }) => {
-      const { opened, open: finish } = gate()
+      const { opened, open: finish } = newGate()
       const endpoint = await open({ handle: () => opened })
       const delivery = signed(newEvent(clock))
       const answer = endpoint.send(delivery)
@@ -154,7 +155,7 @@ export function answerRules(rule: Rule): void {
   })
 
   rule(
-    'answers 200 when the handler has finished and the store cannot mark it until the deadline',
+    'answers 200 when the handler has finished but the store cannot record it by the deadline',
     async ({ clock, open }) => {
       const endpoint = await open()
       endpoint.failing = 'complete'
@@ -173,13 +174,13 @@ export function answerRules(rule: Rule): void {
     },
   )
 
-  rule('answers 503 while the secret cannot be had', async ({ clock, open }) => {
+  rule('answers 503 while the secret is unavailable', async ({ clock, open }) => {
     const endpoint = await open({ secret: () => Promise.reject(new Error('the vault is away')) })
     const answer = await endpoint.send(signed(newEvent(clock)))
     assertAnswer(answer, 503, 'unavailable', 'RINGHOOK_SECRET_UNAVAILABLE', { retryAfter: 30 })
   })
 
-  rule('answers 503 to new deliveries once the receiver was closed', async ({ clock, open }) => {
+  rule('answers 503 to new deliveries once the receiver is closed', async ({ clock, open }) => {
     const endpoint = await open()
     await endpoint.receiver.close()
     const answer = await endpoint.send(signed(newEvent(clock)))

@@ -7,19 +7,22 @@ import { begin } from './wire.ts'
 
 /** Bodies that any detour over text or over objects would change. */
 const bodies: readonly (readonly [name: string, make: (clock: Clock) => Buffer])[] = [
-  ['with line ends of CRLF and white space around', withWhiteSpace],
+  ['with CRLF line endings and surrounding whitespace', withWhiteSpace],
   ['in Devanagari', (clock) => newEventAround(clock, '{"call_id":"c","transcript":"नमस्ते, कैसे हैं?"}')],
-  ['with an emoji as itself', (clock) => newEventAround(clock, '{"call_id":"💥"}')],
+  ['with a literal emoji', (clock) => newEventAround(clock, '{"call_id":"💥"}')],
   ['with an escaped emoji', (clock) => newEventAround(clock, '{"call_id":"\\ud83d\\ude00"}')],
-  ['with half of an escaped emoji', (clock) => newEventAround(clock, '{"call_id":"\\ud83d"}')],
+  [
+    "with half of an escaped emoji's surrogate pair's surrogate pair",
+    (clock) => newEventAround(clock, '{"call_id":"\\ud83d"}'),
+  ],
   ['with the number 1.0', (clock) => newEventAround(clock, '{"call_id":"c","cost":1.0}')],
   [
     'with the number 2^53 + 1',
     (clock) => newEventAround(clock, '{"call_id":"c","n":9007199254740993}'),
   ],
-  ['with a key twice', (clock) => newEventAround(clock, '{"call_id":"a","call_id":"b"}')],
+  ['with a duplicate key', (clock) => newEventAround(clock, '{"call_id":"a","call_id":"b"}')],
   [
-    'with a byte order mark inside a text',
+    'with a byte order mark inside a string',
     (clock) => newEventAround(clock, '{"call_id":"\uFEFFc"}'),
   ],
   [
@@ -69,7 +72,7 @@ export function bodyRules(rule: Rule): void {
   )
 
   rule(
-    'hands over the exact bytes of a body that came in two parts, cut inside a letter',
+    'hands over the exact bytes of a body that arrives in two parts, split inside a character',
     async ({ clock, open }) => {
       const endpoint = await open({ watchBytes: true })
       const body = newEventAround(clock, '{"call_id":"नमस्ते"}')
@@ -99,24 +102,21 @@ export function bodyRules(rule: Rule): void {
     })
   }
 
-  rule(
-    'verifies invalid UTF-8 as the bytes that they are, and refuses them after that',
-    async ({ clock, open }) => {
-      const endpoint = await open()
-      const body = newEventAround(clock, '{"call_id":"?"}')
-      body[body.indexOf('?')] = 0xff
-      assertAnswer(await endpoint.send(signed(body)), 400, 'rejected', 'RINGHOOK_BODY_NOT_UTF8')
+  rule('verifies the raw bytes of invalid UTF-8, then rejects them', async ({ clock, open }) => {
+    const endpoint = await open()
+    const body = newEventAround(clock, '{"call_id":"?"}')
+    body[body.indexOf('?')] = 0xff
+    assertAnswer(await endpoint.send(signed(body)), 400, 'rejected', 'RINGHOOK_BODY_NOT_UTF8')
 
-      // What a decoder makes of the bytes has another signature.
-      const decoded = Buffer.from(body.toString('utf8'), 'utf8')
-      const forged = { body, headers: signature(decoded) }
-      assertAnswer(await endpoint.send(forged), 401, 'rejected', 'RINGHOOK_NOT_AUTHENTIC')
-      assert.deepEqual(endpoint.calls, [])
-    },
-  )
+    // What a decoder makes of the bytes has another signature.
+    const decoded = Buffer.from(body.toString('utf8'), 'utf8')
+    const forged = { body, headers: signature(decoded) }
+    assertAnswer(await endpoint.send(forged), 401, 'rejected', 'RINGHOOK_NOT_AUTHENTIC')
+    assert.deepEqual(endpoint.calls, [])
+  })
 
   rule(
-    'verifies a byte order mark with the rest, and refuses it as no JSON after that',
+    'verifies a leading byte order mark with the rest, then rejects it as invalid JSON',
     async ({ clock, open }) => {
       const endpoint = await open()
       const body = Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), newEvent(clock)])
@@ -126,7 +126,7 @@ export function bodyRules(rule: Rule): void {
   )
 
   rule(
-    'refuses an empty body: as no JSON if it is signed, as not authentic if it is not',
+    'rejects an empty body: as invalid JSON if it is signed, as not authentic otherwise',
     async ({ open }) => {
       const endpoint = await open()
       const empty = Buffer.alloc(0)

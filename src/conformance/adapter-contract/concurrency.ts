@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
+import { newGate } from '../gate.ts'
 import { assertAnswer, newEvent, signed } from './events.ts'
-import { gate, type Rule } from './harness.ts'
+import type { Rule } from './harness.ts'
 
 /** Many deliveries at once. */
 export function concurrencyRules(rule: Rule): void {
-  rule('handles each of 200 deliveries at once exactly once', async ({ clock, open }) => {
-    const { opened, open: finish } = gate()
+  rule('handles each of 200 simultaneous deliveries once', async ({ clock, open }) => {
+    const { opened, open: finish } = newGate()
     const endpoint = await open({ handle: () => opened })
     const ids = Array.from({ length: 200 }, (_, index) => `evt_${index}`)
     const answers = ids.map((id) => endpoint.send(signed(newEvent(clock, { id }))))
@@ -18,7 +19,7 @@ export function concurrencyRules(rule: Rule): void {
   rule(
     'handles 50 simultaneous copies of an event once, and answers 200 to all',
     async ({ clock, open }) => {
-      const { opened, open: finish } = gate()
+      const { opened, open: finish } = newGate()
       const endpoint = await open({ handle: () => opened })
       const delivery = signed(newEvent(clock))
       const sent = Array.from({ length: 50 }, () => endpoint.send(delivery))

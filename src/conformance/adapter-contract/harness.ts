@@ -72,7 +72,7 @@ export interface Endpoint {
 }
 
 /** Runs one rule, closes what it opened and fails if an error went uncaught meanwhile. */
-export async function onHarness(
+export async function withHarness(
   serve: (receiver: Receiver) => Promise<ServedAdapter>,
   run: (harness: Harness) => Promise<void>,
 ): Promise<void> {
@@ -102,20 +102,6 @@ export async function onHarness(
     process.off('uncaughtExceptionMonitor', note)
   }
   assert.deepEqual(uncaught, [], 'an error went uncaught')
-}
-
-/** Something to wait for: a handler that waits at a gate runs until the gate is opened. */
-export interface Gate {
-  readonly opened: Promise<void>
-  open(): void
-}
-
-export function gate(): Gate {
-  let open = () => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open }
 }
 
 class WatchedEndpoint implements Endpoint {

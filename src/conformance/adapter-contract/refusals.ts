@@ -14,10 +14,13 @@ const forgeries: readonly (readonly [
   ['no signature', () => ({})],
   ['the signature of other bytes', () => signature(Buffer.from('{}'))],
   ['its signature twice', (body) => ({ 'x-webhook-signature': [goodOne(body), goodOne(body)] })],
-  ['its signature in capitals', (body) => ({ 'x-webhook-signature': goodOne(body).toUpperCase() })],
+  [
+    'its signature in upper case',
+    (body) => ({ 'x-webhook-signature': goodOne(body).toUpperCase() }),
+  ],
   ['its signature without a prefix', (body) => ({ 'x-webhook-signature': goodOne(body).slice(7) })],
   ['a byte after its signature', (body) => ({ 'x-webhook-signature': `${goodOne(body)}0` })],
-  ['a signature beyond ASCII', () => ({ 'x-webhook-signature': `sha256=${'é'.repeat(64)}` })],
+  ['a non-ASCII signature', () => ({ 'x-webhook-signature': `sha256=${'é'.repeat(64)}` })],
 ]
 
 const unfit: readonly (readonly [
@@ -25,9 +28,13 @@ const unfit: readonly (readonly [
   code: DeliveryCode,
   make: (clock: Clock) => Buffer,
 ])[] = [
-  ['that is no JSON', 'RINGHOOK_BODY_NOT_JSON', () => Buffer.from('event=call.ringing')],
-  ['that is no object', 'RINGHOOK_BODY_NOT_JSON', () => Buffer.from('["call.ringing"]')],
-  ['that is too deep', 'RINGHOOK_BODY_TOO_DEEP', (clock) => newEvent(clock, { data: nested(300) })],
+  ['that is not JSON', 'RINGHOOK_BODY_NOT_JSON', () => Buffer.from('event=call.ringing')],
+  ['that is not an object', 'RINGHOOK_BODY_NOT_JSON', () => Buffer.from('["call.ringing"]')],
+  [
+    'that is nested too deeply',
+    'RINGHOOK_BODY_TOO_DEEP',
+    (clock) => newEvent(clock, { data: nested(300) }),
+  ],
   ['without an event', 'RINGHOOK_EVENT_MISSING', (clock) => newEvent(clock, { event: undefined })],
   [
     'without a timestamp',
@@ -35,7 +42,7 @@ const unfit: readonly (readonly [
     (clock) => newEvent(clock, { timestamp: undefined }),
   ],
   [
-    'with a timestamp that is none',
+    'with an invalid timestamp',
     'RINGHOOK_TIMESTAMP_INVALID',
     (clock) => newEvent(clock, { timestamp: 'soon' }),
   ],
@@ -72,7 +79,7 @@ export function refusalRules(rule: Rule): void {
   }
 
   for (const method of ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
-    rule(`answers 405 to ${method}, and that POST is allowed`, async ({ clock, open }) => {
+    rule(`answers 405 to ${method}, naming POST as allowed`, async ({ clock, open }) => {
       const endpoint = await open()
       // Authentic in everything but the method.
       const answer = await endpoint.send({ ...signed(newEvent(clock)), method })
@@ -81,7 +88,7 @@ export function refusalRules(rule: Rule): void {
     })
   }
 
-  rule('answers 405 to HEAD without a body, and that POST is allowed', async ({ open }) => {
+  rule('answers 405 to HEAD without a body, naming POST as allowed', async ({ open }) => {
     const endpoint = await open()
     const answer = await endpoint.send({ method: 'HEAD' })
     const get = await endpoint.send({ method: 'GET' })
@@ -98,7 +105,7 @@ export function refusalRules(rule: Rule): void {
     })
   }
 
-  rule('takes a body whose content encoding is "identity"', async ({ clock, open }) => {
+  rule('accepts a body whose content encoding is "identity"', async ({ clock, open }) => {
     const endpoint = await open()
     const answer = await endpoint.send(signed(newEvent(clock), { 'content-encoding': 'identity' }))
     assertAnswer(answer, 200, 'handled')
@@ -116,22 +123,25 @@ export function refusalRules(rule: Rule): void {
   )
 
   rule(
-    'takes a delivery from the address that is allowed: the connection’s',
+    'accepts a delivery whose connection comes from an allowed address',
     async ({ clock, open }) => {
       const endpoint = await open({ allowedIps: ['127.0.0.0/8', '::1'] })
       assertAnswer(await endpoint.send(signed(newEvent(clock))), 200, 'handled')
     },
   )
 
-  rule('takes a delivery from the address that a trusted proxy names', async ({ clock, open }) => {
-    const endpoint = await open({ allowedIps: ['192.0.2.1'], trustedProxies: 'loopback' })
-    const allowed = signed(newEvent(clock), { 'x-forwarded-for': '192.0.2.1' })
-    assertAnswer(await endpoint.send(allowed), 200, 'handled')
-    const other = signed(newEvent(clock), { 'x-forwarded-for': '192.0.2.1, 192.0.2.2' })
-    assertAnswer(await endpoint.send(other), 403, 'rejected', 'RINGHOOK_IP_NOT_ALLOWED')
-  })
+  rule(
+    'accepts a delivery from an allowed address that a trusted proxy names',
+    async ({ clock, open }) => {
+      const endpoint = await open({ allowedIps: ['192.0.2.1'], trustedProxies: 'loopback' })
+      const allowed = signed(newEvent(clock), { 'x-forwarded-for': '192.0.2.1' })
+      assertAnswer(await endpoint.send(allowed), 200, 'handled')
+      const other = signed(newEvent(clock), { 'x-forwarded-for': '192.0.2.1, 192.0.2.2' })
+      assertAnswer(await endpoint.send(other), 403, 'rejected', 'RINGHOOK_IP_NOT_ALLOWED')
+    },
+  )
 
-  rule('sees the query, in which a token may stand', async ({ clock, open }) => {
+  rule('reads a token from the query', async ({ clock, open }) => {
     const urlToken = 'token_&_a_half=/?%20'
     const endpoint = await open({ urlToken })
     const query = `?a=1&token=${encodeURIComponent(urlToken)}`

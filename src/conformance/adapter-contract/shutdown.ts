@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
+import { newGate } from '../gate.ts'
 import { assertAnswer, newEvent, signature, signed } from './events.ts'
-import { gate, type Rule } from './harness.ts'
+import type { Rule } from './harness.ts'
 import { begin, headOf, keptConnection, writeThenRead } from './wire.ts'
 
 /** What senders see of a receiver that is being closed. The clock stands still: nothing is waited for. */
 export function shutdownRules(rule: Rule): void {
   rule(
-    'asks for another connection in every answer from the moment that the receiver is closed',
+    'sends "connection: close" with every answer once the receiver is closing',
     async ({ clock, open }) => {
       const endpoint = await open()
       const agent = keptConnection()
@@ -31,9 +32,9 @@ export function shutdownRules(rule: Rule): void {
   )
 
   rule(
-    'asks for another connection in the answer of a handler that finished while the receiver closes',
+    'sends "connection: close" with the answer of a handler that finishes while the receiver closes',
     async ({ clock, open }) => {
-      const { opened, open: finish } = gate()
+      const { opened, open: finish } = newGate()
       const endpoint = await open({ handle: () => opened })
       const agent = keptConnection()
       const answer = endpoint.send({ ...signed(newEvent(clock)), agent })
@@ -52,7 +53,7 @@ export function shutdownRules(rule: Rule): void {
 
     for (const keepsAlive of [true, false]) {
       rule(
-        `answers 503 to an upload that is half there when the receiver is closed, and does not wait for the rest, on a connection to ${keepsAlive ? 'keep-alive' : 'close'}, with ${length}`,
+        `answers 503 to a half-received upload when the receiver closes, without waiting for the rest, on a ${keepsAlive ? 'keep-alive' : 'close'} connection with ${length}`,
         async ({ clock, open }) => {
           const endpoint = await open({ watchBytes: true })
           const body = newEvent(clock)
@@ -76,7 +77,7 @@ export function shutdownRules(rule: Rule): void {
   }
 
   rule(
-    'answers 503 to a sender that reads only when it has written it all, when the receiver is closed meanwhile',
+    'answers 503 to a sender that writes everything before it reads, when the receiver closes meanwhile',
     async ({ open }) => {
       const large = 8 * 1024 * 1024
       const endpoint = await open({ maxBodyBytes: large, watchBytes: true })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { newGate } from '../gate.ts'
 import { assertAnswer, newEvent, newEventAround, signature, signed } from './events.ts'
-import { gate, type Rule } from './harness.ts'
+import type { Rule } from './harness.ts'
 import {
   begin,
   headOf,
@@ -19,7 +20,7 @@ export function uploadRules(rule: Rule): void {
   for (const chunked of [false, true]) {
     const length = chunked ? 'no declared length' : 'a declared length'
 
-    rule(`takes a body that is exactly at the limit, with ${length}`, async ({ clock, open }) => {
+    rule(`accepts a body of exactly the maximum size, with ${length}`, async ({ clock, open }) => {
       const body = newEvent(clock)
       const endpoint = await open({ maxBodyBytes: body.length })
       assertAnswer(await endpoint.send({ ...signed(body), chunked }), 200, 'handled')
@@ -37,7 +38,7 @@ export function uploadRules(rule: Rule): void {
     )
 
     rule(
-      `answers 413 to a large upload in progress, and takes the next delivery on the same connection, with ${length}`,
+      `answers 413 to a large upload in progress, and accepts the next delivery on the same connection, with ${length}`,
       async ({ clock, open }) => {
         const endpoint = await open({ maxBodyBytes: 1_024 })
         const agent = keptConnection()
@@ -50,7 +51,7 @@ export function uploadRules(rule: Rule): void {
 
     for (const connection of ['keep-alive', 'close']) {
       rule(
-        `answers 413 to a sender that reads only when it has written it all, on a connection to ${connection}, with ${length}`,
+        `answers 413 to a sender that writes everything before it reads, on a ${connection} connection with ${length}`,
         async ({ open }) => {
           const endpoint = await open({ maxBodyBytes: 1_024 })
           const request = rawRequest(endpoint.url, connection, chunked, Buffer.alloc(large))
@@ -61,20 +62,17 @@ export function uploadRules(rule: Rule): void {
     }
   }
 
-  rule(
-    'cuts off an upload that never ends, after its sender could read the 413',
-    async ({ open }) => {
-      const endpoint = await open({ maxBodyBytes: 1_024 })
-      const head = headOf(endpoint.url, 'keep-alive', endless)
-      const answer = await sendForEver(endpoint.url, head, Buffer.alloc(64 * 1024))
-      if (answer === undefined) assert.fail('the connection ended before the answer')
-      assertAnswer(answer, 413, 'rejected', 'RINGHOOK_BODY_TOO_LARGE')
-    },
-  )
+  rule('cuts off an endless upload after its sender could read the 413', async ({ open }) => {
+    const endpoint = await open({ maxBodyBytes: 1_024 })
+    const head = headOf(endpoint.url, 'keep-alive', endless)
+    const answer = await sendForEver(endpoint.url, head, Buffer.alloc(64 * 1024))
+    if (answer === undefined) assert.fail('the connection ended before the answer')
+    assertAnswer(answer, 413, 'rejected', 'RINGHOOK_BODY_TOO_LARGE')
+  })
 
   for (const connection of ['close', 'x-close']) {
     rule(
-      `cuts off an upload that never ends, on a connection to ${connection}`,
+      `cuts off an endless upload on a connection with "connection: ${connection}"`,
       async ({ open }) => {
         const endpoint = await open({ maxBodyBytes: 1_024 })
         const head = headOf(endpoint.url, connection, endless)
@@ -85,7 +83,7 @@ export function uploadRules(rule: Rule): void {
     )
   }
 
-  rule('answers 408 to a body that comes one byte a second', async ({ clock, open }) => {
+  rule('answers 408 to a body that arrives at one byte a second', async ({ clock, open }) => {
     const endpoint = await open({ bodyTimeoutMs: 5_000, watchBytes: true })
     const body = newEvent(clock)
     const sender = begin(endpoint.url, {
@@ -106,7 +104,7 @@ export function uploadRules(rule: Rule): void {
     const length = chunked ? 'no declared length' : 'a declared length'
 
     rule(
-      `forgets a sender that goes away before the end of its body, with ${length}`,
+      `forgets a sender that disconnects before the end of its body, with ${length}`,
       async ({ clock, open }) => {
         const endpoint = await open({ watchBytes: true })
         const body = newEventAround(clock, '{"call_id":"call_abc123"}')
@@ -127,9 +125,9 @@ export function uploadRules(rule: Rule): void {
   }
 
   rule(
-    'lets the handler finish when the sender goes away meanwhile: a repeat is a duplicate',
+    'lets the handler finish after its sender disconnects, and answers duplicate to a repeat',
     async ({ clock, open }) => {
-      const { opened, open: finish } = gate()
+      const { opened, open: finish } = newGate()
       const endpoint = await open({ handle: () => opened })
       const delivery = signed(newEvent(clock))
       const { body, ...head } = delivery

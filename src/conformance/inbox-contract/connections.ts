@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import type { Inbox } from '../../inboxes/inbox.ts'
-import { all } from './entries.ts'
+import { pause } from '../../testing/pause.ts'
+import { allEntries } from './entries.ts'
 import {
+  completed,
   dead,
-  done,
   type Harness,
   idsOf,
   newDeliveries,
   newDelivery,
-  pause,
   type Rule,
   retry,
 } from './harness.ts'
@@ -24,39 +24,42 @@ export function connectionRules(
   loseLease: LoseLease = async () => {},
 ): void {
   async function loseAll(inbox: Inbox): Promise<void> {
-    for (const { id } of await all(inbox, { state: 'running' })) await loseLease(inbox, id)
+    for (const { id } of await allEntries(inbox, { state: 'running' })) await loseLease(inbox, id)
   }
 
-  rule('puts whose connection is lost reject or count, and can be repeated', async (harness) => {
-    harness.mayErr()
-    const deliveries = newDeliveries(20)
-    const cut = deliveries.map((delivery) => harness.inbox.put(delivery, { key: delivery.key }))
-    const settled = Promise.allSettled(cut)
-    await breakConnection(harness.inbox)
-    const accepted: string[] = []
-    for (const [index, one] of (await settled).entries()) {
-      if (one.status === 'fulfilled') accepted.push(deliveries[index]?.key ?? '')
-    }
-    const other = await harness.another()
-    for (const id of accepted) assert.ok(await other.entry(id), 'what was accepted is not there')
-    for (const delivery of deliveries) {
-      await inTheEnd(harness, () => harness.inbox.put(delivery, { key: delivery.key }))
-    }
-    const worker = await harness.work(other)
-    await harness.untilIdle(other)
-    assert.deepEqual([...new Set(worker.ids)].toSorted(), idsOf(deliveries).toSorted())
-  })
+  rule(
+    'a put() that loses its connection rejects or counts, and can be repeated',
+    async (harness) => {
+      harness.allowErrors()
+      const deliveries = newDeliveries(20)
+      const cut = deliveries.map((delivery) => harness.inbox.put(delivery, { key: delivery.key }))
+      const settled = Promise.allSettled(cut)
+      await breakConnection(harness.inbox)
+      const accepted: string[] = []
+      for (const [index, one] of (await settled).entries()) {
+        if (one.status === 'fulfilled') accepted.push(deliveries[index]?.key ?? '')
+      }
+      const other = await harness.reopen()
+      for (const id of accepted) assert.ok(await other.entry(id), 'what was accepted is not there')
+      for (const delivery of deliveries) {
+        await eventually(harness, () => harness.inbox.put(delivery, { key: delivery.key }))
+      }
+      const worker = await harness.startWorker(other)
+      await harness.untilIdle(other)
+      assert.deepEqual([...new Set(worker.ids)].toSorted(), idsOf(deliveries).toSorted())
+    },
+  )
 
-  rule('a worker whose connections are lost goes on by itself', async (harness) => {
-    harness.mayErr()
-    const other = await harness.another()
+  rule('a worker recovers from lost connections by itself', async (harness) => {
+    harness.allowErrors()
+    const other = await harness.reopen()
     const deliveries = newDeliveries(60)
     await harness.put(deliveries.slice(0, 50))
-    const worker = await harness.work(
+    const worker = await harness.startWorker(
       harness.inbox,
       async ({ number }) => {
         await pause(5)
-        return number === 1 ? retry(10) : done
+        return number === 1 ? retry(10) : completed
       },
       5,
     )
@@ -65,7 +68,7 @@ export function connectionRules(
       await breakConnection(harness.inbox)
     }
     for (const delivery of deliveries.slice(50)) {
-      await inTheEnd(harness, () => harness.inbox.put(delivery, { key: delivery.key }))
+      await eventually(harness, () => harness.inbox.put(delivery, { key: delivery.key }))
     }
     const isRunAgain = (id: string) => worker.runs.some((run) => run.id === id && run.number > 1)
     await harness.until('each has come to its second attempt', async () => {
@@ -77,27 +80,24 @@ export function connectionRules(
     })
   })
 
-  rule(
-    'a worker that finds its connection gone has work when something is put',
-    async (harness) => {
-      harness.mayErr()
-      const worker = await harness.work(harness.inbox, () => dead())
-      await harness.witness()
-      await breakConnection(harness.inbox)
-      const delivery = newDelivery()
-      const other = await harness.another()
-      await harness.put(delivery, undefined, other)
-      await harness.until(
-        'it is dead',
-        async () => (await other.entry(delivery.key))?.state === 'dead',
-      )
-      assert.ok(worker.numbersOf(delivery).length > 0)
-    },
-  )
+  rule('an idle worker that lost its connection picks up the next delivery', async (harness) => {
+    harness.allowErrors()
+    const worker = await harness.startWorker(harness.inbox, () => dead())
+    await harness.runSentinels()
+    await breakConnection(harness.inbox)
+    const delivery = newDelivery()
+    const other = await harness.reopen()
+    await harness.put(delivery, undefined, other)
+    await harness.until(
+      'it is dead',
+      async () => (await other.entry(delivery.key))?.state === 'dead',
+    )
+    assert.ok(worker.numbersOf(delivery).length > 0)
+  })
 }
 
 /** Repeats an operation for as long as it rejects: the inbox may need new connections first. */
-async function inTheEnd<Result>(harness: Harness, run: () => Promise<Result>): Promise<void> {
+async function eventually<Result>(harness: Harness, run: () => Promise<Result>): Promise<void> {
   await harness.until('an operation works again', async () => {
     try {
       await run()

@@ -1,48 +1,50 @@
 import assert from 'node:assert/strict'
-import { untilIn } from './attempt-results.ts'
-import { all } from './entries.ts'
+import { newGate } from '../gate.ts'
+import { times } from '../times.ts'
+import { untilState } from './attempt-results.ts'
+import { allEntries } from './entries.ts'
 import {
+  completed,
   dead,
-  done,
   failureNow,
   type Harness,
   hour,
   idsOf,
   newDeliveries,
   newDelivery,
-  newGate,
   type Rule,
   retry,
-  times,
 } from './harness.ts'
 
-/** What is done by hand: replaying and discarding. */
+/** What is completed by hand: replaying and discarding. */
 export function deadLetterRules(rule: Rule): void {
   rule(
-    'a dead letter that is replayed waits again, with all its attempts and bytes',
+    'a replayed dead letter waits again, with its bytes and all its attempts ahead',
     async (harness) => {
       const delivery = newDelivery()
       await harness.put(delivery)
-      await harness.work(harness.inbox, ({ number }) => (number < 4 ? retry(0) : dead()))
+      await harness.startWorker(harness.inbox, ({ number }) => (number < 4 ? retry(0) : dead()))
       await harness.untilIdle()
       await harness.inbox.stop()
-      const other = await harness.another()
+      const other = await harness.reopen()
       assert.equal(await other.replay(delivery.key), true)
       const { failure: _, ...entry } = (await harness.inbox.entry(delivery.key)) ?? assert.fail()
       assert.deepEqual(entry, { id: delivery.key, state: 'waiting', attempts: 0, delivery })
       assert.equal(await harness.inbox.put(newDelivery(), { key: delivery.key }), 'duplicate')
-      const worker = await harness.work(other, ({ number }) => (number < 6 ? retry(0) : done))
+      const worker = await harness.startWorker(other, ({ number }) =>
+        number < 6 ? retry(0) : completed,
+      )
       await harness.untilIdle()
       assert.deepEqual(worker.numbersOf(delivery), [1, 2, 3, 4, 5, 6])
       for (const run of worker.runs) assert.deepEqual(run.delivery, delivery)
-      assert.deepEqual(await all(harness.inbox), [])
+      assert.deepEqual(await allEntries(harness.inbox), [])
     },
   )
 
   rule('a delivery that dies again can be replayed again', async (harness) => {
     const delivery = newDelivery()
     await harness.put(delivery)
-    const worker = await harness.work(harness.inbox, () =>
+    const worker = await harness.startWorker(harness.inbox, () =>
       dead(failureNow(`failure ${worker.runs.length}`)),
     )
     for (let round = 1; round <= 4; round++) {
@@ -56,89 +58,89 @@ export function deadLetterRules(rule: Rule): void {
     assert.deepEqual(worker.numbersOf(delivery), [1, 1, 1, 1, 1])
   })
 
-  rule('of 20 that replay a dead letter at once one does, and it runs once', async (harness) => {
-    const inboxes = [harness.inbox, await harness.another()]
-    const delivery = newDelivery()
-    await harness.put(delivery)
-    const worker = await harness.work(harness.inbox, () => dead())
-    await harness.untilIdle()
-    await harness.inbox.stop()
-    const replayed = await times(20, (index) =>
-      (inboxes[index % 2] ?? harness.inbox).replay(delivery.key),
-    )
-    assert.equal(replayed.filter((isMine) => isMine).length, 1)
-    const next = await harness.work(harness.inbox)
-    await harness.untilIdle()
-    await harness.witness()
-    assert.deepEqual([worker.numbersOf(delivery), next.numbersOf(delivery)], [[1], [1]])
-    assert.equal(await harness.inbox.replay(delivery.key), false)
-  })
+  rule(
+    'one of 20 simultaneous replays of a dead letter succeeds, and it runs once',
+    async (harness) => {
+      const inboxes = [harness.inbox, await harness.reopen()]
+      const delivery = newDelivery()
+      await harness.put(delivery)
+      const worker = await harness.startWorker(harness.inbox, () => dead())
+      await harness.untilIdle()
+      await harness.inbox.stop()
+      const replayed = await times(20, (index) =>
+        (inboxes[index % 2] ?? harness.inbox).replay(delivery.key),
+      )
+      assert.equal(replayed.filter((isMine) => isMine).length, 1)
+      const next = await harness.startWorker(harness.inbox)
+      await harness.untilIdle()
+      await harness.runSentinels()
+      assert.deepEqual([worker.numbersOf(delivery), next.numbersOf(delivery)], [[1], [1]])
+      assert.equal(await harness.inbox.replay(delivery.key), false)
+    },
+  )
 
   rule(
-    'only a dead letter is replayed: not what waits, runs, is delayed or is done',
+    'replays only dead letters, not waiting, running, delayed or completed deliveries',
     async (harness) => {
       const { running, delayed, waiting, finished, gate } = await withoutDead(harness)
-      const before = await all(harness.inbox)
+      const before = await allEntries(harness.inbox)
       for (const id of [running, delayed, waiting, finished]) {
         assert.equal(await harness.inbox.replay(id), false)
       }
-      assert.deepEqual(await all(harness.inbox), before)
+      assert.deepEqual(await allEntries(harness.inbox), before)
       gate.open()
     },
   )
 
-  rule(
-    'what waits, is delayed or is dead can be discarded, once, and never runs',
-    async (harness) => {
-      const { running, delayed, waiting, finished, gate } = await withoutDead(harness)
-      const other = await harness.another()
-      const letter = newDelivery()
-      await harness.put(letter)
-      const parking = await harness.work(other, ({ id }) =>
-        id === letter.key ? dead() : retry(hour),
-      )
-      await untilIn('dead', harness, letter.key)
-      await untilIn('delayed', harness, waiting)
-      await other.stop()
-      const fresh = newDelivery()
-      await harness.put(fresh)
-      for (const id of [delayed, waiting, letter.key, fresh.key]) {
-        const discarded = await times(10, () => harness.inbox.discard(id))
-        assert.equal(discarded.filter((isMine) => isMine).length, 1)
-        assert.equal(await harness.inbox.entry(id), undefined)
-        assert.equal(await harness.inbox.replay(id), false)
-      }
-      assert.equal(await harness.inbox.discard(finished), false)
-      assert.deepEqual(
-        (await all(harness.inbox)).map(({ id }) => id),
-        [running],
-      )
-      const next = await harness.work(other)
-      gate.open()
-      await harness.untilIdle()
-      await harness.witness()
-      assert.deepEqual([parking.runs.length, next.runs.length], [2, 0])
-    },
-  )
+  rule('discards a waiting, delayed or dead delivery once, and never runs it', async (harness) => {
+    const { running, delayed, waiting, finished, gate } = await withoutDead(harness)
+    const other = await harness.reopen()
+    const deadLetter = newDelivery()
+    await harness.put(deadLetter)
+    const parking = await harness.startWorker(other, ({ id }) =>
+      id === deadLetter.key ? dead() : retry(hour),
+    )
+    await untilState('dead', harness, deadLetter.key)
+    await untilState('delayed', harness, waiting)
+    await other.stop()
+    const fresh = newDelivery()
+    await harness.put(fresh)
+    for (const id of [delayed, waiting, deadLetter.key, fresh.key]) {
+      const discarded = await times(10, () => harness.inbox.discard(id))
+      assert.equal(discarded.filter((isMine) => isMine).length, 1)
+      assert.equal(await harness.inbox.entry(id), undefined)
+      assert.equal(await harness.inbox.replay(id), false)
+    }
+    assert.equal(await harness.inbox.discard(finished), false)
+    assert.deepEqual(
+      (await allEntries(harness.inbox)).map(({ id }) => id),
+      [running],
+    )
+    const next = await harness.startWorker(other)
+    gate.open()
+    await harness.untilIdle()
+    await harness.runSentinels()
+    assert.deepEqual([parking.runs.length, next.runs.length], [2, 0])
+  })
 
-  rule('what runs is not discarded, and its verdict counts', async (harness) => {
+  rule('does not discard a running delivery, and records its result', async (harness) => {
     const gate = newGate()
     const delivery = newDelivery()
     await harness.put(delivery)
-    const worker = await harness.work(harness.inbox, () => dead())
+    const worker = await harness.startWorker(harness.inbox, () => dead())
     worker.wait(gate.opened)
     await harness.until('it runs', () => worker.running.length === 1)
     assert.equal(await harness.inbox.discard(delivery.key), false)
-    assert.equal(await (await harness.another()).discard(delivery.key), false)
+    assert.equal(await (await harness.reopen()).discard(delivery.key), false)
     gate.open()
-    await untilIn('dead', harness, delivery.key)
+    await untilState('dead', harness, delivery.key)
     assert.equal(await harness.inbox.discard(delivery.key), true)
   })
 
-  rule('what was discarded can be put again, and is as new', async (harness) => {
+  rule('accepts a discarded delivery again as a new one', async (harness) => {
     const delivery = newDelivery()
     await harness.put(delivery)
-    const worker = await harness.work(harness.inbox, ({ number }) =>
+    const worker = await harness.startWorker(harness.inbox, ({ number }) =>
       number < 2 ? retry(0) : dead(),
     )
     await harness.untilIdle()
@@ -150,17 +152,17 @@ export function deadLetterRules(rule: Rule): void {
     assert.deepEqual(worker.runs.at(-1)?.delivery, again)
   })
 
-  rule('300 dead letters replayed at once are run once each', async (harness) => {
+  rule('runs each of 300 dead letters replayed simultaneously once', async (harness) => {
     const deliveries = newDeliveries(300)
     await harness.put(deliveries)
-    const worker = await harness.work(harness.inbox, () => dead())
+    const worker = await harness.startWorker(harness.inbox, () => dead())
     await harness.untilIdle()
-    worker.change(() => done)
+    worker.change(() => completed)
     const ids = idsOf(deliveries)
     const replayed = await times(300, (index) => harness.inbox.replay(ids[index] ?? ''))
     assert.deepEqual(new Set(replayed), new Set([true]))
     await harness.untilIdle()
-    await harness.witness()
+    await harness.runSentinels()
     assert.equal(worker.runs.length, 600)
     assert.deepEqual(new Set(worker.runs.slice(300).map(({ id }) => id)), new Set(ids))
   })
@@ -172,11 +174,11 @@ async function withoutDead(harness: Harness) {
   const [running, delayed, waiting, finished] = newDeliveries(4)
   assert.ok(running && delayed && waiting && finished)
   await harness.put([delayed, finished, running])
-  const worker = await harness.work(
+  const worker = await harness.startWorker(
     harness.inbox,
     async ({ id }) => {
       if (id === running.key) await gate.opened
-      return id === delayed.key ? retry(hour) : done
+      return id === delayed.key ? retry(hour) : completed
     },
     1,
   )

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import type { EntryFilter, Inbox, StoredEntry } from '../../inboxes/inbox.ts'
+import { newGate } from '../gate.ts'
 import {
+  completed,
   dead,
-  done,
   type Harness,
   hour,
   idsOf,
   newDeliveries,
   newDelivery,
-  newGate,
   type Rule,
   retry,
 } from './harness.ts'
@@ -18,12 +18,13 @@ const many = 620
 
 /** What an inbox says about what it has. */
 export function entryRules(rule: Rule): void {
-  rule('entries are listed by state, type and time, oldest first', async (harness) => {
+  rule('lists entries by state, type and time, oldest first', async (harness) => {
     const { deliveries, end } = await inAllStates(harness)
     const [first, second, third, fourth, fifth, sixth] = deliveries
     assert.ok(first && second && third && fourth && fifth && sixth)
-    for (const inbox of [harness.inbox, await harness.another()]) {
-      const listed = async (filter: EntryFilter) => (await all(inbox, filter)).map(({ id }) => id)
+    for (const inbox of [harness.inbox, await harness.reopen()]) {
+      const listed = async (filter: EntryFilter) =>
+        (await allEntries(inbox, filter)).map(({ id }) => id)
       const expect = async (filter: EntryFilter, expected: readonly (typeof first)[]) =>
         assert.deepEqual(await listed(filter), idsOf(expected), JSON.stringify(filter))
       await expect({}, deliveries)
@@ -45,9 +46,9 @@ export function entryRules(rule: Rule): void {
     end()
   })
 
-  rule('an entry of a list is that which entry gives', async (harness) => {
+  rule('lists the same entries that entry() returns', async (harness) => {
     const { deliveries, end } = await inAllStates(harness)
-    const listed = await all(harness.inbox)
+    const listed = await allEntries(harness.inbox)
     assert.deepEqual(
       listed.map(({ state, attempts }) => [state, attempts]),
       [
@@ -66,21 +67,24 @@ export function entryRules(rule: Rule): void {
     end()
   })
 
-  rule('what an inbox does not have has no entry', async (harness) => {
-    for (const id of [newDelivery().key, '', 'key', '0', 'a:b', "'", '*', 'constructor']) {
-      assert.equal(await harness.inbox.entry(id), undefined)
-      assert.equal(await harness.inbox.replay(id), false)
-      assert.equal(await harness.inbox.discard(id), false)
-    }
-    assert.deepEqual(await all(harness.inbox), [])
-  })
+  rule(
+    'returns no entry for an unknown id, and neither replays nor discards it',
+    async (harness) => {
+      for (const id of [newDelivery().key, '', 'key', '0', 'a:b', "'", '*', 'constructor']) {
+        assert.equal(await harness.inbox.entry(id), undefined)
+        assert.equal(await harness.inbox.replay(id), false)
+        assert.equal(await harness.inbox.discard(id), false)
+      }
+      assert.deepEqual(await allEntries(harness.inbox), [])
+    },
+  )
 
-  rule(`${many} entries are all listed, once each and oldest first`, async (harness) => {
+  rule(`lists each of ${many} entries once, oldest first`, async (harness) => {
     const deliveries = newDeliveries(many)
     await harness.put(deliveries)
-    const listed = (await all(harness.inbox)).map(({ id }) => id)
+    const listed = (await allEntries(harness.inbox)).map(({ id }) => id)
     assert.deepEqual(listed, idsOf(deliveries))
-    const waiting = await all(harness.inbox, { state: 'waiting', since: new Date(0) })
+    const waiting = await allEntries(harness.inbox, { state: 'waiting', since: new Date(0) })
     assert.equal(waiting.length, many)
     for await (const entry of harness.inbox.entries({})) {
       assert.equal(entry.id, deliveries[0]?.key)
@@ -90,7 +94,7 @@ export function entryRules(rule: Rule): void {
   })
 
   rule(
-    'a list that is read while entries change has what stays, and nothing twice',
+    'lists every remaining entry, and none twice, while entries are added and discarded',
     async (harness) => {
       const deliveries = newDeliveries(many)
       await harness.put(deliveries)
@@ -115,14 +119,14 @@ export function entryRules(rule: Rule): void {
     },
   )
 
-  rule('a list that is read while a worker runs has nothing twice', async (harness) => {
+  rule('lists no entry twice while a worker runs', async (harness) => {
     const deliveries = newDeliveries(many)
     await harness.put(deliveries)
     const seen: string[] = []
     for await (const { id } of harness.inbox.entries({})) {
       seen.push(id)
       if (seen.length !== 100) continue
-      const worker = await harness.work(harness.inbox, ({ number }) =>
+      const worker = await harness.startWorker(harness.inbox, ({ number }) =>
         number < 2 ? retry(20) : dead(),
       )
       await harness.until('many have changed their state', () => worker.runs.length >= 400)
@@ -132,13 +136,13 @@ export function entryRules(rule: Rule): void {
   })
 
   rule(
-    'stats counts the states, and says how old the oldest is that is not dead',
+    'stats() counts each state and dates the oldest delivery that is not dead',
     async (harness) => {
       const nothing = { waiting: 0, running: 0, delayed: 0, dead: 0 }
       assert.deepEqual(await harness.inbox.stats(), nothing)
-      const letter = newDelivery()
-      await harness.put(letter)
-      await harness.work(harness.inbox, () => dead())
+      const deadLetter = newDelivery()
+      await harness.put(deadLetter)
+      await harness.startWorker(harness.inbox, () => dead())
       await harness.untilIdle()
       assert.deepEqual(await harness.inbox.stats(), { ...nothing, dead: 1 })
       await harness.inbox.stop()
@@ -146,21 +150,21 @@ export function entryRules(rule: Rule): void {
       const [oldest] = deliveries
       const expected = { waiting: 2, running: 1, delayed: 2, dead: 2, oldest: oldest?.receivedAt }
       assert.deepEqual(await harness.inbox.stats(), expected)
-      assert.deepEqual(await (await harness.another()).stats(), expected)
+      assert.deepEqual(await (await harness.reopen()).stats(), expected)
       end()
     },
   )
 
-  for (const [name, verdict] of [
+  for (const [name, result] of [
     ['waits', undefined],
     ['is delayed', retry(hour)],
   ] as const) {
-    rule(`stats says how old the oldest is when it ${name}`, async (harness) => {
+    rule(`stats() dates the oldest delivery when it ${name}`, async (harness) => {
       const [oldest, ...others] = newDeliveries(3)
       assert.ok(oldest)
       await harness.put(oldest)
-      if (verdict !== undefined) {
-        await harness.work(harness.inbox, () => verdict)
+      if (result !== undefined) {
+        await harness.startWorker(harness.inbox, () => result)
         await harness.until(
           'it is delayed',
           async () => (await harness.inbox.stats()).delayed === 1,
@@ -174,7 +178,7 @@ export function entryRules(rule: Rule): void {
 }
 
 /** All entries that fit. */
-export async function all(inbox: Inbox, filter: EntryFilter = {}): Promise<StoredEntry[]> {
+export async function allEntries(inbox: Inbox, filter: EntryFilter = {}): Promise<StoredEntry[]> {
   const found: StoredEntry[] = []
   for await (const entry of inbox.entries(filter)) found.push(entry)
   return found
@@ -189,10 +193,10 @@ async function inAllStates(harness: Harness) {
   const deliveries = Array.from({ length: 6 }, (_, index) =>
     newDelivery({ type: index % 2 === 0 ? 'call.completed' : 'call.failed' }),
   )
-  const [, twice, letter] = idsOf(deliveries)
+  const [, twice, deadLetter] = idsOf(deliveries)
   await harness.put(deliveries.slice(0, 3))
-  await harness.work(harness.inbox, ({ id, number }) => {
-    if (id === letter) return dead()
+  await harness.startWorker(harness.inbox, ({ id, number }) => {
+    if (id === deadLetter) return dead()
     return retry(id === twice && number === 1 ? 0 : hour)
   })
   await harness.until('two are delayed for an hour', async () => {
@@ -203,7 +207,7 @@ async function inAllStates(harness: Harness) {
   })
   await harness.inbox.stop()
   await harness.put(deliveries.slice(3, 4))
-  const worker = await harness.work(harness.inbox, () => done, 1)
+  const worker = await harness.startWorker(harness.inbox, () => completed, 1)
   worker.wait(gate.opened)
   await harness.until('one runs', () => worker.running.length === 1)
   await harness.put(deliveries.slice(4))

@@ -7,7 +7,8 @@ import type {
   PutOptions,
   StoredDelivery,
 } from '../../inboxes/inbox.ts'
-import { type Decide, TestWorker, witnessType } from './test-worker.ts'
+import { pause } from '../../testing/pause.ts'
+import { type Decide, RecordingWorker, sentinelType } from './recording-worker.ts'
 
 /** One rule of the contract: a test with an empty inbox. */
 export type Rule = (name: string, run: (harness: Harness) => Promise<void>) => void
@@ -20,10 +21,10 @@ export interface HarnessOptions {
   readonly patienceMs: number
 }
 
-/** How long after a verdict that says so a delivery is tried again, in rules that look at it later. */
+/** How long after a result that says so a delivery is tried again, in rules that look at it later. */
 export const hour = 60 * 60_000
 
-export const done: AttemptResult = { state: 'completed' }
+export const completed: AttemptResult = { state: 'completed' }
 
 let received = 0
 
@@ -67,22 +68,8 @@ export function dead(failure = failureNow()): AttemptResult {
   return { state: 'dead', failure }
 }
 
-export function later(delayMs: number): AttemptResult {
+export function postponed(delayMs: number): AttemptResult {
   return { state: 'postponed', delayMs }
-}
-
-/** Something that is waited for until it is opened. */
-export interface Gate {
-  readonly opened: Promise<void>
-  open(): void
-}
-
-export function newGate(): Gate {
-  let open = () => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open }
 }
 
 /** What a rule is tried on: an inbox, others on its data, and their workers. */
@@ -91,8 +78,8 @@ export class Harness {
   readonly inbox: Inbox
   readonly #options: HarnessOptions
   readonly #inboxes: Inbox[]
-  readonly #crews: TestWorker[] = []
-  #mayErr = false
+  readonly #workers: RecordingWorker[] = []
+  #allowErrors = false
 
   private constructor(inbox: Inbox, options: HarnessOptions) {
     this.inbox = inbox
@@ -109,23 +96,24 @@ export class Harness {
     try {
       await run(harness)
       await harness.#stop()
-      if (!harness.#mayErr) assert.deepEqual(harness.#errors(), [], 'onError was told of these')
+      if (!harness.#allowErrors)
+        assert.deepEqual(harness.#errors(), [], 'onError was told of these')
     } finally {
       await harness.#close()
     }
   }
 
   /** Gives another inbox on the same data, as in another process. */
-  async another(): Promise<Inbox> {
+  async reopen(): Promise<Inbox> {
     const inbox = await this.#options.reopen(this.inbox)
     this.#inboxes.push(inbox)
     return inbox
   }
 
-  /** Starts the worker of an inbox. Without `decide` all that it runs is done. */
-  async work(inbox: Inbox, decide?: Decide, concurrency = 10): Promise<TestWorker> {
-    const worker = new TestWorker(decide)
-    this.#crews.push(worker)
+  /** Starts the worker of an inbox. Without `decide` all that it runs is completed. */
+  async startWorker(inbox: Inbox, decide?: Decide, concurrency = 10): Promise<RecordingWorker> {
+    const worker = new RecordingWorker(decide)
+    this.#workers.push(worker)
     await worker.start(inbox, concurrency)
     return worker
   }
@@ -153,7 +141,7 @@ export class Harness {
 
   /** Waits until an inbox has nothing that is to run. */
   async untilIdle(inbox = this.inbox): Promise<void> {
-    await this.until('all deliveries are done or dead', async () => {
+    await this.until('all deliveries are completed or dead', async () => {
       const { waiting, running, delayed } = await inbox.stats()
       return waiting + running + delayed === 0
     })
@@ -163,26 +151,26 @@ export class Harness {
    * Puts deliveries of its own behind all others and waits until a worker has run them: whatever
    * could run had its chance. In place of a sleep where nothing is to happen.
    */
-  async witness(): Promise<void> {
+  async runSentinels(): Promise<void> {
     for (let round = 0; round < 3; round++) {
-      const witness = newDelivery({ type: witnessType })
-      await this.put(witness)
+      const sentinel = newDelivery({ type: sentinelType })
+      await this.put(sentinel)
       await this.until('a delivery that was put last is run', () =>
-        this.#crews.some((worker) => worker.witnessed.has(witness.key)),
+        this.#workers.some((worker) => worker.sentinels.has(sentinel.key)),
       )
       await this.until('a delivery that was put last is done', async () => {
-        return (await this.inbox.entry(witness.key)) === undefined
+        return (await this.inbox.entry(sentinel.key)) === undefined
       })
     }
   }
 
   /** For rules in which workers lose their deliveries or databases, and may say so. */
-  mayErr(): void {
-    this.#mayErr = true
+  allowErrors(): void {
+    this.#allowErrors = true
   }
 
   #errors(): unknown[] {
-    return this.#crews.flatMap(({ errors }) => errors)
+    return this.#workers.flatMap(({ errors }) => errors)
   }
 
   async #stop(): Promise<void> {
@@ -194,16 +182,4 @@ export class Harness {
     await Promise.allSettled(this.#inboxes.map((inbox) => inbox.stop({ drainMs: 0 })))
     for (const inbox of this.#inboxes) await this.#options.close(inbox)
   }
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-/** Calls with 0, 1, 2 and so on, all at once, and gives the results in that order. */
-export function times<Result>(
-  count: number,
-  call: (index: number) => Promise<Result>,
-): Promise<Result[]> {
-  return Promise.all(Array.from({ length: count }, (_, index) => call(index)))
 }

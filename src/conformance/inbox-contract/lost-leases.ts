@@ -1,71 +1,66 @@
 import assert from 'node:assert/strict'
 import type { AttemptResult, Inbox, StoredDelivery } from '../../inboxes/inbox.ts'
+import { type Gate, newGate } from '../gate.ts'
 import {
+  completed,
   dead,
-  done,
   failureNow,
-  type Gate,
   type Harness,
   hour,
-  later,
   newDelivery,
-  newGate,
+  postponed,
   type Rule,
   retry,
 } from './harness.ts'
-import type { TestWorker } from './test-worker.ts'
+import type { RecordingWorker } from './recording-worker.ts'
 
 /** Makes the inbox believe that the worker which runs a delivery is dead. */
 export type LoseLease = (inbox: Inbox, id: string) => Promise<void>
 
 /** Workers that lose what they run, and decide about it all the same. */
 export function lostLeaseRules(rule: Rule, loseLease: LoseLease): void {
-  rule('what a worker has lost goes to another, and the attempt counts', async (harness) => {
-    const { delivery, first, second, other, end } = await takenOver(harness, loseLease)
-    assert.deepEqual(first.numbersOf(delivery), [1])
-    assert.deepEqual(second.runs[0]?.delivery, delivery)
-    const expected = { id: delivery.key, state: 'running', attempts: 2, delivery }
-    assert.deepEqual(await other.entry(delivery.key), expected)
-    end.open()
-    await harness.untilIdle(other)
-    assert.deepEqual(second.numbersOf(delivery), [2])
-  })
+  rule(
+    'a delivery whose lease is lost goes to another worker, and the attempt counts',
+    async (harness) => {
+      const { delivery, first, second, other, end } = await takenOver(harness, loseLease)
+      assert.deepEqual(first.numbersOf(delivery), [1])
+      assert.deepEqual(second.runs[0]?.delivery, delivery)
+      const expected = { id: delivery.key, state: 'running', attempts: 2, delivery }
+      assert.deepEqual(await other.entry(delivery.key), expected)
+      end.open()
+      await harness.untilIdle(other)
+      assert.deepEqual(second.numbersOf(delivery), [2])
+    },
+  )
 
-  for (const [name, verdict] of [
-    ['is done', done],
-    ['is to be tried again', retry(0, failureNow('of the worker that lost it'))],
-    ['is dead', dead(failureNow('of the worker that lost it'))],
-    ['comes later', later(0)],
+  for (const [name, result] of [
+    ['completed', completed],
+    ['retry', retry(0, failureNow('of the worker that lost it'))],
+    ['dead', dead(failureNow('of the worker that lost it'))],
+    ['postponed', postponed(0)],
   ] as const) {
-    rule(
-      `a worker that says of what it has lost that it ${name} changes nothing`,
-      async (harness) => {
-        const { delivery, second, other, halted, end } = await takenOver(
-          harness,
-          loseLease,
-          verdict,
-        )
-        halted.open()
-        // It has carried out its verdicts when it has stopped.
-        await harness.inbox.stop({ drainMs: 60_000 })
-        await harness.witness()
-        const running = { id: delivery.key, state: 'running', attempts: 2, delivery }
-        assert.deepEqual(await other.entry(delivery.key), running)
-        const failure = failureNow('of the worker that has it')
-        second.change(() => dead(failure))
-        end.open()
-        await harness.untilIdle(other)
-        const expected = { id: delivery.key, state: 'dead', attempts: 2, failure, delivery }
-        assert.deepEqual(await other.entry(delivery.key), expected)
-        assert.deepEqual(second.numbersOf(delivery), [2])
-      },
-    )
+    rule(`ignores "${name}" from a worker that lost its lease`, async (harness) => {
+      const { delivery, second, other, halted, end } = await takenOver(harness, loseLease, result)
+      halted.open()
+      // It has carried out its results when it has stopped.
+      await harness.inbox.stop({ drainMs: 60_000 })
+      await harness.runSentinels()
+      const running = { id: delivery.key, state: 'running', attempts: 2, delivery }
+      assert.deepEqual(await other.entry(delivery.key), running)
+      const failure = failureNow('of the worker that has it')
+      second.change(() => dead(failure))
+      end.open()
+      await harness.untilIdle(other)
+      const expected = { id: delivery.key, state: 'dead', attempts: 2, failure, delivery }
+      assert.deepEqual(await other.entry(delivery.key), expected)
+      assert.deepEqual(second.numbersOf(delivery), [2])
+    })
   }
 
-  rule('a worker that is stopped gives back nothing that it has lost', async (harness) => {
+  rule('a stopping worker does not return a delivery whose lease it lost', async (harness) => {
     const { delivery, second, other, end } = await takenOver(harness, loseLease)
     await harness.inbox.stop({ drainMs: 0 })
-    await harness.witness()
+    await harness.runSentinels()
     const running = { id: delivery.key, state: 'running', attempts: 2, delivery }
     assert.deepEqual(await other.entry(delivery.key), running)
     end.open()
@@ -74,7 +69,7 @@ export function lostLeaseRules(rule: Rule, loseLease: LoseLease): void {
   })
 
   rule(
-    'a verdict about what was lost changes nothing after the next one either',
+    'ignores the result of a lost lease even after the next worker reported its own',
     async (harness) => {
       const { delivery, second, other, halted, end } = await takenOver(harness, loseLease)
       second.change(() => retry(hour))
@@ -85,24 +80,24 @@ export function lostLeaseRules(rule: Rule, loseLease: LoseLease): void {
       const before = await other.entry(delivery.key)
       halted.open()
       await harness.inbox.stop({ drainMs: 60_000 })
-      await harness.witness()
+      await harness.runSentinels()
       assert.deepEqual(await other.entry(delivery.key), before)
     },
   )
 
-  rule('a delivery whose workers all die comes to its next attempt each time', async (harness) => {
-    harness.mayErr()
+  rule('a delivery reaches its next attempt each time its worker dies', async (harness) => {
+    harness.allowErrors()
     const delivery = newDelivery()
     await harness.put(delivery)
     for (let number = 1; number <= 3; number++) {
-      const inbox = await harness.another()
+      const inbox = await harness.reopen()
       // It never says a word, like a process that was killed.
-      const worker = await harness.work(inbox, () => new Promise<AttemptResult>(() => {}), 1)
+      const worker = await harness.startWorker(inbox, () => new Promise<AttemptResult>(() => {}), 1)
       await harness.until('it runs', () => worker.running.length === 1)
       assert.deepEqual(worker.numbersOf(delivery), [number])
       await loseLease(inbox, delivery.key)
     }
-    const worker = await harness.work(harness.inbox, () => dead())
+    const worker = await harness.startWorker(harness.inbox, () => dead())
     await harness.untilIdle()
     assert.deepEqual(worker.numbersOf(delivery), [4])
     assert.equal((await harness.inbox.entry(delivery.key))?.attempts, 4)
@@ -112,10 +107,10 @@ export function lostLeaseRules(rule: Rule, loseLease: LoseLease): void {
 export interface TakenOver {
   readonly delivery: StoredDelivery
   /** The worker of `harness.inbox`, which has lost the delivery and runs it until `halted` opens. */
-  readonly first: TestWorker
+  readonly first: RecordingWorker
   readonly halted: Gate
   /** The worker of `other`, which has it and runs it until `end` opens. */
-  readonly second: TestWorker
+  readonly second: RecordingWorker
   readonly other: Inbox
   readonly end: Gate
 }
@@ -124,21 +119,21 @@ export interface TakenOver {
 export async function takenOver(
   harness: Harness,
   loseLease: LoseLease,
-  verdict: AttemptResult = done,
+  result: AttemptResult = completed,
 ): Promise<TakenOver> {
-  harness.mayErr()
+  harness.allowErrors()
   const halted = newGate()
   const end = newGate()
   const delivery = newDelivery()
   await harness.put(delivery)
   const decide = async () => {
     await halted.opened
-    return verdict
+    return result
   }
-  const first = await harness.work(harness.inbox, decide, 1)
+  const first = await harness.startWorker(harness.inbox, decide, 1)
   await harness.until('it runs', () => first.running.length === 1)
-  const other = await harness.another()
-  const second = await harness.work(other)
+  const other = await harness.reopen()
+  const second = await harness.startWorker(other)
   second.wait(end.opened)
   await loseLease(harness.inbox, delivery.key)
   await harness.until('another worker runs it', () => second.running.length === 1)

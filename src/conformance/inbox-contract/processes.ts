@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { Inbox } from '../../inboxes/inbox.ts'
 import { type Harness, idsOf, newDeliveries, newDelivery, type Rule } from './harness.ts'
+import { InboxProcess, type InboxProgram } from './inbox-program.ts'
 import type { LoseLease } from './lost-leases.ts'
-import { InboxProcess, type InboxProgram } from './program.ts'
 
 type Start = () => Promise<InboxProcess>
 
@@ -14,7 +14,7 @@ export function processRules(
 ): void {
   function processRule(name: string, run: (harness: Harness, start: Start) => Promise<void>): void {
     rule(name, async (harness) => {
-      harness.mayErr()
+      harness.allowErrors()
       const processes: InboxProcess[] = []
       try {
         await run(harness, async () => {
@@ -28,7 +28,7 @@ export function processRules(
     })
   }
 
-  processRule('what put has accepted outlives a process that is killed', async (harness, start) => {
+  processRule('an accepted delivery survives its process being killed', async (harness, start) => {
     const killed = await start()
     const deliveries = newDeliveries(400)
     const accepted: string[] = []
@@ -41,7 +41,7 @@ export function processRules(
     await settled
     for (const id of accepted)
       assert.ok(await harness.inbox.entry(id), 'it was accepted, and is lost')
-    const worker = await harness.work(harness.inbox)
+    const worker = await harness.startWorker(harness.inbox)
     await harness.untilIdle()
     const run = new Set(worker.ids)
     assert.equal(run.size, worker.runs.length, 'one was run twice')
@@ -54,18 +54,18 @@ export function processRules(
   })
 
   processRule('two processes run each delivery once', async (harness, start) => {
-    const crews = await Promise.all([start(), start()])
+    const workers = await Promise.all([start(), start()])
     const deliveries = newDeliveries(300)
     await harness.put(deliveries)
-    await Promise.all(crews.map((worker) => worker.work('finish', 5)))
+    await Promise.all(workers.map((worker) => worker.work('finish', 5)))
     await harness.untilIdle()
-    const runs = (await Promise.all(crews.map((worker) => worker.runs()))).flat()
+    const runs = (await Promise.all(workers.map((worker) => worker.runs()))).flat()
     assert.deepEqual(runs.map(({ id }) => id).toSorted(), idsOf(deliveries).toSorted())
     assert.deepEqual(new Set(runs.map(({ number }) => number)), new Set([1]))
   })
 
   processRule(
-    'what a process runs that is killed is run by another, as the next attempt',
+    'a delivery whose process is killed runs elsewhere, as the next attempt',
     async (harness, start) => {
       const delivery = newDelivery()
       await harness.put(delivery)
@@ -77,7 +77,7 @@ export function processRules(
         await killed.kill()
         await loseLease?.(harness.inbox, delivery.key)
       }
-      const worker = await harness.work(harness.inbox)
+      const worker = await harness.startWorker(harness.inbox)
       await harness.untilIdle()
       assert.deepEqual(worker.numbersOf(delivery), [3])
       assert.deepEqual(worker.runs[0]?.delivery, delivery)

@@ -1,21 +1,13 @@
 import assert from 'node:assert/strict'
 import type { StoredDelivery } from '../../inboxes/inbox.ts'
-import {
-  dead,
-  hour,
-  idsOf,
-  newDeliveries,
-  newDelivery,
-  newGate,
-  type Rule,
-  retry,
-  times,
-} from './harness.ts'
+import { newGate } from '../gate.ts'
+import { times } from '../times.ts'
+import { dead, hour, idsOf, newDeliveries, newDelivery, type Rule, retry } from './harness.ts'
 
 /** What is kept: all of it, to the byte, and once. */
 export function putRules(rule: Rule): void {
-  rule('what was put is there for every instance when put resolves', async (harness) => {
-    const other = await harness.another()
+  rule('once put() resolves, every instance sees the delivery', async (harness) => {
+    const other = await harness.reopen()
     for (const delivery of newDeliveries(10)) {
       const { key } = delivery
       assert.equal(await harness.inbox.put(delivery, { key }), 'accepted')
@@ -26,9 +18,9 @@ export function putRules(rule: Rule): void {
   })
 
   rule(
-    'of 50 copies put at once on two instances one is accepted, and run once',
+    'accepts one of 50 copies put simultaneously on two instances, and runs it once',
     async (harness) => {
-      const inboxes = [harness.inbox, await harness.another()]
+      const inboxes = [harness.inbox, await harness.reopen()]
       const copy = newDelivery()
       const answers = await times(50, (index) => {
         const inbox = inboxes[index % 2] ?? harness.inbox
@@ -36,19 +28,19 @@ export function putRules(rule: Rule): void {
       })
       assert.equal(answers.filter((answer) => answer === 'accepted').length, 1)
       assert.equal(answers.filter((answer) => answer === 'duplicate').length, 49)
-      const worker = await harness.work(harness.inbox)
+      const worker = await harness.startWorker(harness.inbox)
       await harness.untilIdle()
-      await harness.witness()
+      await harness.runSentinels()
       assert.deepEqual(worker.ids, [copy.key])
     },
   )
 
   rule(
-    'a copy of what waits, runs, is delayed or is dead is a duplicate, and changes nothing',
+    'answers duplicate to a copy of a waiting, running, delayed or dead delivery, and changes nothing',
     async (harness) => {
       const [running, delayed, parked, waiting] = fourOf(newDeliveries(4))
       const gate = newGate()
-      const worker = await harness.work(harness.inbox, async ({ id }) => {
+      const worker = await harness.startWorker(harness.inbox, async ({ id }) => {
         if (id === running.key) await gate.opened
         if (id === delayed.key) return retry(hour)
         return id === parked.key ? dead() : { state: 'completed' }
@@ -58,7 +50,7 @@ export function putRules(rule: Rule): void {
         const { delayed: late, dead: letters } = await harness.inbox.stats()
         return late === 1 && letters === 1 && worker.running.length === 1
       })
-      const other = await harness.another()
+      const other = await harness.reopen()
       const stats = await other.stats()
       for (const inbox of [harness.inbox, other]) {
         for (const { key } of [running, delayed, parked]) {
@@ -78,55 +70,61 @@ export function putRules(rule: Rule): void {
     },
   )
 
-  rule('process is given what was put, whatever its bytes and characters', async (harness) => {
-    const deliveries = oddDeliveries()
-    const worker = await harness.work(harness.inbox, () => dead())
-    await harness.put(deliveries)
-    await harness.untilIdle()
-    const given = new Map(worker.runs.map(({ id, delivery }) => [id, delivery]))
-    for (const delivery of deliveries) {
-      assert.deepEqual(given.get(delivery.key), delivery)
-      assert.deepEqual((await harness.inbox.entry(delivery.key))?.delivery, delivery)
-    }
-  })
+  rule(
+    'hands deliveries to process() unchanged, whatever their bytes and characters',
+    async (harness) => {
+      const deliveries = oddDeliveries()
+      const worker = await harness.startWorker(harness.inbox, () => dead())
+      await harness.put(deliveries)
+      await harness.untilIdle()
+      const given = new Map(worker.runs.map(({ id, delivery }) => [id, delivery]))
+      for (const delivery of deliveries) {
+        assert.deepEqual(given.get(delivery.key), delivery)
+        assert.deepEqual((await harness.inbox.entry(delivery.key))?.delivery, delivery)
+      }
+    },
+  )
 
-  rule('process is given all of a body of 1 MiB', async (harness) => {
+  rule('hands over a body of 1 MiB in full', async (harness) => {
     const bytes = Buffer.from(Array.from({ length: 2 ** 20 }, (_, index) => (index * 31) % 256))
     const large = newDelivery({ body: bytes.toString('base64') })
     await harness.put(large)
     assert.deepEqual((await harness.inbox.entry(large.key))?.delivery, large)
-    const worker = await harness.work(harness.inbox)
+    const worker = await harness.startWorker(harness.inbox)
     await harness.untilIdle()
     assert.deepEqual(worker.runs[0]?.delivery, large)
   })
 
-  rule('any text of up to 200 characters is a key, and no two of them are one', async (harness) => {
-    const deliveries = oddKeys.map((key) => newDelivery({ key }))
-    await harness.put(deliveries)
-    for (const { key } of deliveries) {
-      assert.equal(await harness.inbox.put(newDelivery({ key }), { key }), 'duplicate')
-    }
-    const worker = await harness.work(harness.inbox, () => dead())
-    await harness.untilIdle()
-    assert.deepEqual(worker.ids.toSorted(), oddKeys.toSorted())
-    for (const delivery of deliveries) {
-      const entry = await harness.inbox.entry(delivery.key)
-      assert.deepEqual([entry?.id, entry?.delivery], [delivery.key, delivery])
-      assert.equal(await harness.inbox.discard(delivery.key), true)
-    }
-  })
+  rule(
+    'accepts any text of up to 200 characters as a key, and never confuses two keys',
+    async (harness) => {
+      const deliveries = oddKeys.map((key) => newDelivery({ key }))
+      await harness.put(deliveries)
+      for (const { key } of deliveries) {
+        assert.equal(await harness.inbox.put(newDelivery({ key }), { key }), 'duplicate')
+      }
+      const worker = await harness.startWorker(harness.inbox, () => dead())
+      await harness.untilIdle()
+      assert.deepEqual(worker.ids.toSorted(), oddKeys.toSorted())
+      for (const delivery of deliveries) {
+        const entry = await harness.inbox.entry(delivery.key)
+        assert.deepEqual([entry?.id, entry?.delivery], [delivery.key, delivery])
+        assert.equal(await harness.inbox.discard(delivery.key), true)
+      }
+    },
+  )
 
-  rule('500 deliveries put at once on two instances are run once each', async (harness) => {
-    const inboxes = [harness.inbox, await harness.another()]
+  rule('runs each of 500 deliveries put simultaneously on two instances once', async (harness) => {
+    const inboxes = [harness.inbox, await harness.reopen()]
     const deliveries = newDeliveries(500)
-    const worker = await harness.work(harness.inbox)
+    const worker = await harness.startWorker(harness.inbox)
     const answers = await times(500, (index) => {
       const delivery = deliveries[index] ?? assert.fail()
       return (inboxes[index % 2] ?? harness.inbox).put(delivery, { key: delivery.key })
     })
     assert.deepEqual(new Set(answers), new Set(['accepted']))
     await harness.untilIdle()
-    await harness.witness()
+    await harness.runSentinels()
     assert.deepEqual(worker.ids.toSorted(), idsOf(deliveries).toSorted())
     const given = new Map(worker.runs.map(({ id, delivery }) => [id, delivery]))
     for (const delivery of deliveries) assert.deepEqual(given.get(delivery.key), delivery)

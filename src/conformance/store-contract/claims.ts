@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { assertInFlight, held, lease, month, type Rule, times, wonOf } from './harness.ts'
+import { times } from '../times.ts'
+import { assertInFlight, held, lease, month, type Rule, wonOf } from './harness.ts'
 
 /** Who gets a key: races, and claims that are repeated. */
 export function claimRules(rule: Rule): void {
   rule(
-    'one of 50 simultaneous claims wins, the others see it in flight',
+    'one of 50 simultaneous claims wins, and the others see it in flight',
     async ({ key, claim }) => {
       const claims = await times(50, (index) => claim(key, `owner-${index}`))
       const [won, ...others] = wonOf(claims)
@@ -15,7 +16,7 @@ export function claimRules(rule: Rule): void {
   )
 
   rule(
-    'one of 50 simultaneous claims wins a key whose lease ran out',
+    'one of 50 simultaneous claims wins a key whose lease has expired',
     async ({ key, claim, hold, pass }) => {
       await hold(key, 'gone')
       await pass(lease + 1)
@@ -26,12 +27,12 @@ export function claimRules(rule: Rule): void {
   )
 
   rule(
-    'two claims of one key in the same turn of the event loop get two answers',
-    async ({ store, key, claim, finish }) => {
+    'two claims of one key in the same tick get their own answers',
+    async ({ store, key, claim, completeNew }) => {
       const [first, second] = await Promise.all([claim(key, 'a'), claim(key, 'b')])
       assert.equal(wonOf([first, second]).length, 1)
       assertInFlight(first.state === 'claimed' ? second : first)
-      await finish(`${key}-finished`, 'a')
+      await completeNew(`${key}-finished`, 'a')
       assert.deepEqual(await times(2, (index) => claim(`${key}-finished`, `owner-${index}`, 'g')), [
         { state: 'completed', fingerprint: 'f' },
         { state: 'completed', fingerprint: 'f' },
@@ -46,7 +47,7 @@ export function claimRules(rule: Rule): void {
   )
 
   rule(
-    'a holder that repeats its claim behind one of somebody else, in the same turn, gets it again',
+    'a holder that repeats its claim behind that of another owner, in the same tick, keeps it',
     async ({ key, claim, hold }) => {
       const { fence } = await hold(key, 'a')
       const [stranger, holder] = await Promise.all([claim(key, 'b'), claim(key, 'a')])
@@ -56,7 +57,7 @@ export function claimRules(rule: Rule): void {
   )
 
   rule(
-    'a claim repeated by its owner, whose reply was lost, gives the same fence and attempt',
+    'a claim repeated by its owner after a lost reply returns the same fence and attempt',
     async ({ key, hold }) => {
       const first = await hold(key, 'a')
       const again = await hold(key, 'a')
@@ -65,14 +66,14 @@ export function claimRules(rule: Rule): void {
   )
 
   rule(
-    '50 repeats of a claim at once by one owner all get the same fence',
+    '50 simultaneous repeats of a claim by its owner all return the same fence',
     async ({ key, hold }) => {
       const claims = await times(50, () => hold(key, 'a'))
       assert.deepEqual(new Set(claims.map(({ fence }) => fence)), new Set([1]))
     },
   )
 
-  rule('a claim carries the key and the owner that it was made with', async ({ key, hold }) => {
+  rule('a claim carries the key and owner it was made with', async ({ key, hold }) => {
     const long = `${key}${'x'.repeat(300)}é`
     for (const [name, owner] of [
       [key, 'a'],
@@ -86,7 +87,7 @@ export function claimRules(rule: Rule): void {
   })
 
   rule(
-    'owners and fingerprints of 128 characters are told apart by their last one',
+    'owners and fingerprints of 128 characters are told apart by the last one',
     async ({ store, key, claim, hold }) => {
       const long = 'x'.repeat(127)
       const mine = held(await claim(key, `${long}a`, `${long}f`))
@@ -100,7 +101,7 @@ export function claimRules(rule: Rule): void {
   )
 
   rule(
-    'a fingerprint comes back as it was given, whatever its characters',
+    'returns a fingerprint unchanged, whatever its characters',
     async ({ store, key, claim }) => {
       const fingerprints = ['', ' ', 'F', 'f ', `'"\\%_`, '007', '1e3', 'null', '{}', '~!@#$^&*()']
       for (const [index, fingerprint] of fingerprints.entries()) {
@@ -113,7 +114,7 @@ export function claimRules(rule: Rule): void {
   )
 
   rule(
-    'whoever claims a key again after another is remembered with its own fingerprint',
+    'a later claim of a key replaces the fingerprint of an earlier one',
     async ({ store, key, claim }) => {
       await store.release(held(await claim(key, 'a', 'first')))
       const mine = held(await claim(key, 'b', 'second'))

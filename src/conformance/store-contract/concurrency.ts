@@ -1,34 +1,31 @@
 import assert from 'node:assert/strict'
 import type { Claim, HeldClaim } from '../../stores/store.ts'
-import {
-  assertBetween,
-  assertInFlight,
-  held,
-  lease,
-  month,
-  type Rule,
-  times,
-  wonOf,
-} from './harness.ts'
+import { times } from '../times.ts'
+import { assertBetween, assertInFlight, held, lease, month, type Rule, wonOf } from './harness.ts'
 
 /** Many keys at once: a store that puts operations together must not mix them up. */
 export function concurrencyRules(rule: Rule): void {
-  rule('500 keys claimed at once each get their own answer', async ({ key, claim, store }) => {
-    const claims = await times(500, (index) => claim(`${key}-${index}`, `o${index}`, `f${index}`))
-    for (const [index, won] of claims.entries()) {
-      const expected = { state: 'claimed', key: `${key}-${index}`, owner: `o${index}` }
-      assert.deepEqual(won, { ...expected, fence: 1, attempt: 1 })
-    }
-    const done = await times(500, async (index) =>
-      store.complete(held(claims[index]), { retentionMs: month }),
-    )
-    assert.deepEqual(new Set(done), new Set([true]))
-    for (const [index, repeat] of (await times(500, (i) => claim(`${key}-${i}`, 'x'))).entries()) {
-      assert.deepEqual(repeat, { state: 'completed', fingerprint: `f${index}` })
-    }
-  })
+  rule(
+    '500 keys claimed simultaneously each get their own answer',
+    async ({ key, claim, store }) => {
+      const claims = await times(500, (index) => claim(`${key}-${index}`, `o${index}`, `f${index}`))
+      for (const [index, won] of claims.entries()) {
+        const expected = { state: 'claimed', key: `${key}-${index}`, owner: `o${index}` }
+        assert.deepEqual(won, { ...expected, fence: 1, attempt: 1 })
+      }
+      const done = await times(500, async (index) =>
+        store.complete(held(claims[index]), { retentionMs: month }),
+      )
+      assert.deepEqual(new Set(done), new Set([true]))
+      for (const [index, repeat] of (
+        await times(500, (i) => claim(`${key}-${i}`, 'x'))
+      ).entries()) {
+        assert.deepEqual(repeat, { state: 'completed', fingerprint: `f${index}` })
+      }
+    },
+  )
 
-  rule('200 claims of 20 keys at once have one winner for each key', async ({ key, claim }) => {
+  rule('200 simultaneous claims of 20 keys have one winner per key', async ({ key, claim }) => {
     const claims = await times(200, (index) => claim(`${key}-${index % 20}`, `owner-${index}`))
     const keys = wonOf(claims).map((won) => won.key)
     assert.equal(keys.length, 20)
@@ -41,15 +38,15 @@ export function concurrencyRules(rule: Rule): void {
   })
 
   rule(
-    'free, held, released and finished keys claimed at once each get their own answer',
-    async ({ store, key, claim, hold, finish }) => {
+    'free, held, released and completed keys claimed simultaneously each get their own answer',
+    async ({ store, key, claim, hold, completeNew }) => {
       const kinds = ['free', 'held', 'released', 'completed'] as const
       await times(40, async (index) => {
         const kind = kinds[index % 4]
         const name = `${key}-${index}`
         if (kind === 'held') await hold(name, 'first')
         if (kind === 'released') await store.release(await hold(name, 'first'))
-        if (kind === 'completed') await finish(name, 'first')
+        if (kind === 'completed') await completeNew(name, 'first')
       })
       const claims = await times(40, (index) => claim(`${key}-${index}`, `owner-${index}`))
       const expected = Array.from({ length: 10 }, () => [1, 'in_flight', 2, 'completed']).flat()
@@ -58,7 +55,7 @@ export function concurrencyRules(rule: Rule): void {
   )
 
   rule(
-    'leases of many lengths, claimed or extended at once, end when they should',
+    'leases of different lengths, claimed or extended simultaneously, each end on time',
     async ({ store, key, claim, pass }) => {
       const leaseOf = (index: number) => (index + 1) * 10_000
       const claims = await times(20, (index) =>
@@ -96,7 +93,7 @@ export function concurrencyRules(rule: Rule): void {
   )
 
   rule(
-    'retentions of many lengths, completed at once, end when they should',
+    'retention times of different lengths, set simultaneously, each end on time',
     async ({ store, key, claim, hold, pass }) => {
       const claims = await times(20, (index) => hold(`${key}-${index}`, 'a'))
       const done = await times(20, async (index) =>
@@ -113,13 +110,13 @@ export function concurrencyRules(rule: Rule): void {
   )
 
   rule(
-    'keys that are extended, completed, released and forgotten at once are not mixed up',
-    async ({ store, key, claim, hold, finish, pass }) => {
+    'keys extended, completed, released and forgotten simultaneously are not mixed up',
+    async ({ store, key, claim, hold, completeNew, pass }) => {
       const count = 60
       const stale = await times(count, (index) => hold(`${key}-${index}`, 'stale'))
       await pass(lease + 1)
       const current = await times(count, (index) =>
-        index % 4 === 3 ? finish(`${key}-${index}`, 'a') : hold(`${key}-${index}`, 'a'),
+        index % 4 === 3 ? completeNew(`${key}-${index}`, 'a') : hold(`${key}-${index}`, 'a'),
       )
       const end = async (mine: HeldClaim, way: number): Promise<unknown> => {
         if (way === 0) return await store.extend(mine, { leaseMs: 3 * lease })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { IdempotencyStore } from '../../stores/store.ts'
-import { assertInFlight, held, lease, margin, month, type Rule, times, wonOf } from './harness.ts'
+import { times } from '../times.ts'
+import { assertInFlight, held, lease, margin, month, type Rule, wonOf } from './harness.ts'
 import { shiftDate } from './shifted-date.ts'
 
 /** How long a store may take until it works again on new connections, in ms. */
@@ -15,7 +16,7 @@ export function connectionRules(
   breakConnection: (store: IdempotencyStore) => Promise<void>,
 ): void {
   rule(
-    'claims whose connection is lost reject or are won, and can be repeated by their owners',
+    'claims that lose their connection reject or win, and can be repeated by their owners',
     async ({ store, key, claim }) => {
       const cut = Array.from({ length: 20 }, (_, index) => claim(`${key}-${index}`, `o${index}`))
       const settled = Promise.allSettled(cut)
@@ -24,7 +25,7 @@ export function connectionRules(
         if (one.status === 'fulfilled') assert.equal(held(one.value).fence, 1)
       }
       const again = await times(20, (index) =>
-        inTheEnd(() => claim(`${key}-${index}`, `o${index}`)),
+        eventually(() => claim(`${key}-${index}`, `o${index}`)),
       )
       for (const [index, one] of again.entries()) {
         const { fence, owner } = held(one)
@@ -37,20 +38,20 @@ export function connectionRules(
   )
 
   rule(
-    'a connection that is lost between two operations loses nothing',
-    async ({ store, key, claim, hold, finish }) => {
-      await finish(`${key}-finished`, 'a')
+    'a connection lost between two operations loses nothing',
+    async ({ store, key, claim, hold, completeNew }) => {
+      await completeNew(`${key}-finished`, 'a')
       const mine = await hold(key, 'a')
       await breakConnection(store)
-      assert.equal((await inTheEnd(() => claim(`${key}-finished`, 'b'))).state, 'completed')
-      assert.equal(await inTheEnd(() => store.status(`${key}-finished`)), 'completed')
-      assertInFlight(await inTheEnd(() => claim(key, 'b')))
-      assert.equal(await inTheEnd(() => store.extend(mine, { leaseMs: lease })), true)
+      assert.equal((await eventually(() => claim(`${key}-finished`, 'b'))).state, 'completed')
+      assert.equal(await eventually(() => store.status(`${key}-finished`)), 'completed')
+      assertInFlight(await eventually(() => claim(key, 'b')))
+      assert.equal(await eventually(() => store.extend(mine, { leaseMs: lease })), true)
     },
   )
 
   rule(
-    'completions and releases whose connection is lost reject or count, and can be repeated',
+    'completions and releases that lose their connection reject or count, and can be repeated',
     async ({ store, key, claim, hold }) => {
       const claims = await times(20, (index) => hold(`${key}-${index}`, 'a'))
       const end = async (index: number) =>
@@ -62,7 +63,7 @@ export function connectionRules(
       const results = await settled
       for (const one of results) if (one.status === 'fulfilled') assert.equal(one.value, true)
       for (let index = 0; index < 20; index++) {
-        const isRepeated = await inTheEnd(() => end(index))
+        const isRepeated = await eventually(() => end(index))
         // A release that counted has nothing left to release.
         if (index % 2 === 0) assert.equal(isRepeated, true)
       }
@@ -115,7 +116,7 @@ async function withDate<Result>(ms: number, run: () => Promise<Result> | Result)
 }
 
 /** Repeats an operation for as long as it rejects: the store may need new connections first. */
-export async function inTheEnd<Result>(run: () => Promise<Result> | Result): Promise<Result> {
+export async function eventually<Result>(run: () => Promise<Result> | Result): Promise<Result> {
   const giveUpAt = Date.now() + recoveryMs
   for (;;) {
     try {

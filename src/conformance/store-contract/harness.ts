@@ -15,7 +15,7 @@ export interface Harness {
   /** Claims a key that must be free. */
   hold(key: string, owner: string): Promise<HeldClaim>
   /** Claims a key that must be free, and completes it for 30 days. */
-  finish(key: string, owner: string): Promise<HeldClaim>
+  completeNew(key: string, owner: string): Promise<HeldClaim>
   /** Makes time pass for the store. */
   pass(ms: number): Promise<void>
 }
@@ -43,12 +43,12 @@ export function harnessFor(
   const claim: Harness['claim'] = async (key, owner, fingerprint = 'f') =>
     store.claim(key, { owner, leaseMs: lease, fingerprint })
   const hold: Harness['hold'] = async (key, owner) => held(await claim(key, owner))
-  const finish: Harness['finish'] = async (key, owner) => {
+  const completeNew: Harness['completeNew'] = async (key, owner) => {
     const mine = await hold(key, owner)
     assert.equal(await store.complete(mine, { retentionMs: month }), true)
     return mine
   }
-  return { store, clock, key: uniqueName(), claim, hold, finish, pass }
+  return { store, clock, key: uniqueName(), claim, hold, completeNew, pass }
 }
 
 /** The claim, which must have been won. */
@@ -72,12 +72,4 @@ export function assertInFlight(claim: Claim, leaseMs = lease): void {
 
 export function assertBetween(value: number, least: number, most: number): void {
   assert.ok(value >= least && value <= most, `${value} is not between ${least} and ${most}`)
-}
-
-/** Calls with 0, 1, 2 and so on, all at once, and gives the results in that order. */
-export function times<Result>(
-  count: number,
-  call: (index: number) => Promise<Result> | Result,
-): Promise<Result[]> {
-  return Promise.all(Array.from({ length: count }, (_, index) => call(index)))
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { IdempotencyStore } from '../../stores/store.ts'
-import { held, month, type Rule, times } from './harness.ts'
+import { times } from '../times.ts'
+import { held, month, type Rule } from './harness.ts'
 
 /** What collations, encodings, patterns and quoting take for something else, or for one another. */
 const oddEndings = [
@@ -61,18 +62,18 @@ export function keyRules(rule: Rule): void {
     assert.equal((await claim(held(won[1]).key, 'x')).state, 'completed')
   })
 
-  rule('odd keys that are claimed one after another are different keys', async ({ key, hold }) => {
+  rule('unusual keys claimed one after another are different keys', async ({ key, hold }) => {
     for (const ending of oddEndings) {
       assert.equal((await hold(`${key}${ending}`, 'a')).fence, 1, JSON.stringify(ending))
     }
   })
 
   rule(
-    'keys of 3 kB are different keys, although they differ in their last character only',
-    async ({ key, claim, hold, finish }) => {
+    'long keys that differ only in their last character are different keys',
+    async ({ key, claim, hold, completeNew }) => {
       for (const length of [63, 127, 128, 129, 191, 255, 256, 767, 1_024, 3_072, 65_536]) {
         const long = key.padEnd(length - 1, 'x')
-        assert.equal((await finish(`${long}a`, 'a')).key, `${long}a`)
+        assert.equal((await completeNew(`${long}a`, 'a')).key, `${long}a`)
         assert.equal((await hold(`${long}b`, 'a')).fence, 1, `${length} characters`)
         assert.equal((await hold(long, 'a')).fence, 1, `${length} characters`)
         assert.equal((await claim(`${long}a`, 'b')).state, 'completed')

@@ -3,32 +3,26 @@ import { assertInFlight, day, held, lease, margin, month, type Rule } from './ha
 
 /** How long a key is held, and what is left to an owner that lost it. */
 export function leaseRules(rule: Rule): void {
-  rule(
-    'a lease that ran out is taken over with the next fence',
-    async ({ key, claim, hold, pass }) => {
-      await hold(key, 'a')
-      await pass(lease - margin)
-      assertInFlight(await claim(key, 'b'), margin)
-      await pass(margin + 1)
-      assert.equal((await hold(key, 'b')).fence, 2)
-    },
-  )
+  rule('an expired lease is taken over with the next fence', async ({ key, claim, hold, pass }) => {
+    await hold(key, 'a')
+    await pass(lease - margin)
+    assertInFlight(await claim(key, 'b'), margin)
+    await pass(margin + 1)
+    assert.equal((await hold(key, 'b')).fence, 2)
+  })
+
+  rule('an extended lease lasts for the new time', async ({ store, key, claim, hold, pass }) => {
+    const mine = await hold(key, 'a')
+    await pass(lease - margin)
+    assert.equal(await store.extend(mine, { leaseMs: lease }), true)
+    await pass(lease - margin)
+    assert.equal((await claim(key, 'b')).state, 'in_flight')
+    await pass(margin + 1)
+    assert.equal((await hold(key, 'b')).fence, 2)
+  })
 
   rule(
-    'a lease that was extended holds for the new time',
-    async ({ store, key, claim, hold, pass }) => {
-      const mine = await hold(key, 'a')
-      await pass(lease - margin)
-      assert.equal(await store.extend(mine, { leaseMs: lease }), true)
-      await pass(lease - margin)
-      assert.equal((await claim(key, 'b')).state, 'in_flight')
-      await pass(margin + 1)
-      assert.equal((await hold(key, 'b')).fence, 2)
-    },
-  )
-
-  rule(
-    'a claim that is repeated by its owner holds for the new time',
+    'a claim repeated by its owner lasts for the new time',
     async ({ key, claim, hold, pass }) => {
       await hold(key, 'a')
       await pass(lease - margin)
@@ -41,7 +35,7 @@ export function leaseRules(rule: Rule): void {
   )
 
   rule(
-    'an owner whose lease ran out and that nobody took over can claim or extend it again, under its fence',
+    'an owner whose expired lease was not taken over can claim or extend it again, with the same fence',
     async ({ store, key, claim, hold, pass }) => {
       const mine = await hold(key, 'a')
       await pass(10 * lease)
@@ -66,7 +60,7 @@ export function leaseRules(rule: Rule): void {
   })
 
   rule(
-    'an owner that was taken over changes nothing: not by complete, release or extend',
+    'an owner that lost its key cannot complete, release or extend it',
     async ({ store, key, claim, hold, pass }) => {
       const zombie = await hold(key, 'a')
       await pass(lease + 1)
@@ -82,11 +76,11 @@ export function leaseRules(rule: Rule): void {
   )
 
   rule(
-    'an owner that was taken over changes nothing after its successor finished',
-    async ({ store, key, claim, hold, finish, pass }) => {
+    'an owner that lost its key changes nothing after its successor completed it',
+    async ({ store, key, claim, hold, completeNew, pass }) => {
       const zombie = await hold(key, 'a')
       await pass(lease + 1)
-      await finish(key, 'b')
+      await completeNew(key, 'b')
       assert.equal(await store.release(zombie), false)
       assert.equal(await store.complete(zombie, { retentionMs: 1 }), false)
       assert.equal(await store.extend(zombie, { leaseMs: lease }), false)
@@ -105,7 +99,7 @@ export function leaseRules(rule: Rule): void {
   })
 
   rule(
-    'a claim whose fence is no whole number, or text, changes nothing',
+    'a claim whose fence is not an integer changes nothing',
     async ({ store, key, claim, hold }) => {
       const mine = await hold(key, 'a')
       for (const fence of [1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '1', undefined]) {
@@ -118,7 +112,7 @@ export function leaseRules(rule: Rule): void {
     },
   )
 
-  rule('a claim of a key that is not there changes nothing', async ({ store, key, hold }) => {
+  rule('a claim of an unknown key changes nothing', async ({ store, key, hold }) => {
     const never = { state: 'claimed', key, owner: 'a', fence: 1, attempt: 1 } as const
     assert.equal(await store.extend(never, { leaseMs: lease }), false)
     assert.equal(await store.complete(never, { retentionMs: month }), false)
@@ -127,11 +121,11 @@ export function leaseRules(rule: Rule): void {
   })
 
   rule(
-    'fences rise by one over 50 rounds of losing, releasing and forgetting',
-    async ({ store, key, hold, finish, pass }) => {
+    'fences rise by one over 50 rounds of expiring, releasing and forgetting',
+    async ({ store, key, hold, completeNew, pass }) => {
       for (let round = 0; round < 50; round++) {
         const way = round % 4
-        const mine = await (way === 0 ? finish(key, 'x') : hold(key, `owner-${round % 3}`))
+        const mine = await (way === 0 ? completeNew(key, 'x') : hold(key, `owner-${round % 3}`))
         assert.deepEqual([mine.fence, mine.attempt], [round + 1, round + 1])
         if (way === 0) await store.forget(key)
         if (way === 1) await store.release(mine)

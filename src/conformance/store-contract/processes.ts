@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Claim, IdempotencyStore } from '../../stores/store.ts'
 import { type Harness, held, lease, month, type Rule, wonOf } from './harness.ts'
-import { StoreProcess, type StoreProgram } from './program.ts'
+import { StoreProcess, type StoreProgram } from './store-program.ts'
 
 /** Two processes on one key, and one that is killed. */
 export function processRules(
@@ -29,7 +29,7 @@ export function processRules(
   }
 
   processRule(
-    'of two processes that claim the same keys at once, one wins each key',
+    'when two processes claim the same keys simultaneously, each key has one winner',
     async ({ key }, { first, second }) => {
       const keys = Array.from({ length: 200 }, (_, index) => `${key}-${index}`)
       const [ofFirst, ofSecond] = await Promise.all([
@@ -47,7 +47,7 @@ export function processRules(
   )
 
   processRule(
-    'what one process holds or has finished, the other sees',
+    'a process sees what another holds or has completed',
     async ({ store, key, claim, pass }, { first, second }) => {
       const [mine] = wonOf(await first.claimAll([key], 'first'))
       assert.equal((await second.claimAll([key], 'second'))[0]?.state, 'in_flight')
@@ -66,7 +66,7 @@ export function processRules(
   )
 
   processRule(
-    'the keys of a process that is killed are taken over when their leases are over',
+    'the keys of a killed process are taken over when their leases expire',
     async ({ key, pass }, { first, second }) => {
       const heldKeys = Array.from({ length: 20 }, (_, index) => `${key}-held-${index}`)
       const others = Array.from({ length: 500 }, (_, index) => `${key}-${index}`)

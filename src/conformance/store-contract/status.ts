@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { assertInFlight, lease, margin, month, type Rule, times } from './harness.ts'
+import { times } from '../times.ts'
+import { assertInFlight, lease, margin, month, type Rule } from './harness.ts'
 
 /** What can be asked of a key without claiming it. */
 export function statusRules(rule: Rule): void {
   rule(
-    'a key is unknown, then in flight under its lease, then completed within its retention',
+    'a key is unknown, then in flight during its lease, then completed during its retention',
     async ({ store, key, hold, pass }) => {
       assert.equal(await store.status(key), 'unknown')
       const mine = await hold(key, 'a')
@@ -19,11 +20,11 @@ export function statusRules(rule: Rule): void {
   )
 
   rule(
-    'a key that was released or forgotten, or whose lease ran out, is unknown',
-    async ({ store, key, hold, finish, pass }) => {
+    'a key that was released or forgotten, or whose lease expired, is unknown',
+    async ({ store, key, hold, completeNew, pass }) => {
       await store.release(await hold(`${key}-released`, 'a'))
       assert.equal(await store.status(`${key}-released`), 'unknown')
-      await finish(`${key}-forgotten`, 'a')
+      await completeNew(`${key}-forgotten`, 'a')
       await store.forget(`${key}-forgotten`)
       assert.equal(await store.status(`${key}-forgotten`), 'unknown')
       await hold(key, 'a')
@@ -33,8 +34,8 @@ export function statusRules(rule: Rule): void {
   )
 
   rule(
-    'whoever asks for a status changes nothing: no lease, no fence, no retention',
-    async ({ store, key, claim, hold, finish, pass }) => {
+    'status() changes nothing: no lease, no fence, no retention',
+    async ({ store, key, claim, hold, completeNew, pass }) => {
       const ask = () => times(10, () => store.status(key))
       await ask()
       const mine = await hold(key, 'a')
@@ -48,7 +49,7 @@ export function statusRules(rule: Rule): void {
       assert.equal(await store.extend(mine, { leaseMs: lease }), true)
       await store.release(mine)
       await ask()
-      const next = await finish(key, 'b')
+      const next = await completeNew(key, 'b')
       assert.deepEqual([next.fence, next.attempt], [2, 2])
       await pass(month - margin)
       await ask()
@@ -57,13 +58,16 @@ export function statusRules(rule: Rule): void {
     },
   )
 
-  rule('asked of many keys at once, each has its own', async ({ store, key, hold, finish }) => {
-    const count = 60
-    await times(count / 3, (index) => hold(`${key}-${3 * index}`, 'a'))
-    await times(count / 3, (index) => finish(`${key}-${3 * index + 1}`, 'a'))
-    assert.deepEqual(
-      await times(count, (index) => store.status(`${key}-${index}`)),
-      Array.from({ length: count / 3 }, () => ['in_flight', 'completed', 'unknown']).flat(),
-    )
-  })
+  rule(
+    'status() of many keys at once answers for each of them',
+    async ({ store, key, hold, completeNew }) => {
+      const count = 60
+      await times(count / 3, (index) => hold(`${key}-${3 * index}`, 'a'))
+      await times(count / 3, (index) => completeNew(`${key}-${3 * index + 1}`, 'a'))
+      assert.deepEqual(
+        await times(count, (index) => store.status(`${key}-${index}`)),
+        Array.from({ length: count / 3 }, () => ['in_flight', 'completed', 'unknown']).flat(),
+      )
+    },
+  )
 }

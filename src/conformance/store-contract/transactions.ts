@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import type { HeldClaim, IdempotencyStore } from '../../stores/store.ts'
-import { inTheEnd } from './connections.ts'
-import { assertInFlight, type Harness, held, lease, month, type Rule, times } from './harness.ts'
+import { times } from '../times.ts'
+import { eventually } from './connections.ts'
+import { assertInFlight, type Harness, held, lease, month, type Rule } from './harness.ts'
 
 /** What a store can do that opens transactions. */
 type TransactionalStore = IdempotencyStore & Required<Pick<IdempotencyStore, 'transaction'>>
@@ -21,7 +22,7 @@ export function transactionRules(rule: Rule): void {
   })
 
   ruleOf(
-    'a transaction whose work throws is rolled back, and rejects with what was thrown',
+    'a transaction whose work throws is rolled back and rejects with the same error',
     async ({ store, key, claim, hold }) => {
       const mine = await hold(key, 'a')
       const failure = new Error('the work failed')
@@ -52,7 +53,7 @@ export function transactionRules(rule: Rule): void {
   )
 
   ruleOf(
-    '20 transactions at once complete their keys, but for those that fail',
+    '20 simultaneous transactions complete their keys, except those that fail',
     async ({ store, key, claim, hold }) => {
       const claims = await times(20, (index) => hold(`${key}-${index}`, 'a'))
       const ends = await Promise.allSettled(
@@ -90,7 +91,7 @@ export function lostTransactionRules(
         return await completeIn(store, mine, transaction)
       })
       await assert.rejects(cut)
-      const isMarked = await inTheEnd(() =>
+      const isMarked = await eventually(() =>
         store.transaction((transaction) => completeIn(store, mine, transaction)),
       )
       assert.equal(isMarked, true)
@@ -99,10 +100,10 @@ export function lostTransactionRules(
   )
 }
 
-type TransactionBench = Harness & { readonly store: TransactionalStore }
+type TransactionHarness = Harness & { readonly store: TransactionalStore }
 
 function ruleFor(rule: Rule) {
-  return (name: string, run: (harness: TransactionBench) => Promise<void>) =>
+  return (name: string, run: (harness: TransactionHarness) => Promise<void>) =>
     rule(name, async (harness) => {
       const { store } = harness
       if (hasTransactions(store)) await run({ ...harness, store })

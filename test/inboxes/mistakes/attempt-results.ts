@@ -2,20 +2,19 @@ import type { Attempt, AttemptResult } from '../../../src/inboxes/inbox.ts'
 import type { Mistake, Mistaken } from '../memory-contract.ts'
 import { MemoryInbox, MemoryTransaction, type Row } from '../memory-inbox.ts'
 
-const done = 'what is done is gone, and never runs again'
-const delays = 'what is tried again waits for its delay, and its attempts have numbers'
-const laters = 'what comes later waits for its delay, and its attempts do not count'
-const lateEntries = 'what comes later is delayed, without the attempt'
-const letters = 'a dead letter stays, with its bytes and why, and is not run'
-const stale = (what: string) =>
-  `a worker that says of what it has lost that it ${what} changes nothing`
-const rolledBack = 'a transaction that is rolled back completes nothing'
+const done = 'removes completed deliveries and never runs them again'
+const delays = 'waits for the delay before each retry, and numbers the attempts'
+const laters = 'waits before a postponed delivery runs again, and does not count the attempt'
+const lateEntries = 'shows a postponed delivery as delayed, with only its earlier attempts'
+const letters = 'keeps a dead letter with its bytes and failure, and does not run it'
+const stale = (result: string) => `ignores "${result}" from a worker that lost its lease`
+const rolledBack = 'a rolled-back transaction completes nothing'
 
 /** Mistakes in what becomes of a delivery when it has been run. */
 export const verdictMistakes: readonly Mistake[] = [
   [
     'runs again what is done',
-    [done, 'what was rolled back is done when process says so'],
+    [done, 'a delivery whose transaction was rolled back can still complete through its result'],
     deciding((row, verdict) =>
       verdict.state === 'completed' && row.attempts === 1
         ? { state: 'postponed', delayMs: 0 }
@@ -24,7 +23,7 @@ export const verdictMistakes: readonly Mistake[] = [
   ],
   [
     'shows what runs as waiting',
-    ['a delivery runs while it runs: others see it so'],
+    ['shows other instances that a delivery is running'],
     class extends MemoryInbox {
       override async entry(id: string) {
         const entry = await super.entry(id)
@@ -34,12 +33,12 @@ export const verdictMistakes: readonly Mistake[] = [
   ],
   [
     'loses what is tried again',
-    [delays, 'the attempts at a delivery are counted as far as they go'],
+    [delays, 'counts attempts without a limit'],
     deciding((_, verdict) => (verdict.state === 'retry' ? { state: 'completed' } : verdict)),
   ],
   [
     'tries again at once',
-    [delays, 'what is tried again in an hour is delayed until then, with its failure'],
+    [delays, 'delays a retry by an hour and keeps its failure'],
     deciding((_, verdict) => (verdict.state === 'retry' ? { ...verdict, delayMs: 0 } : verdict)),
   ],
   [
@@ -51,14 +50,14 @@ export const verdictMistakes: readonly Mistake[] = [
   ],
   [
     'holds delays in 31 bits',
-    ['what is tried again in 30 days is delayed until then, with its failure'],
+    ['delays a retry by 30 days and keeps its failure'],
     deciding((_, verdict) =>
       'delayMs' in verdict ? { ...verdict, delayMs: Math.trunc(verdict.delayMs) | 0 } : verdict,
     ),
   ],
   [
     'gives up after ten attempts',
-    ['the attempts at a delivery are counted as far as they go'],
+    ['counts attempts without a limit'],
     deciding((row, verdict) =>
       verdict.state === 'retry' && row.attempts === 10
         ? { state: 'dead', failure: verdict.failure }
@@ -94,9 +93,9 @@ export const verdictMistakes: readonly Mistake[] = [
   [
     'lets a stale worker finish',
     [
-      ...['is done', 'is to be tried again', 'is dead', 'comes later'].map(stale),
-      'a verdict about what was lost changes nothing after the next one either',
-      'a worker that is stopped gives back nothing that it has lost',
+      ...['completed', 'retry', 'dead', 'postponed'].map(stale),
+      'ignores the result of a lost lease even after the next worker reported its own',
+      'a stopping worker does not return a delivery whose lease it lost',
     ],
     class extends MemoryInbox {
       override isStale(row: Row) {
@@ -107,8 +106,8 @@ export const verdictMistakes: readonly Mistake[] = [
   [
     'numbers attempts by verdicts',
     [
-      'what a worker has lost goes to another, and the attempt counts',
-      'a delivery whose workers all die comes to its next attempt each time',
+      'a delivery whose lease is lost goes to another worker, and the attempt counts',
+      'a delivery reaches its next attempt each time its worker dies',
     ],
     class extends MemoryInbox {
       readonly #verdicts = new Map<Row, number>()
@@ -125,9 +124,9 @@ export const verdictMistakes: readonly Mistake[] = [
   [
     'passes over what it cannot read',
     [
-      'what cannot be read is given to process as it is, and can be parked',
-      'what cannot be read can be tried again, replayed and discarded',
-      'what is damaged while it is delayed or dead is still tried and replayed',
+      'hands an unreadable delivery to process() as it is stored, and can dead-letter it',
+      'an unreadable delivery can be retried, replayed and discarded',
+      'a delivery corrupted while delayed or dead can still be retried and replayed',
     ],
     class extends MemoryInbox {
       override isDue(row: Row) {
@@ -137,7 +136,7 @@ export const verdictMistakes: readonly Mistake[] = [
   ],
   [
     'lists nothing if it cannot read one',
-    ['what cannot be read does not hide the others from a list, or from stats'],
+    ['an unreadable delivery hides no other from lists or stats'],
     class extends MemoryInbox {
       override entries(filter: object) {
         for (const { stored } of this.memory.values()) JSON.parse(stored)
@@ -155,18 +154,18 @@ export const verdictMistakes: readonly Mistake[] = [
     [
       ...[
         '',
-        ', although its handler failed after that',
-        ', although it was parked after that',
-      ].map((name) => `what is completed in a transaction is done by its commit${name}`),
-      'a worker that dies after the commit leaves nothing to do',
+        ', even if its handler fails afterwards',
+        ', even if it is dead-lettered afterwards',
+      ].map((name) => `a delivery completed in a transaction is gone with its commit${name}`),
+      'a worker that dies after the commit leaves nothing to run',
     ],
     completing(() => false),
   ],
   [
     'completes in whatever transaction, and for whoever asks',
     [
-      'what is no transaction of its database completes nothing',
-      'a worker cannot complete what it has lost',
+      'complete() does nothing without a transaction of its own database',
+      'a worker that lost its lease cannot complete the delivery in a transaction',
     ],
     completing((row, inbox, transaction) => {
       if (transaction instanceof MemoryTransaction) {

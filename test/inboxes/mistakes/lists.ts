@@ -10,14 +10,15 @@ import { entryOf, MemoryInbox } from '../memory-inbox.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-const listed = 'entries are listed by state, type and time, oldest first'
-const paged = '620 entries are all listed, once each and oldest first'
-const whileChanging = 'a list that is read while entries change has what stays, and nothing twice'
-const whileWorking = 'a list that is read while a worker runs has nothing twice'
-const stats = 'stats counts the states, and says how old the oldest is that is not dead'
-const replays = 'a dead letter that is replayed waits again, with all its attempts and bytes'
-const twentyReplays = 'of 20 that replay a dead letter at once one does, and it runs once'
-const discards = 'what waits, is delayed or is dead can be discarded, once, and never runs'
+const listed = 'lists entries by state, type and time, oldest first'
+const paged = 'lists each of 620 entries once, oldest first'
+const whileChanging =
+  'lists every remaining entry, and none twice, while entries are added and discarded'
+const whileWorking = 'lists no entry twice while a worker runs'
+const stats = 'stats() counts each state and dates the oldest delivery that is not dead'
+const replays = 'a replayed dead letter waits again, with its bytes and all its attempts ahead'
+const twentyReplays = 'one of 20 simultaneous replays of a dead letter succeeds, and it runs once'
+const discards = 'discards a waiting, delayed or dead delivery once, and never runs it'
 
 /** Mistakes in what is listed, counted and done by hand. */
 export const listMistakes: readonly Mistake[] = [
@@ -77,14 +78,14 @@ export const listMistakes: readonly Mistake[] = [
   ],
   [
     'lists entries without their attempts',
-    ['an entry of a list is that which entry gives'],
+    ['lists the same entries that entry() returns'],
     listing(async function* (rows) {
       for (const entry of rows()) yield { ...entry, attempts: 0 }
     }),
   ],
   [
     'finds an entry for whatever it is asked',
-    ['what an inbox does not have has no entry'],
+    ['returns no entry for an unknown id, and neither replays nor discards it'],
     class extends MemoryInbox {
       override async entry(id: string): Promise<StoredEntry> {
         return (await super.entry(id)) ?? { id, state: 'waiting', attempts: 0, delivery: {} }
@@ -116,7 +117,10 @@ export const listMistakes: readonly Mistake[] = [
   ],
   [
     'replays whatever there is',
-    ['only a dead letter is replayed: not what waits, runs, is delayed or is done', twentyReplays],
+    [
+      'replays only dead letters, not waiting, running, delayed or completed deliveries',
+      twentyReplays,
+    ],
     class extends MemoryInbox {
       override async replay(id: string) {
         await super.replay(id)
@@ -126,7 +130,7 @@ export const listMistakes: readonly Mistake[] = [
   ],
   [
     'loses what is replayed beside others',
-    ['300 dead letters replayed at once are run once each'],
+    ['runs each of 300 dead letters replayed simultaneously once'],
     class extends MemoryInbox {
       #replays = 0
       override async replay(id: string) {
@@ -136,7 +140,7 @@ export const listMistakes: readonly Mistake[] = [
   ],
   [
     'discards what runs',
-    ['what runs is not discarded, and its verdict counts'],
+    ['does not discard a running delivery, and records its result'],
     class extends MemoryInbox {
       override async discard(id: string) {
         return this.memory.delete(id)
@@ -155,7 +159,7 @@ export const listMistakes: readonly Mistake[] = [
   ],
   [
     'remembers what was discarded',
-    ['what was discarded can be put again, and is as new'],
+    ['accepts a discarded delivery again as a new one'],
     class extends MemoryInbox {
       readonly #gone = new Set<string>()
       override async discard(id: string) {
@@ -174,7 +178,7 @@ function withoutIn(state: InboxState): Mistake {
   const name = state === 'waiting' ? 'waits' : 'is delayed'
   return [
     `overlooks the oldest if it ${name}`,
-    [`stats says how old the oldest is when it ${name}`],
+    [`stats() dates the oldest delivery when it ${name}`],
     class extends MemoryInbox {
       override stats() {
         const others = [...this.memory].filter(([, row]) => row.state !== state)

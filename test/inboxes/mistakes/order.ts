@@ -1,13 +1,13 @@
 import type { Mistake } from '../memory-contract.ts'
 import { type Memory, MemoryInbox, type Row } from '../memory-inbox.ts'
 
-const inOrder = 'deliveries of one key run in the order in which they were put, also when they fail'
-const byKey = 'of each key one runs at a time, in order, whoever works'
-const behindWhatRuns = 'what is put behind others while they run takes its turn'
-const heldBack = 'one that is tried again holds back those of its key, and no others'
-const afterHold = 'one that is tried again after its hold holds back nobody for longer'
-const firstFailure = 'a hold begins with the first failure, and later ones do not prolong it'
-const freed = 'neither a dead letter nor one that was discarded holds back what is behind it'
+const inOrder = 'runs deliveries with one ordering key in order, even if they fail'
+const byKey = 'runs one delivery per ordering key at a time, in order, across workers'
+const behindWhatRuns = 'a delivery put while earlier ones run waits its turn'
+const heldBack = 'a delivery waiting for its retry holds back its own ordering key and no other'
+const afterHold = 'a failing delivery holds back those behind it no longer than maxHoldMs'
+const firstFailure = 'a hold starts at the first failure, and later failures do not extend it'
+const freed = 'dead and discarded deliveries hold back nothing'
 
 /** Mistakes in the order of deliveries that have an ordering key. */
 export const orderingMistakes: readonly Mistake[] = [
@@ -18,7 +18,7 @@ export const orderingMistakes: readonly Mistake[] = [
       byKey,
       behindWhatRuns,
       heldBack,
-      'a full crew of those behind it does not hold back other keys',
+      'a long queue behind one ordering key holds back no other delivery',
     ],
     class extends MemoryInbox {
       override isHeldBack() {
@@ -37,7 +37,7 @@ export const orderingMistakes: readonly Mistake[] = [
   ],
   [
     'lets what comes later be overtaken',
-    ['what could not be tried is not overtaken'],
+    ['a postponed delivery keeps its place in the order'],
     class extends MemoryInbox {
       override holds(row: Row) {
         return (row.state !== 'delayed' || row.failedAt !== undefined) && super.holds(row)
@@ -82,7 +82,7 @@ export const orderingMistakes: readonly Mistake[] = [
   ],
   [
     'puts what it gives back behind the others',
-    ['what a stopped worker gave back keeps its place'],
+    ['a delivery returned by a stopped worker keeps its place in the order'],
     class extends MemoryInbox {
       override giveBack(row: Row) {
         super.giveBack(row)
@@ -92,7 +92,7 @@ export const orderingMistakes: readonly Mistake[] = [
   ],
   [
     'puts what is replayed behind the others',
-    ['a dead letter that is replayed comes to its place again'],
+    ['a replayed dead letter takes its place in the order again'],
     class extends MemoryInbox {
       override async replay(id: string) {
         const isReplayed = await super.replay(id)

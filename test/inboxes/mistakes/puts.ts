@@ -4,12 +4,12 @@ import { MemoryInbox } from '../memory-inbox.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-const atOnce = 'what was put is there for every instance when put resolves'
-const copies = 'of 50 copies put at once on two instances one is accepted, and run once'
+const atOnce = 'once put() resolves, every instance sees the delivery'
+const copies = 'accepts one of 50 copies put simultaneously on two instances, and runs it once'
 const repeats =
-  'a copy of what waits, runs, is delayed or is dead is a duplicate, and changes nothing'
-const exact = 'process is given what was put, whatever its bytes and characters'
-const oddKeys = 'any text of up to 200 characters is a key, and no two of them are one'
+  'answers duplicate to a copy of a waiting, running, delayed or dead delivery, and changes nothing'
+const exact = 'hands deliveries to process() unchanged, whatever their bytes and characters'
+const oddKeys = 'accepts any text of up to 200 characters as a key, and never confuses two keys'
 
 /** Mistakes in what is kept. */
 export const putMistakes: readonly Mistake[] = [
@@ -60,7 +60,7 @@ export const putMistakes: readonly Mistake[] = [
   ['forgets the bytes', [exact], keeping((delivery) => ({ ...delivery, body: '' }))],
   [
     'keeps bytes as text',
-    [exact, 'process is given all of a body of 1 MiB'],
+    [exact, 'hands over a body of 1 MiB in full'],
     keeping((delivery) => {
       const text = Buffer.from(delivery.body, 'base64').toString()
       return { ...delivery, body: Buffer.from(text).toString('base64') }
@@ -76,12 +76,12 @@ export const putMistakes: readonly Mistake[] = [
   ],
   [
     'cuts bodies at 64 KiB',
-    ['process is given all of a body of 1 MiB'],
+    ['hands over a body of 1 MiB in full'],
     keeping((delivery) => ({ ...delivery, body: delivery.body.slice(0, 65_536) })),
   ],
   [
     'gives all that is put at once the bytes of the first',
-    ['500 deliveries put at once on two instances are run once each'],
+    ['runs each of 500 deliveries put simultaneously on two instances once'],
     class extends MemoryInbox {
       #first: string | undefined
       override put(delivery: StoredDelivery, options: PutOptions) {
@@ -99,7 +99,7 @@ export const putMistakes: readonly Mistake[] = [
   ['cuts keys', [oddKeys], keyedBy((key) => key.slice(0, 199))],
   [
     'forgets what it has when it is migrated',
-    ['migrate changes nothing where it was called before'],
+    ['migrate() can be called again and changes nothing'],
     class extends MemoryInbox {
       override async migrate() {
         this.memory.clear()

@@ -2,15 +2,18 @@ import type { Process, WorkerOptions } from '../../../src/inboxes/inbox.ts'
 import type { Mistake } from '../memory-contract.ts'
 import { MemoryInbox, type Row } from '../memory-inbox.ts'
 
-const drains = 'stop waits for what runs, whose verdicts count, and claims nothing more'
-const givesBack = 'stop gives back what is not done in time, to be claimed at once and uncounted'
-const stopped = 'a worker that was stopped claims nothing, and put still works'
+const drains = 'stop() waits for running deliveries, records their results and claims nothing new'
+const givesBack = 'stop() returns unfinished deliveries after drainMs, without counting the attempt'
+const stopped = 'a stopped worker claims nothing, and put() still works'
 
 /** Mistakes of workers: when they run something, and how much of it. */
 export const workerMistakes: readonly Mistake[] = [
   [
     'runs one too many',
-    [1, 3].map((most) => `with a concurrency of ${most}, as many run at a time, and no more`),
+    [1, 3].map(
+      (most) =>
+        `a worker with a concurrency of ${most} runs that many deliveries at a time, never more`,
+    ),
     class extends MemoryInbox {
       override start(process: Process, options: WorkerOptions) {
         return super.start(process, { ...options, concurrency: options.concurrency + 1 })
@@ -19,7 +22,7 @@ export const workerMistakes: readonly Mistake[] = [
   ],
   [
     'runs nothing that was there before it started',
-    ['a worker runs what was put before and after its start, anywhere'],
+    ['a worker runs deliveries put before and after it started, on any instance'],
     class extends MemoryInbox {
       #before = new Set<string>()
       override start(process: Process, options: WorkerOptions) {
@@ -33,7 +36,7 @@ export const workerMistakes: readonly Mistake[] = [
   ],
   [
     'claims without a word to others',
-    ['workers on two instances share the work, and run each delivery once'],
+    ['workers on two instances share the deliveries and run each once'],
     class extends MemoryInbox {
       override isDue(row: Row) {
         const isMine = [...this.running.values()].includes(row)
@@ -76,14 +79,14 @@ export const workerMistakes: readonly Mistake[] = [
   ],
   [
     'gives nothing back',
-    [givesBack, 'what a stopped worker gave back keeps its place'],
+    [givesBack, 'a delivery returned by a stopped worker keeps its place in the order'],
     class extends MemoryInbox {
       override giveBack() {}
     },
   ],
   [
     'carries out verdicts on what it gave back',
-    ['what was given back belongs to whoever claims it next, whatever the first decides'],
+    ['a returned delivery belongs to its next worker, even if the first still reports a result'],
     class extends MemoryInbox {
       override isStale(row: Row) {
         return this.memory.get(row.id) !== row
@@ -99,7 +102,7 @@ export const workerMistakes: readonly Mistake[] = [
   ],
   [
     'starts once',
-    ['a worker can be stopped and started again'],
+    ['a worker can be stopped and restarted'],
     class extends MemoryInbox {
       #starts = 0
       override async start(process: Process, options: WorkerOptions) {

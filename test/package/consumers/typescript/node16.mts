@@ -2,7 +2,15 @@ import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
-import { createReceiver, type EventOf, krosai, RinghookError, type RoutingTable } from 'ringhook'
+import {
+  createReceiver,
+  type EventOf,
+  krosai,
+  memoryStore,
+  RinghookError,
+  type RoutingTable,
+} from 'ringhook'
+import { storeContract } from 'ringhook/conformance'
 import { type ExpressHandler, krosaiWebhooks } from 'ringhook/express'
 import { krosaiWebhooks as fastifyWebhooks } from 'ringhook/fastify'
 import { krosaiWebhooks as koaWebhooks } from 'ringhook/koa'
@@ -42,6 +50,8 @@ export const onExpress = krosaiWebhooks({
 export const onKoa = koaWebhooks({ secret, on: { 'call.*': () => {} } })
 export const onFastify = fastifyWebhooks({ secret, on: { '*': () => {} } })
 export const payload = fixture(krosai, 'call.completed', { data: { duration: 7 } })
+export const contract = (test: (name: string, run: () => Promise<void>) => unknown) =>
+  storeContract({ test, create: ({ clock }) => memoryStore({ clock }) })
 
 const app = express()
 app.post('/hooks', onExpress)

@@ -1,8 +1,9 @@
 import { RinghookError } from '../../core/errors.ts'
 import type { Claim, CompleteOptions, HeldClaim, IdempotencyStore } from '../../stores/store.ts'
 import { type ManualClock, manualClock } from '../../testing/manual-clock.ts'
-import { answerRequests, ChildProgram, type ProgramFile } from '../child-program.ts'
-import { lease, times } from './harness.ts'
+import { answerRequests, ChildProcess, type ProgramFile } from '../child-process.ts'
+import { times } from '../times.ts'
+import { lease } from './harness.ts'
 import { shiftDate } from './shifted-date.ts'
 
 /** A program that makes a store and calls {@link storeProgram}, for the rules about processes. */
@@ -87,9 +88,9 @@ class Program {
 
 /** A process that runs a {@link StoreProgram}. */
 export class StoreProcess {
-  readonly #child: ChildProgram
+  readonly #child: ChildProcess
 
-  constructor(child: ChildProgram) {
+  constructor(child: ChildProcess) {
     this.#child = child
   }
 
@@ -99,7 +100,7 @@ export class StoreProcess {
     clock: ManualClock,
     shiftMs = 0,
   ): Promise<StoreProcess> {
-    const started = new StoreProcess(new ChildProgram(program))
+    const started = new StoreProcess(new ChildProcess(program))
     await started.#ask({ ask: 'start', now: clock.now(), shiftMs, data: program.data })
     return started
   }

@@ -56,7 +56,7 @@ function withColumn(store: IdempotencyStore, stored: (key: string) => string): I
 
 const bytes = (key: string) => Buffer.from(key, 'utf8')
 const lookAlike = 'keys that look alike are different keys'
-const long = 'keys of 3 kB are different keys, although they differ in their last character only'
+const long = 'long keys that differ only in their last character are different keys'
 
 describe('storeContract', () => {
   it('is kept by the memory store', async () => {
@@ -95,8 +95,8 @@ describe('storeContract', () => {
         },
       }
     })
-    expect(found).toContain('one of 50 simultaneous claims wins, the others see it in flight')
-    expect(found).toContain('200 claims of 20 keys at once have one winner for each key')
+    expect(found).toContain('one of 50 simultaneous claims wins, and the others see it in flight')
+    expect(found).toContain('200 simultaneous claims of 20 keys have one winner per key')
   })
 
   it('catches a store that releases whatever it is told to', async () => {
@@ -111,9 +111,7 @@ describe('storeContract', () => {
         return store.release(holders.get(claim.key) ?? claim)
       },
     }))
-    expect(found).toContain(
-      'an owner that was taken over changes nothing: not by complete, release or extend',
-    )
+    expect(found).toContain('an owner that lost its key cannot complete, release or extend it')
     expect(found).toContain('the same owner with an old fence changes nothing')
   })
 
@@ -121,7 +119,7 @@ describe('storeContract', () => {
     const found = await broken((store) => ({
       claim: (key, options) => store.claim(key, { ...options, leaseMs: 1e12 }),
     }))
-    expect(found).toContain('a lease that ran out is taken over with the next fence')
+    expect(found).toContain('an expired lease is taken over with the next fence')
   })
 
   it('catches a store that forgets after a day', async () => {
@@ -129,11 +127,11 @@ describe('storeContract', () => {
       complete: (claim) => store.complete(claim, { retentionMs: 86_400_000 }),
     }))
     expect(found).toEqual([
-      'a completed key is remembered for 30 days and can be claimed after them',
-      'a completed key is remembered for 10 years and can be claimed after them',
-      'a completed key is forgotten when its retention is over, although its lease was longer',
-      'a key is unknown, then in flight under its lease, then completed within its retention',
-      'retentions of many lengths, completed at once, end when they should',
+      'a completed key is remembered for 30 days and can be claimed afterwards',
+      'a completed key is remembered for 10 years and can be claimed afterwards',
+      'a completed key is forgotten when its retention ends, even if its lease was longer',
+      'a key is unknown, then in flight during its lease, then completed during its retention',
+      'retention times of different lengths, set simultaneously, each end on time',
     ])
   })
 
@@ -150,7 +148,7 @@ describe('storeContract', () => {
         }),
     }))
     expect(found).toEqual([
-      'a completed key is forgotten when its retention is over, although its lease was longer',
+      'a completed key is forgotten when its retention ends, even if its lease was longer',
     ])
   })
 
@@ -161,7 +159,7 @@ describe('storeContract', () => {
         store.complete(claim, { retentionMs: Math.min(retentionMs, most) }),
     }))
     expect(found).toContain(
-      'a completed key is remembered for 30 days and can be claimed after them',
+      'a completed key is remembered for 30 days and can be claimed afterwards',
     )
   })
 
@@ -172,7 +170,7 @@ describe('storeContract', () => {
         store.claim(key, { ...options, owner: `${options.owner}${claims++}` }),
     }))
     expect(found).toContain(
-      'a claim repeated by its owner, whose reply was lost, gives the same fence and attempt',
+      'a claim repeated by its owner after a lost reply returns the same fence and attempt',
     )
   })
 
@@ -185,7 +183,7 @@ describe('storeContract', () => {
       },
     }))
     expect(found).toContain(
-      'an owner whose lease ran out and that nobody took over can claim or extend it again, under its fence',
+      'an owner whose expired lease was not taken over can claim or extend it again, with the same fence',
     )
   })
 
@@ -205,7 +203,7 @@ describe('storeContract', () => {
         },
       }
     })
-    expect(found).toContain('a held key is not forgotten')
+    expect(found).toContain('a held key cannot be forgotten')
   })
 
   it('catches a store that forgets the fence with the key', async () => {
@@ -224,16 +222,16 @@ describe('storeContract', () => {
       },
     })
     expect(found).toContain(
-      'a finished key that is forgotten can be claimed, with the next fence and attempt',
+      'a completed key that is forgotten can be claimed, with the next fence and attempt',
     )
-    expect(found).toContain('fences rise by one over 50 rounds of losing, releasing and forgetting')
+    expect(found).toContain(
+      'fences rise by one over 50 rounds of expiring, releasing and forgetting',
+    )
   })
 
   it('catches a store that leaves a forgotten key to the owner whose lease ran out', async () => {
     const found = await broken(() => ({ forget: async () => 'forgotten' }))
-    expect(found).toContain(
-      'a key whose lease ran out is taken from its owner when it is forgotten',
-    )
+    expect(found).toContain('forgetting a key with an expired lease takes it from its owner')
   })
 
   it('catches a store that takes a held key for one that has finished', async () => {
@@ -241,7 +239,7 @@ describe('storeContract', () => {
       status: async (key) => ((await store.status(key)) === 'unknown' ? 'unknown' : 'completed'),
     }))
     expect(found).toContain(
-      'a key is unknown, then in flight under its lease, then completed within its retention',
+      'a key is unknown, then in flight during its lease, then completed during its retention',
     )
   })
 
@@ -255,7 +253,7 @@ describe('storeContract', () => {
       },
     }))
     expect(found).toContain(
-      'a key is unknown, then in flight under its lease, then completed within its retention',
+      'a key is unknown, then in flight during its lease, then completed during its retention',
     )
   })
 
@@ -268,9 +266,7 @@ describe('storeContract', () => {
         return 'unknown'
       },
     }))
-    expect(found).toContain(
-      'whoever asks for a status changes nothing: no lease, no fence, no retention',
-    )
+    expect(found).toContain('status() changes nothing: no lease, no fence, no retention')
   })
 
   it('catches a store that answers a status with that of another key', async () => {
@@ -282,7 +278,7 @@ describe('storeContract', () => {
         return store.status(asked)
       },
     }))
-    expect(found).toContain('asked of many keys at once, each has its own')
+    expect(found).toContain('status() of many keys at once answers for each of them')
   })
 
   it('catches a store that mixes up two claims of one batch', async () => {
@@ -300,7 +296,7 @@ describe('storeContract', () => {
         },
       }
     })
-    expect(found).toContain('500 keys claimed at once each get their own answer')
+    expect(found).toContain('500 keys claimed simultaneously each get their own answer')
   })
 
   it('catches a store that gives all claims of one batch the lease of the first', async () => {
@@ -319,7 +315,7 @@ describe('storeContract', () => {
       }
     })
     expect(found).toEqual([
-      'leases of many lengths, claimed or extended at once, end when they should',
+      'leases of different lengths, claimed or extended simultaneously, each end on time',
     ])
   })
 
@@ -337,9 +333,7 @@ describe('storeContract', () => {
         },
       }
     })
-    expect(found).toContain(
-      'two claims of one key in the same turn of the event loop get two answers',
-    )
+    expect(found).toContain('two claims of one key in the same tick get their own answers')
   })
 
   it('catches a store that answers with its own form of key and owner', async () => {
@@ -350,7 +344,7 @@ describe('storeContract', () => {
         return { ...claim, key: claim.key.slice(0, 128), owner: claim.owner.trim() }
       },
     }))
-    expect(found).toContain('a claim carries the key and the owner that it was made with')
+    expect(found).toContain('a claim carries the key and owner it was made with')
   })
 
   it.each([
@@ -445,10 +439,10 @@ describe('storeContract with sharedClock', () => {
 
 describe('storeContract with breakConnection', () => {
   const claims =
-    'claims whose connection is lost reject or are won, and can be repeated by their owners'
-  const between = 'a connection that is lost between two operations loses nothing'
+    'claims that lose their connection reject or win, and can be repeated by their owners'
+  const between = 'a connection lost between two operations loses nothing'
   const endings =
-    'completions and releases whose connection is lost reject or count, and can be repeated'
+    'completions and releases that lose their connection reject or count, and can be repeated'
 
   it('is kept by a store whose operations reject, whether they counted or not, and then work again', async () => {
     expect(await brokenBy()).toEqual([])
@@ -528,7 +522,7 @@ describe('storeContract with breakConnection', () => {
 })
 
 describe('storeContract with program', () => {
-  const race = 'of two processes that claim the same keys at once, one wins each key'
+  const race = 'when two processes claim the same keys simultaneously, each key has one winner'
 
   it('catches a store whose processes know nothing of one another', {
     timeout: 60_000,
@@ -536,7 +530,7 @@ describe('storeContract with program', () => {
     const rules = rulesOf({
       create: ({ clock }) => memoryStore({ clock }),
       program: () => ({
-        module: new URL('./memory-program.ts', import.meta.url),
+        module: new URL('../stores/memory-program.ts', import.meta.url),
         execArgv: ['--import', 'tsx'],
       }),
     })

@@ -5,8 +5,8 @@ import { internalsOf, settingsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
 import { signingKey } from '../core/signature.ts'
 import type { Provider } from '../providers/provider.ts'
-import { attemptReceiver, attemptUrl } from './attempt.ts'
 import { isSignedRequest, signFor } from './deliver.ts'
+import { attemptReceiver, attemptUrl } from './delivery-attempt.ts'
 import { drainInbox } from './drain-inbox.ts'
 import { type ManualClock, settle } from './manual-clock.ts'
 import { pause } from './pause.ts'
@@ -17,7 +17,7 @@ import {
   requestOptions,
   type Sendable,
   type SignedRequest,
-} from './request.ts'
+} from './signed-request.ts'
 
 /** Where a simulated provider delivers to: a receiver, or the URL of a server. */
 export type SimulationTarget<P extends Provider> = Receiver<P> | string

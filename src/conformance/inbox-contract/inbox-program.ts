@@ -1,6 +1,6 @@
 import { RinghookError } from '../../core/errors.ts'
 import type { AttemptResult, Inbox, StoredDelivery } from '../../inboxes/inbox.ts'
-import { answerRequests, ChildProgram, type ProgramFile } from '../child-program.ts'
+import { answerRequests, ChildProcess, type ProgramFile } from '../child-process.ts'
 
 /** A program that makes an inbox and calls {@link inboxProgram}, for the rules about processes. */
 export interface InboxProgram extends ProgramFile {
@@ -81,14 +81,14 @@ class Program {
 
 /** A process that runs an {@link InboxProgram}. */
 export class InboxProcess {
-  readonly #child: ChildProgram
+  readonly #child: ChildProcess
 
-  private constructor(child: ChildProgram) {
+  private constructor(child: ChildProcess) {
     this.#child = child
   }
 
   static async start(program: InboxProgram): Promise<InboxProcess> {
-    const started = new InboxProcess(new ChildProgram(program))
+    const started = new InboxProcess(new ChildProcess(program))
     await started.#ask({ ask: 'start', data: program.data })
     return started
   }
@@ -97,7 +97,7 @@ export class InboxProcess {
     return await this.#ask({ ask: 'put', delivery })
   }
 
-  /** Starts its worker, which is done with all that it runs, or with nothing ever. */
+  /** Starts its worker, which is completed with all that it runs, or with nothing ever. */
   async work(how: 'finish' | 'hang', concurrency: number): Promise<void> {
     await this.#ask({ ask: 'work', how, concurrency })
   }

@@ -1,31 +1,22 @@
 import assert from 'node:assert/strict'
-import {
-  assertInFlight,
-  day,
-  held,
-  lease,
-  margin,
-  month,
-  type Rule,
-  times,
-  wonOf,
-} from './harness.ts'
+import { times } from '../times.ts'
+import { assertInFlight, day, held, lease, margin, month, type Rule, wonOf } from './harness.ts'
 
 /** How a key ends: completed, released or forgotten, and for how long. */
-export function endingRules(rule: Rule): void {
+export function settlementRules(rule: Rule): void {
   rule(
-    'a completed key stays completed, with the fingerprint of the delivery that finished',
-    async ({ key, claim, finish }) => {
-      await finish(key, 'a')
+    'a completed key stays completed, with the fingerprint of the delivery that completed it',
+    async ({ key, claim, completeNew }) => {
+      await completeNew(key, 'a')
       assert.deepEqual(await claim(key, 'b', 'another'), { state: 'completed', fingerprint: 'f' })
       assert.deepEqual(await claim(key, 'a'), { state: 'completed', fingerprint: 'f' })
     },
   )
 
   rule(
-    'a completion whose reply was lost may be repeated',
-    async ({ store, key, claim, finish }) => {
-      const mine = await finish(key, 'a')
+    'a completion can be repeated after a lost reply',
+    async ({ store, key, claim, completeNew }) => {
+      const mine = await completeNew(key, 'a')
       assert.equal(await store.complete(mine, { retentionMs: month }), true)
       const both = await times(2, async () => store.complete(mine, { retentionMs: month }))
       assert.deepEqual(both, [true, true])
@@ -34,9 +25,9 @@ export function endingRules(rule: Rule): void {
   )
 
   rule(
-    'a completed key is not held any more: it cannot be extended or released',
-    async ({ store, key, claim, finish }) => {
-      const mine = await finish(key, 'a')
+    'a completed key can no longer be extended or released',
+    async ({ store, key, claim, completeNew }) => {
+      const mine = await completeNew(key, 'a')
       assert.equal(await store.extend(mine, { leaseMs: lease }), false)
       assert.equal(await store.release(mine), false)
       assert.equal((await claim(key, 'b')).state, 'completed')
@@ -44,7 +35,7 @@ export function endingRules(rule: Rule): void {
   )
 
   rule(
-    'a late completion counts if nobody took over',
+    'a late completion counts if no other owner took over',
     async ({ store, key, claim, hold, pass }) => {
       const late = await hold(key, 'a')
       await pass(10 * lease)
@@ -58,7 +49,7 @@ export function endingRules(rule: Rule): void {
     ['10 years', 3_652 * day],
   ] as const) {
     rule(
-      `a completed key is remembered for ${length} and can be claimed after them`,
+      `a completed key is remembered for ${length} and can be claimed afterwards`,
       async ({ store, key, claim, hold, pass }) => {
         await store.complete(await hold(key, 'a'), { retentionMs })
         await pass(retentionMs - margin)
@@ -70,7 +61,7 @@ export function endingRules(rule: Rule): void {
   }
 
   rule(
-    'a completed key is forgotten when its retention is over, although its lease was longer',
+    'a completed key is forgotten when its retention ends, even if its lease was longer',
     async ({ store, key, claim, pass }) => {
       const options = { owner: 'a', leaseMs: 10 * day, fingerprint: 'f' }
       const mine = held(await store.claim(key, options))
@@ -92,7 +83,7 @@ export function endingRules(rule: Rule): void {
     },
   )
 
-  rule('an owner that released its key changes nothing any more', async ({ store, key, hold }) => {
+  rule('an owner that released its key can no longer change it', async ({ store, key, hold }) => {
     const mine = await hold(key, 'a')
     await store.release(mine)
     assert.equal(await store.complete(mine, { retentionMs: month }), false)
@@ -102,9 +93,9 @@ export function endingRules(rule: Rule): void {
 
   rule(
     'a released key keeps its fence while other keys come and go',
-    async ({ store, key, hold, finish }) => {
+    async ({ store, key, hold, completeNew }) => {
       await store.release(await hold(key, 'a'))
-      for (let index = 0; index < 20; index++) await finish(`${key}-${index}`, 'x')
+      for (let index = 0; index < 20; index++) await completeNew(`${key}-${index}`, 'x')
       assert.equal((await hold(key, 'b')).fence, 2)
     },
   )
@@ -113,9 +104,9 @@ export function endingRules(rule: Rule): void {
 /** What an operator may do: make a finished event runnable again. */
 export function forgetRules(rule: Rule): void {
   rule(
-    'a finished key that is forgotten can be claimed, with the next fence and attempt',
-    async ({ store, key, claim, hold, finish }) => {
-      const mine = await finish(key, 'a')
+    'a completed key that is forgotten can be claimed, with the next fence and attempt',
+    async ({ store, key, claim, hold, completeNew }) => {
+      const mine = await completeNew(key, 'a')
       assert.equal(await store.forget(key), 'forgotten')
       assert.equal(await store.complete(mine, { retentionMs: month }), false)
       const next = await hold(key, 'b')
@@ -125,7 +116,7 @@ export function forgetRules(rule: Rule): void {
     },
   )
 
-  rule('a held key is not forgotten', async ({ store, key, claim, hold }) => {
+  rule('a held key cannot be forgotten', async ({ store, key, claim, hold }) => {
     const mine = await hold(key, 'a')
     assert.equal(await store.forget(key), 'in_flight')
     assertInFlight(await claim(key, 'b'))
@@ -136,7 +127,7 @@ export function forgetRules(rule: Rule): void {
   })
 
   rule(
-    'a key whose lease ran out is taken from its owner when it is forgotten',
+    'forgetting a key with an expired lease takes it from its owner',
     async ({ store, key, hold, pass }) => {
       const late = await hold(key, 'a')
       await pass(lease + 1)
@@ -149,18 +140,18 @@ export function forgetRules(rule: Rule): void {
   )
 
   rule(
-    'there is nothing to forget of a key that was never claimed, was released, was forgotten, or is past its retention',
-    async ({ store, key, hold, finish, pass }) => {
+    'forget() answers unknown for a key that was never claimed, was released or forgotten, or is past its retention',
+    async ({ store, key, hold, completeNew, pass }) => {
       assert.equal(await store.forget(key), 'unknown')
       assert.equal((await hold(key, 'a')).fence, 1)
       await store.release(await hold(`${key}-released`, 'a'))
       assert.equal(await store.forget(`${key}-released`), 'unknown')
       assert.equal((await hold(`${key}-released`, 'b')).fence, 2)
-      await finish(`${key}-forgotten`, 'a')
+      await completeNew(`${key}-forgotten`, 'a')
       await store.forget(`${key}-forgotten`)
       assert.equal(await store.forget(`${key}-forgotten`), 'unknown')
       assert.equal((await hold(`${key}-forgotten`, 'b')).fence, 2)
-      await finish(`${key}-old`, 'a')
+      await completeNew(`${key}-old`, 'a')
       await pass(month + 1)
       assert.equal(await store.forget(`${key}-old`), 'unknown')
       assert.equal((await hold(`${key}-old`, 'b')).state, 'claimed')
@@ -168,9 +159,9 @@ export function forgetRules(rule: Rule): void {
   )
 
   rule(
-    'a key that is claimed and forgotten 20 times at once has one winner',
-    async ({ store, key, claim, hold, finish }) => {
-      await finish(key, 'a')
+    'a key claimed and forgotten 20 times simultaneously has at most one winner',
+    async ({ store, key, claim, hold, completeNew }) => {
+      await completeNew(key, 'a')
       const [claims] = await Promise.all([
         times(20, (index) => claim(key, `owner-${index}`)),
         times(20, () => store.forget(key)),

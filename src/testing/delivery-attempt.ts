@@ -4,7 +4,7 @@ import type { OutcomeName } from '../core/outcome.ts'
 import { settingsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
 import type { Provider } from '../providers/provider.ts'
-import type { SignedRequest } from './request.ts'
+import type { SignedRequest } from './signed-request.ts'
 
 /** How a simulated provider reaches its target. */
 export interface Route {

@@ -15,15 +15,15 @@ export interface Run {
 export type Decide = (run: Run) => AttemptResult | Promise<AttemptResult>
 
 /** The type of deliveries that are put to see that a worker has come so far. */
-export const witnessType = 'contract.witness'
+export const sentinelType = 'contract.sentinel'
 
 /** A worker of an inbox, with a book of all that it ran. */
-export class TestWorker {
-  /** In the order in which they began, without the witnesses. */
+export class RecordingWorker {
+  /** In the order in which they began, without the sentinels. */
   readonly runs: Run[] = []
   readonly errors: unknown[] = []
-  /** The ids of witnesses that were run. */
-  readonly witnessed = new Set<string>()
+  /** The ids of sentinels that were run. */
+  readonly sentinels = new Set<string>()
   /** How many ran at one time at most. */
   most = 0
   #decide: Decide
@@ -66,8 +66,8 @@ export class TestWorker {
   }
 
   async #process(delivery: unknown, attempt: Attempt): Promise<AttemptResult> {
-    if (isWitness(delivery)) {
-      this.witnessed.add(attempt.id)
+    if (isSentinel(delivery)) {
+      this.sentinels.add(attempt.id)
       return { state: 'completed' }
     }
     const { id, number } = attempt
@@ -83,6 +83,6 @@ export class TestWorker {
   }
 }
 
-function isWitness(delivery: unknown): boolean {
-  return (delivery as StoredDelivery | null | undefined)?.type === witnessType
+function isSentinel(delivery: unknown): boolean {
+  return (delivery as StoredDelivery | null | undefined)?.type === sentinelType
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { fork, type ChildProcess as NodeProcess } from 'node:child_process'
 import { once } from 'node:events'
 
 /** A file that a contract starts as a process of its own. */
@@ -11,7 +11,7 @@ export interface ProgramFile {
 
 type Reply = { readonly result: unknown } | { readonly error: string }
 
-/** In a process that a {@link ChildProgram} started: answers what it asks. */
+/** In a process that a {@link ChildProcess} started: answers what it asks. */
 export function answerRequests(answer: (request: unknown) => Promise<unknown>): void {
   // Connections to a database would keep it alive when whoever started it is gone.
   process.once('disconnect', () => process.exit())
@@ -26,8 +26,8 @@ export function answerRequests(answer: (request: unknown) => Promise<unknown>): 
 }
 
 /** A process that answers requests, until it is killed. */
-export class ChildProgram {
-  readonly #child: ChildProcess
+export class ChildProcess {
+  readonly #child: NodeProcess
   readonly #waiting = new Map<number, (reply: Reply) => void>()
   #asked = 0
 
