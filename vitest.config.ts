@@ -32,7 +32,9 @@ export default defineConfig({
           include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
           exclude: ['test/package/**'],
           globalSetup: ['test/helpers/servers.setup.ts'],
-          testTimeout: 15_000,
+          // No measure of speed: under load a test that starts processes takes many times as long.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           // More than a small machine has cores: much of the time goes into waiting.
           maxWorkers: 3,
           // Not 0: Vitest moves a project of group 0 with one worker behind all groups.

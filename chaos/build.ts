@@ -5,12 +5,14 @@ import { build } from 'tsup'
 
 /** The programs of the workers as JavaScript: they are started so often that compiling would be the load. */
 export interface Programs {
+  readonly folder: string
   readonly worker: string
   readonly inboxWorker: string
   readonly watchdog: string
   remove(): Promise<void>
 }
 
+/** Builds them. */
 export async function buildPrograms(): Promise<Programs> {
   // Below the repository, where node_modules is found; runs beside this one have theirs.
   const folder = pathOf(`../.tmp/chaos-${randomUUID()}`)
@@ -29,11 +31,17 @@ export async function buildPrograms(): Promise<Programs> {
     silent: true,
     noExternal: [/^ringhook/],
   })
+  return { ...builtPrograms(folder), remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+/** Returns those that were built into a folder before. Whoever built them removes them. */
+export function builtPrograms(folder: string): Programs {
   return {
+    folder,
     worker: `${folder}/worker.js`,
     inboxWorker: `${folder}/inbox-worker.js`,
     watchdog: `${folder}/watchdog.js`,
-    remove: () => rm(folder, { recursive: true, force: true }),
+    remove: async () => {},
   }
 }
 

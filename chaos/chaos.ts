@@ -7,7 +7,7 @@
  */
 import { type FoundServers, findServers } from '../test/helpers/find-servers.ts'
 import type { StoreName } from './backends/backend.ts'
-import { buildPrograms } from './build.ts'
+import { buildPrograms, builtPrograms } from './build.ts'
 import { inboxBackendOf } from './inboxes/backend.ts'
 import { installed } from './inboxes/faults.ts'
 import { InboxRun } from './inboxes/run.ts'
@@ -28,7 +28,8 @@ interface Run {
 
 const screen = new Screen(process.stdout, process.env)
 const options = optionsOrExit()
-const programs = await buildPrograms()
+const programs =
+  options.programs === undefined ? await buildPrograms() : builtPrograms(options.programs)
 let servers: FoundServers | undefined
 let current: Run | undefined
 let isLeaving = false
@@ -66,7 +67,8 @@ function optionsOrExit(): Options {
 
 async function prove(name: string, mutant: string | undefined, run: Run): Promise<boolean> {
   const planted = mutant === undefined ? '' : `, planted fault: ${mutant}`
-  screen.title(`${name}: ${options.seconds} s, --seed ${options.seed}${planted}`)
+  const length = options.isOneRound ? 'one round' : `${options.seconds} s`
+  screen.title(`${name}: ${length}, --seed ${options.seed}${planted}`)
   current = run
   const report = await run.run()
   screen.end()

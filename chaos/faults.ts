@@ -4,7 +4,7 @@ import type { Place } from './backends/backend.ts'
 import { storeFile } from './backends/sqlite.ts'
 import { leaseMs } from './endpoint.ts'
 import type { Journal } from './journal.ts'
-import { type FaultyProxy, networkFaults } from './proxy.ts'
+import { type FaultyProxy, type NetworkFault, networkFaults } from './proxy.ts'
 import type { Rng } from './rng.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -62,27 +62,96 @@ export async function strikeNetwork(stage: FaultStage, rng: Rng): Promise<void> 
   }
 }
 
+/** What strikes in one round. */
+export interface Round {
+  /** The slot whose worker is halted, and for how long. */
+  readonly halted: number
+  readonly haltMs: number
+  /** The slots whose workers are killed meanwhile, one after another. */
+  readonly killed: readonly number[]
+  /** What follows the faults of the network. */
+  readonly last: () => Promise<void>
+}
+
+/**
+ * Strikes with each fault once, in an order that is always the same. The network fails for one
+ * worker, and then for all.
+ */
+export async function strikeOnce(
+  stage: FaultStage,
+  { halted, haltMs, killed, last }: Round,
+): Promise<void> {
+  const { workers, proxies } = stage
+  const halting = halt(workers, halted, haltMs)
+  for (const slot of killed) {
+    await pause(300)
+    await workers.kill(slot)
+  }
+  for (const fault of proxies.length === 0 ? [] : networkFaults) {
+    for (const slots of [[0], [...proxies.keys()]]) await strikeNetworkOnce(stage, fault, slots)
+  }
+  await last()
+  await halting
+}
+
+async function strikeNetworkOnce(
+  { journal, proxies }: FaultStage,
+  fault: NetworkFault,
+  slots: readonly number[],
+): Promise<void> {
+  const ms = leaseMs / 2
+  await journal.append({ kind: 'fault', fault, slots, ms })
+  for (const slot of slots) proxies[slot]?.begin(fault, ms / 3)
+  await pause(ms)
+  for (const proxy of proxies) proxy.heal()
+  // Time to connect again, for the next fault to strike something.
+  await pause(400)
+}
+
+/** Locks the file against everybody's writes, for less than a lease and for more. */
+export async function lockFileTwice(
+  place: Place,
+  stage: FaultStage,
+  onLocked: () => void,
+): Promise<void> {
+  const database = new Database(storeFile(place), { timeout: 20 })
+  for (const ms of [leaseMs / 2, 1.5 * leaseMs]) {
+    while (!(await lockFor(ms, database, stage, onLocked))) await pause(20)
+    await pause(300)
+  }
+  database.close()
+}
+
 /** Locks the file against everybody's writes, again and again. */
 export async function lockFile(
   place: Place,
-  { journal, signal }: FaultStage,
+  stage: FaultStage,
   rng: Rng,
   onLocked: () => void,
 ): Promise<void> {
   const database = new Database(storeFile(place), { timeout: 20 })
-  while (!signal.aborted) {
+  while (!stage.signal.aborted) {
     await pause(rng.between(200, 900))
-    const ms = rng.between(50, 2 * leaseMs)
-    try {
-      database.exec('BEGIN EXCLUSIVE')
-    } catch {
-      // Somebody is writing, or was stopped while it did. Another time.
-      continue
-    }
-    onLocked()
-    await journal.append({ kind: 'fault', fault: 'lock', slots: [], ms })
-    await pause(ms)
-    database.exec('COMMIT')
+    await lockFor(rng.between(50, 2 * leaseMs), database, stage, onLocked)
   }
   database.close()
+}
+
+/** Returns `false` if a worker is writing, or was stopped while it did. */
+async function lockFor(
+  ms: number,
+  database: Database.Database,
+  { journal }: FaultStage,
+  onLocked: () => void,
+): Promise<boolean> {
+  try {
+    database.exec('BEGIN EXCLUSIVE')
+  } catch {
+    return false
+  }
+  onLocked()
+  await journal.append({ kind: 'fault', fault: 'lock', slots: [], ms })
+  await pause(ms)
+  database.exec('COMMIT')
+  return true
 }

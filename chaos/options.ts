@@ -9,12 +9,16 @@ export interface Options {
   readonly inboxes: readonly InboxName[]
   /** Whether they were asked for by name: then what is not there is an error. */
   readonly isNamed: boolean
-  /** How long the faults last, for each of them. */
+  /** How long random faults last, for each of them. */
   readonly seconds: number
+  /** Whether each fault strikes once, in a fixed order, instead of that. */
+  readonly isOneRound: boolean
   readonly seed: number
   /** Planted into the stores, or into the inboxes. */
   readonly mutant: Mutant | undefined
   readonly inboxMutant: InboxMutant | undefined
+  /** The folder of the workers' programs, if they are built already. */
+  readonly programs: string | undefined
 }
 
 const stores = ['redis', 'postgres', 'mysql', 'sqlite'] as const
@@ -25,10 +29,12 @@ export const usage = `npm run chaos -- [options]
   --store ${stores.join(' | ')}
   --inbox ${inboxNames.join(' | ')}
                            Default: every store and every inbox that can be run here.
-  --seconds 20             Of faults, for each of them.
+  --seconds 20             Of random faults, for each of them.
+  --round                  Each fault once, in a fixed order, instead of random ones.
   --seed 7                 Repeats the plan of a run, though not its timing.
   --mutant NAME            Plants a fault, which must be found.
-                           Into a store: ${mutants.join(', ')}. Into an inbox: ${inboxMutants.join(', ')}.`
+                           Into a store: ${mutants.join(', ')}. Into an inbox: ${inboxMutants.join(', ')}.
+  --programs FOLDER        The workers' programs, if they are built already.`
 
 /** Reads the command line. Throws an Error with a sentence for the user. */
 export function readOptions(args: readonly string[]): Options {
@@ -38,8 +44,10 @@ export function readOptions(args: readonly string[]): Options {
       store: { type: 'string' },
       inbox: { type: 'string' },
       seconds: { type: 'string', default: '20' },
+      round: { type: 'boolean', default: false },
       seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
       mutant: { type: 'string' },
+      programs: { type: 'string' },
     },
   })
   const store = choice('store', values.store, stores)
@@ -69,9 +77,11 @@ export function readOptions(args: readonly string[]): Options {
         : chosen.inboxes.filter((name) => inboxMutant !== 'order' || name !== 'bullmq'),
     isNamed,
     seconds: whole('seconds', values.seconds),
+    isOneRound: values.round,
     seed: whole('seed', values.seed),
     mutant,
     inboxMutant,
+    programs: values.programs,
   }
 }
 

@@ -7,7 +7,14 @@ import { backendOf, type Place, type StoreName } from './backends/backend.ts'
 import type { Programs } from './build.ts'
 import { drill } from './drill.ts'
 import { leaseMs, type Mutant } from './endpoint.ts'
-import { lockFile, strikeNetwork, strikeWorkers } from './faults.ts'
+import {
+  lockFile,
+  lockFileTwice,
+  type Round,
+  strikeNetwork,
+  strikeOnce,
+  strikeWorkers,
+} from './faults.ts'
 import { historyOf } from './history.ts'
 import { type Ending, violationsAtEnd, violationsOf } from './invariants.ts'
 import type { Journal, PhaseLine } from './journal.ts'
@@ -23,6 +30,8 @@ export interface RunOptions {
   /** Of the server. Absent for SQLite. */
   readonly url: string | undefined
   readonly seconds: number
+  /** Whether each fault strikes once, in a fixed order, instead of random ones for so long. */
+  readonly isOneRound: boolean
   readonly seed: number
   readonly mutant: Mutant | undefined
   readonly programs: Programs
@@ -157,20 +166,33 @@ export class ChaosRun {
     workers: WorkerPool,
     sender: Sender,
   ): Promise<void> {
-    const { store, seconds, seed } = this.#options
+    const { store, seconds, isOneRound, seed } = this.#options
     const rng = new Rng(seed)
     const over = new AbortController()
     const { signal } = over
     const { proxies } = this.#stage
     const stage = { journal, workers, proxies, signal }
-    const striking = [
-      strikeWorkers(stage, rng.fork(1), pace),
-      store === 'sqlite'
-        ? lockFile(place, stage, rng.fork(2), () => this.#stage.count('lock'))
-        : strikeNetwork(stage, rng.fork(2)),
-    ]
+    const isInFile = store === 'sqlite'
+    const onLocked = () => this.#stage.count('lock')
+    const round: Round = {
+      halted: 1,
+      haltMs: 1.5 * leaseMs,
+      killed: [0, 2],
+      last: async () => {
+        if (isInFile) await lockFileTwice(place, stage, onLocked)
+      },
+    }
+    const striking = isOneRound
+      ? [strikeOnce(stage, round)]
+      : [
+          strikeWorkers(stage, rng.fork(1), pace),
+          isInFile
+            ? lockFile(place, stage, rng.fork(2), onLocked)
+            : strikeNetwork(stage, rng.fork(2)),
+        ]
     const loading = load(sender, rng.fork(3), signal)
-    await Promise.race([pause(seconds * 1_000), ...striking, loading])
+    const isOver = isOneRound ? [] : [pause(seconds * 1_000)]
+    await Promise.race([...isOver, ...striking, loading])
     over.abort()
     await Promise.all(striking)
     await loading

@@ -28,22 +28,32 @@ export async function startOwn(server: InboxServer): Promise<StartedServer> {
 /** Kills the server of the run and starts it again, again and again. It runs in the end. */
 export async function strikeServer(
   server: StartedServer,
-  { workers, journal, signal }: FaultStage,
+  stage: FaultStage,
   rng: Rng,
   onStruck: () => void,
 ): Promise<void> {
+  const { signal } = stage
   for (;;) {
     await pause(rng.between(2_000, 6_000), undefined, { signal }).catch(() => {})
     if (signal.aborted) return
-    const ms = rng.between(0, 800)
-    await journal.append({ kind: 'fault', fault: 'crash', slots: [], ms })
-    onStruck()
-    const killed = server.pid
-    await server.kill()
-    await pause(ms)
-    await server.restart()
-    workers.guard(server.pid, killed)
+    await crashServer(server, stage, rng.between(0, 800), onStruck)
   }
+}
+
+/** Kills the server of the run, and starts it again after a while. */
+export async function crashServer(
+  server: StartedServer,
+  { workers, journal }: FaultStage,
+  ms: number,
+  onStruck: () => void,
+): Promise<void> {
+  await journal.append({ kind: 'fault', fault: 'crash', slots: [], ms })
+  onStruck()
+  const killed = server.pid
+  await server.kill()
+  await pause(ms)
+  await server.restart()
+  workers.guard(server.pid, killed)
 }
 
 /** Runs something while the proxies let nothing through: at first in silence, and then not. */

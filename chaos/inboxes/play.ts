@@ -1,7 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { StartedServer } from '../../test/helpers/start-server.ts'
 import type { Place } from '../backends/backend.ts'
-import { type FaultStage, lockFile, strikeNetwork, strikeWorkers } from '../faults.ts'
+import {
+  type FaultStage,
+  lockFile,
+  lockFileTwice,
+  type Round,
+  strikeNetwork,
+  strikeOnce,
+  strikeWorkers,
+} from '../faults.ts'
 import type { Journal, PhaseLine } from '../journal.ts'
 import { repeatAll } from '../load.ts'
 import type { Report } from '../report.ts'
@@ -11,7 +19,7 @@ import type { Stage } from '../stage.ts'
 import type { WorkerPool } from '../worker-pool.ts'
 import type { InboxBackend, OpenInbox } from './backend.ts'
 import { drillInbox } from './drill.ts'
-import { strikeServer, whileCut, whileLocked } from './faults.ts'
+import { crashServer, strikeServer, whileCut, whileLocked } from './faults.ts'
 import { type InboxHistory, inboxHistoryOf } from './history.ts'
 import {
   type Fate,
@@ -39,6 +47,8 @@ export interface Cast {
 /** How a run is played. */
 export interface PlayOptions {
   readonly seconds: number
+  /** Whether each fault strikes once, in a fixed order, instead of random ones for so long. */
+  readonly isOneRound: boolean
   readonly seed: number
   /** Whether a fault is planted: when it has shown, the rest need not be played. */
   readonly isPlanted: boolean
@@ -139,22 +149,39 @@ export class Play {
     const over = new AbortController()
     const { signal } = over
     const faults: FaultStage = { journal, workers, proxies: stage.proxies, signal }
-    const striking = [
-      strikeWorkers(faults, rng.fork(1), { restMs, haltMs: backend.haltMs }),
-      server === undefined
-        ? lockFile(place, faults, rng.fork(2), () => stage.count('lock'))
-        : strikeNetwork(faults, rng.fork(2)),
-      ...(server === undefined
-        ? []
-        : [strikeServer(server, faults, rng.fork(4), () => stage.count('crash'))]),
-    ]
+    const striking = this.#options.isOneRound
+      ? [strikeOnce(faults, this.#round(faults))]
+      : [
+          strikeWorkers(faults, rng.fork(1), { restMs, haltMs: backend.haltMs }),
+          ...(server === undefined
+            ? [lockFile(place, faults, rng.fork(2), () => stage.count('lock'))]
+            : [
+                strikeNetwork(faults, rng.fork(2)),
+                strikeServer(server, faults, rng.fork(4), () => stage.count('crash')),
+              ]),
+        ]
     stage.isStriking = true
     const loading = loadInbox(sender, rng.fork(3), signal)
-    await Promise.race([pause(this.#options.seconds * 1_000), ...striking, loading])
+    const isOver = this.#options.isOneRound ? [] : [pause(this.#options.seconds * 1_000)]
+    await Promise.race([...isOver, ...striking, loading])
     over.abort()
     stage.isStriking = false
     await Promise.all(striking)
     await loading
+  }
+
+  /** Halts a worker, kills one process of each role, and strikes the file or the server. */
+  #round(faults: FaultStage): Round {
+    const { backend, place, server, stage } = this.#cast
+    return {
+      halted: 3,
+      haltMs: backend.haltMs[0],
+      killed: [0, 2, 4],
+      last: () =>
+        server === undefined
+          ? lockFileTwice(place, faults, () => stage.count('lock'))
+          : crashServer(server, faults, 400, () => stage.count('crash')),
+    }
   }
 
   /** Sends events until each is answered 2xx. Gives the receipts of those that never were. */

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { TestContext } from 'vitest'
+import { afterAll, type TestContext } from 'vitest'
+import { buildPrograms, type Programs } from '../../chaos/build.ts'
+import { compiledProgram } from '../helpers/compiled-programs.ts'
 import { endingOf } from '../helpers/endings.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -28,16 +30,37 @@ export interface ChaosProgram {
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts it with these arguments. It does not outlive the test, whose context it takes: tests run beside each other. */
-export function startChaos(
-  { onTestFinished }: Pick<TestContext, 'onTestFinished'>,
+let programs: Promise<Programs> | undefined
+
+afterAll(async () => await (await programs)?.remove())
+
+/** Starts it with these arguments. The tests of a file share what it would compile each time. */
+export async function startChaos(
+  test: Pick<TestContext, 'onTestFinished'>,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<ChaosProgram> {
+  programs ??= buildPrograms()
+  const [program, { folder }] = await Promise.all([compiledProgram('chaos/chaos.ts'), programs])
+  return startNode(test, [program, ...args, '--programs', folder], env)
+}
+
+/** Starts it as `npm run chaos` does, which compiles everything. */
+export function startChaosFromSource(
+  test: Pick<TestContext, 'onTestFinished'>,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): ChaosProgram {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'chaos/chaos.ts', ...args], {
-    cwd: root,
-    env: { ...inherited, ...env },
-  })
+  return startNode(test, ['--import', 'tsx', 'chaos/chaos.ts', ...args], env)
+}
+
+/** The process does not outlive the test, whose context it takes: tests run beside each other. */
+function startNode(
+  { onTestFinished }: Pick<TestContext, 'onTestFinished'>,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): ChaosProgram {
+  const child = spawn(process.execPath, args, { cwd: root, env: { ...inherited, ...env } })
   onTestFinished(() => void child.kill('SIGKILL'))
   let stdout = ''
   let stderr = ''

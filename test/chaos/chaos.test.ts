@@ -1,14 +1,15 @@
 import { readdir } from 'node:fs/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { mutants } from '../../chaos/endpoint.ts'
+import { readOptions } from '../../chaos/options.ts'
 import { describeOn } from '../helpers/servers.ts'
-import { type Ended, startChaos } from './chaos-program.ts'
-import { expectNoProcesses, folderOfItsOwn, processesOn } from './leftovers.ts'
+import { type Ended, startChaos, startChaosFromSource } from './chaos-program.ts'
+import { expectNoProcesses, folderOfItsOwn, processesOn } from './remaining-processes.ts'
 
 /** On a machine under load a run takes minutes; that is no failure. */
 const timeout = 600_000
 
-describe.concurrent('npm run chaos', () => {
+describe('npm run chaos', () => {
   describeOn('redis', 'on redisStore', (url) => proves('redis', { REDIS_URL: url }))
   describeOn('postgres', 'on postgresStore', (url) => proves('postgres', { DATABASE_URL: url }))
   describeOn('mysql', 'on mysqlStore', (url) => proves('mysql', { MYSQL_URL: url }))
@@ -21,7 +22,9 @@ describe('npm run chaos, ended early', () => {
     ['a request to end', 'SIGTERM', 143],
   ] as const)('leaves nothing behind after %s', { timeout }, async (_, signal, code) => {
     const folder = await folderOfItsOwn({ onTestFinished })
-    const chaos = startChaos({ onTestFinished }, ['--store', 'sqlite'], { TMPDIR: folder })
+    const chaos = startChaosFromSource({ onTestFinished }, ['--store', 'sqlite'], {
+      TMPDIR: folder,
+    })
     await chaos.printed('chaos …')
     expect(processesOn(folder)).not.toEqual([])
     chaos.kill(signal)
@@ -33,7 +36,7 @@ describe('npm run chaos, ended early', () => {
   })
 
   it('is not waited for when it was killed before it printed', { timeout }, async () => {
-    const chaos = startChaos({ onTestFinished }, ['--store', 'sqlite'])
+    const chaos = startChaosFromSource({ onTestFinished }, ['--store', 'sqlite'])
     const printed = chaos.printed('what it never prints')
     chaos.kill('SIGKILL')
 
@@ -43,7 +46,9 @@ describe('npm run chaos, ended early', () => {
 
   it('leaves no process behind when it is killed itself', { timeout }, async () => {
     const folder = await folderOfItsOwn({ onTestFinished })
-    const chaos = startChaos({ onTestFinished }, ['--store', 'sqlite'], { TMPDIR: folder })
+    const chaos = startChaosFromSource({ onTestFinished }, ['--store', 'sqlite'], {
+      TMPDIR: folder,
+    })
     await chaos.printed('chaos …')
     chaos.kill('SIGKILL')
 
@@ -61,18 +66,26 @@ describe('npm run chaos, told what to do', () => {
     [['--inbox', 'sqlite', '--mutant', 'lease'], '--mutant for an inbox is one of: ack,'],
     [['--store', 'sqlite', '--mutant', 'ack'], '--mutant for a store is one of: lease,'],
     [['--inbox', 'bullmq', '--mutant', 'order'], '--mutant order needs an inbox that keeps order'],
-  ])('refuses %j and says what there is', { timeout }, async (args, message) => {
-    const { code, stderr } = await startChaos({ onTestFinished }, args).ended
+  ])('refuses %j and says what there is', (args, message) => {
+    expect(() => readOptions(args)).toThrow(message)
+  })
+
+  it('ends with 2 and prints its options if it is told something else', { timeout }, async () => {
+    const chaos = startChaosFromSource({ onTestFinished }, ['--store', 'mongo'])
+    const { code, stderr } = await chaos.ended
 
     expect(code).toBe(2)
-    expect(stderr).toContain(message)
+    expect(stderr).toContain('--store is one of: redis, postgres, mysql, sqlite.')
     expect(stderr).toContain('npm run chaos -- [options]')
   })
 })
 
 function proves(store: string, env: Readonly<Record<string, string>>): void {
-  it('finds every invariant kept in 20 s of crashes', { timeout }, async (test) => {
-    const ended = await startChaos(test, ['--store', store, '--seconds', '20'], env).ended
+  it.concurrent('finds every invariant kept while each fault strikes', {
+    timeout,
+  }, async (test) => {
+    const chaos = await startChaos(test, ['--store', store, '--round'], env)
+    const ended = await chaos.ended
 
     // What was violated, and the lines of the journal that show it.
     test.expect(ended, ended.stdout).toMatchObject({ code: 0, stderr: '' })
@@ -89,9 +102,10 @@ function proves(store: string, env: Readonly<Record<string, string>>): void {
   })
 
   for (const mutant of mutants) {
-    it(`catches a planted fault: ${mutant}`, { timeout }, async (test) => {
+    it.concurrent(`catches a planted fault: ${mutant}`, { timeout }, async (test) => {
       const args = ['--store', store, '--seconds', '1', '--mutant', mutant]
-      const ended = await startChaos(test, args, env).ended
+      const chaos = await startChaos(test, args, env)
+      const ended = await chaos.ended
 
       test.expect(ended).toMatchObject({ code: 1, stderr: '' })
       test.expect(ended.stdout).toContain(`violated: ${brokenBy[mutant]}`)

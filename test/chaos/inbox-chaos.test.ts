@@ -4,12 +4,12 @@ import { inboxBackendOf } from '../../chaos/inboxes/backend.ts'
 import { installed } from '../../chaos/inboxes/faults.ts'
 import { type InboxName, inboxMutants } from '../../chaos/inboxes/settings.ts'
 import { type Ended, startChaos } from './chaos-program.ts'
-import { expectNoProcesses, folderOfItsOwn, processesOn } from './leftovers.ts'
+import { expectNoProcesses, folderOfItsOwn, processesOn } from './remaining-processes.ts'
 
 /** On a machine under load a run takes minutes; that is no failure. */
 const timeout = 600_000
 
-describe.concurrent('npm run chaos --inbox', async () => {
+describe('npm run chaos --inbox', async () => {
   describe('sqlite', () => {
     proves('sqlite')
     catchesMutants()
@@ -29,10 +29,12 @@ describe.concurrent('npm run chaos --inbox', async () => {
 })
 
 function proves(inbox: InboxName): void {
-  it('finds every invariant kept in 15 s of crashes', { timeout }, async (test) => {
+  it.concurrent('finds every invariant kept while each fault strikes', {
+    timeout,
+  }, async (test) => {
     const folder = await folderOfItsOwn(test)
-    const args = ['--inbox', inbox, '--seconds', '15']
-    const ended = await startChaos(test, args, { TMPDIR: folder }).ended
+    const chaos = await startChaos(test, ['--inbox', inbox, '--round'], { TMPDIR: folder })
+    const ended = await chaos.ended
 
     // What was violated, and the lines of the journal that show it.
     test.expect(ended, ended.stdout).toMatchObject({ code: 0, stderr: '' })
@@ -51,11 +53,11 @@ function proves(inbox: InboxName): void {
 }
 
 function leavesNothing(inbox: InboxName): void {
-  it('leaves no process and no server behind when it is killed itself', {
+  it.concurrent('leaves no process and no server behind when it is killed itself', {
     timeout,
   }, async (test) => {
     const folder = await folderOfItsOwn(test)
-    const chaos = startChaos(test, ['--inbox', inbox], { TMPDIR: folder })
+    const chaos = await startChaos(test, ['--inbox', inbox], { TMPDIR: folder })
     await chaos.printed('drill …')
     test.expect(processesOn(folder)).not.toEqual([])
     chaos.kill('SIGKILL')
@@ -67,11 +69,12 @@ function leavesNothing(inbox: InboxName): void {
 
 function catchesMutants(): void {
   for (const mutant of inboxMutants) {
-    it(`catches a planted fault: ${mutant}`, { timeout }, async (test) => {
+    it.concurrent(`catches a planted fault: ${mutant}`, { timeout }, async (test) => {
       // With this seed some calls begin at the endpoint where `ack` strikes.
       const plan = ['--seconds', '1', '--seed', '1']
       const args = ['--inbox', 'sqlite', '--mutant', mutant, ...plan]
-      const ended = await startChaos(test, args).ended
+      const chaos = await startChaos(test, args)
+      const ended = await chaos.ended
 
       test.expect(ended).toMatchObject({ code: 1, stderr: '' })
       test.expect(ended.stdout).toContain(`violated: ${brokenBy[mutant]}`)

@@ -9,8 +9,8 @@ import { type Instance, killInstances, SentEvent, startReceiver } from './provid
 
 const example = fileURLToPath(new URL('../../examples/exactly-once/server.ts', import.meta.url))
 
-/** How often each of two instances is killed, and how many deliveries are under way all the time. */
-const killsEach = 4
+/** How often each of two instances is killed (`.ci/nightly` asks for more), and how many deliveries are under way all the time. */
+const killsEach = Number(process.env['RANDOM_KILLS'] ?? 4)
 const senders = 6
 const longestLifeMs = 300
 
@@ -42,7 +42,7 @@ const slowSqlite = [
 ]
 
 // Processes start slowly where many start at once: that is no failure.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
+vi.setConfig({ testTimeout: 90_000 + 10_000 * killsEach, hookTimeout: 90_000 })
 afterAll(killInstances)
 
 describeOn('postgres', 'the program of the guide on Postgres', (url) => {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { start } from '../examples/program.ts'
+import { runToEnd, start } from '../examples/program.ts'
 import { SentEvent } from './provider.ts'
 
 const file = 'examples/exactly-once/server.ts'
@@ -11,7 +11,7 @@ const env = { KROSAI_WEBHOOK_SECRET: 'a secret for tests', PORT: '0' }
 it('the program of the guide shows its ledger, and ends when it is told to', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'ringhook-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
-  const program = start(file, { args: [`sqlite:${join(folder, 'ledger.db')}`], env })
+  const program = await start(file, { args: [`sqlite:${join(folder, 'ledger.db')}`], env })
   const [, url = ''] = await program.printed(/Listening on (\S+)\n/)
   const event = new SentEvent()
 
@@ -30,7 +30,7 @@ it('the program of the guide shows its ledger, and ends when it is told to', asy
 }, 60_000)
 
 it('the program of the guide says which databases it knows', async () => {
-  const { code, stderr } = await start(file, { args: ['oracle://localhost'], env }).ended
+  const { code, stderr } = await runToEnd(file, { args: ['oracle://localhost'], env })
 
   expect(code).toBe(1)
   expect(stderr).toBe(

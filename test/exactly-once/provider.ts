@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { krosai } from 'ringhook'
 import { signedRequest } from 'ringhook/testing'
+import { compiledProgram } from '../helpers/compiled-programs.ts'
 import { endingOf } from '../helpers/endings.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -27,7 +28,8 @@ export function killInstances(): void {
 export async function startReceiver(file: string, database: string): Promise<Instance> {
   const env = { ...process.env, KROSAI_WEBHOOK_SECRET: secret, PORT: '0' }
   // Without a process between it and its signals.
-  const child = spawn(process.execPath, ['--import', 'tsx', file, database], { cwd: root, env })
+  const program = await compiledProgram(file)
+  const child = spawn(process.execPath, [program, database], { cwd: root, env })
   const ended = once(child, 'close')
   children.add(child)
   child.once('close', () => children.delete(child))

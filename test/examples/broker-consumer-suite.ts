@@ -116,7 +116,7 @@ export function consumesSafely(broker: Broker): void {
     const address = await web(place)
     const { store, file } = newFileStore()
     const args = [broker.name, broker.url, place, file, secret]
-    const killed = start('test/examples/slow-consumer.ts', { args })
+    const killed = await start('test/examples/slow-consumer.ts', { args })
     await killed.printed(/Consuming/)
     await deliver(address, completed())
     await killed.printed(/writing/)
@@ -177,8 +177,8 @@ export function consumesSafely(broker: Broker): void {
       ...{ RABBITMQ_URL: broker.url, RINGHOOK_QUEUE: place },
       ...{ NATS_URL: broker.url, RINGHOOK_STREAM: place },
     }
-    const server = start(`examples/${broker.name}/server.ts`, { env })
-    const worker = start(`examples/${broker.name}/consumer.ts`, { env })
+    const server = await start(`examples/${broker.name}/server.ts`, { env })
+    const worker = await start(`examples/${broker.name}/consumer.ts`, { env })
     const [, address = ''] = await server.printed(/Listening on (\S+)\n/)
     const request = completed()
 

@@ -69,8 +69,8 @@ export function publishesSafely(broker: Broker): void {
     const { port } = new URL(await web(newPlace()))
     const server = `examples/${broker.name}/server.ts`
 
-    const bare = start(server, { env: { ...env, PORT: '0' } })
-    const late = start(server, { env: { ...env, PORT: port, KROSAI_WEBHOOK_SECRET: secret } })
+    const bare = await start(server, { env: { ...env, PORT: '0' } })
+    const late = await start(server, { env: { ...env, PORT: port, KROSAI_WEBHOOK_SECRET: secret } })
 
     const noSecret = expect.stringMatching(/^There is no secret for krosai: /)
     expect(await bare.ended).toMatchObject({ code: 1, stdout: '', stderr: noSecret })

@@ -11,7 +11,7 @@ import type { JournalEntry } from '../../examples/inbox/journal.ts'
 import { post } from '../helpers/deliveries.ts'
 import { describeOn } from '../helpers/servers.ts'
 import documented from '../vectors/krosai-samples.json' with { type: 'json' }
-import { type Program, start } from './program.ts'
+import { type Program, runToEnd, start } from './program.ts'
 
 const secret = 'a secret for tests'
 /** What everything of these tests is called, in databases that others use too. */
@@ -74,19 +74,19 @@ function worksOn(
   afterAll(() => rmSync(folder, { recursive: true }))
 
   async function startServer(...args: string[]) {
-    const program = start('examples/inbox/server.ts', { env, args })
+    const program = await start('examples/inbox/server.ts', { env, args })
     const [, url = ''] = await program.printed(/Listening on (\S+)\n/)
     return { program, url }
   }
 
   async function startWorker(journal = 'well'): Promise<Program> {
-    const program = start('examples/inbox/worker.ts', { env: { ...env, JOURNAL: journal } })
+    const program = await start('examples/inbox/worker.ts', { env: { ...env, JOURNAL: journal } })
     await program.printed(/Working\n/)
     return program
   }
 
   async function administer(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await start('examples/inbox/admin.ts', { env, args }).ended
+    const { code, stdout, stderr } = await runToEnd('examples/inbox/admin.ts', { env, args })
     expect([code, stderr]).toEqual([0, ''])
     return stdout
   }
@@ -197,7 +197,7 @@ describe('the programs of the inbox example', () => {
       /KROSAI_WEBHOOK_SECRET|secret/,
     ],
   ])('refuse %s', async (_, env, problem) => {
-    const { code, stdout, stderr } = await start('examples/inbox/worker.ts', { env }).ended
+    const { code, stdout, stderr } = await runToEnd('examples/inbox/worker.ts', { env })
 
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toMatch(problem)

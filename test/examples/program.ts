@@ -1,6 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { compiledProgram } from '../helpers/compiled-programs.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -82,6 +83,14 @@ export class Program {
 }
 
 /** Starts a TypeScript program of this repository, without a process between it and its signals. */
-export function start(file: string, { args = [], env }: ProgramOptions = {}): Program {
-  return new Program(process.execPath, ['--import', 'tsx', file, ...args], env)
+export async function start(
+  file: string,
+  { args = [], env }: ProgramOptions = {},
+): Promise<Program> {
+  return new Program(process.execPath, [await compiledProgram(file), ...args], env)
+}
+
+/** Runs a TypeScript program of this repository to its end. */
+export async function runToEnd(file: string, options?: ProgramOptions): Promise<Ended> {
+  return await (await start(file, options)).ended
 }

@@ -7,7 +7,7 @@ import { krosai } from 'ringhook'
 import { type SignedRequest, signedRequest } from 'ringhook/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { portOf } from '../../examples/shared/program.ts'
-import { type Program, start } from './program.ts'
+import { type Program, runToEnd, start } from './program.ts'
 
 const secret = 'a secret for tests'
 
@@ -16,7 +16,7 @@ describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
 
   async function listening(database = newFile()): Promise<{ program: Program; url: string }> {
     const env = { KROSAI_WEBHOOK_SECRET: secret, PORT: '0', RINGHOOK_DB: database }
-    const program = start(file, { env })
+    const program = await start(file, { env })
     return { program, url: await addressOf(program) }
   }
 
@@ -73,7 +73,9 @@ describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
   })
 
   it('lets a handler finish when it is told to end, and ends well', async () => {
-    const program = start('test/examples/slow-server.ts', { args: [framework, secret, newFile()] })
+    const program = await start('test/examples/slow-server.ts', {
+      args: [framework, secret, newFile()],
+    })
     const url = await addressOf(program)
     const answer = deliver(url, signedRequest(krosai, 'call.completed', { secret }))
     await program.printed(/writing/)
@@ -118,9 +120,9 @@ describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
     ['no secret', {}],
     ['a blank secret', { KROSAI_WEBHOOK_SECRET: '' }],
   ])('refuses to start with %s, and says what to do about it', async (_, env) => {
-    const { code, stdout, stderr } = await start(file, {
+    const { code, stdout, stderr } = await runToEnd(file, {
       env: { ...env, PORT: '0', RINGHOOK_DB: newFile() },
-    }).ended
+    })
 
     expect(code).toBe(1)
     expect(stdout).toBe('')
@@ -136,9 +138,9 @@ describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
     await once(other, 'listening')
     const port = portOf(other)
 
-    const { code, stderr } = await start(file, {
+    const { code, stderr } = await runToEnd(file, {
       env: { KROSAI_WEBHOOK_SECRET: secret, PORT: String(port), RINGHOOK_DB: newFile() },
-    }).ended
+    })
 
     expect(code).toBe(1)
     expect(stderr).toBe(
@@ -148,9 +150,9 @@ describe.each(['express', 'koa', 'fastify'])('the %s example', (framework) => {
 
   it('says what to do about a file that it cannot open', async () => {
     const database = join(newFile(), 'no', 'such', 'folder.db')
-    const { code, stdout, stderr } = await start(file, {
+    const { code, stdout, stderr } = await runToEnd(file, {
       env: { KROSAI_WEBHOOK_SECRET: secret, PORT: '0', RINGHOOK_DB: database },
-    }).ended
+    })
 
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toBe(

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { playOutage } from '../../examples/subscribe/outage.ts'
-import { type Program, start } from './program.ts'
+import { type Program, runToEnd, start } from './program.ts'
 
 function newFile(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ringhook-subscribe-'))
@@ -13,7 +13,7 @@ function newFile(): string {
 
 /** A simulated KrosAI, and what a program needs to use it. */
 async function simulation(): Promise<Readonly<Record<string, string>>> {
-  const program = start('examples/subscribe/krosai.ts', { env: { PORT: '0' } })
+  const program = await start('examples/subscribe/krosai.ts', { env: { PORT: '0' } })
   const [, url = '', key = ''] = await program.printed(
     /KROSAI_API_URL=(\S+) KROSAI_API_KEY=(\S+) npx tsx examples\/subscribe\/server\.ts/,
   )
@@ -28,7 +28,7 @@ async function addressOf(program: Program): Promise<string> {
 describe('the subscribe example', () => {
   it('subscribes, prints the secret once, listens, and is tried by the test call', async () => {
     const env = await simulation()
-    const program = start('examples/subscribe/server.ts', { env })
+    const program = await start('examples/subscribe/server.ts', { env })
     const url = await addressOf(program)
     await program.printed(/Healed: 0 asked for again/)
     const calls = await fetch(`${url}/calls`)
@@ -49,13 +49,15 @@ describe('the subscribe example', () => {
 
   it('started again at the same address changes nothing, and keeps the secret to itself', async () => {
     const { PORT: _any, ...env } = await simulation()
-    const first = start('examples/subscribe/server.ts', { env: { ...env, PORT: '0' } })
+    const first = await start('examples/subscribe/server.ts', { env: { ...env, PORT: '0' } })
     const { port } = new URL(await addressOf(first))
     await first.printed(/Healed:/)
     first.kill('SIGTERM')
     await first.ended
     const PUBLIC_URL = `http://localhost:${port}`
-    const second = start('examples/subscribe/server.ts', { env: { ...env, PORT: '0', PUBLIC_URL } })
+    const second = await start('examples/subscribe/server.ts', {
+      env: { ...env, PORT: '0', PUBLIC_URL },
+    })
     // Nobody listens at that address any more.
     await second.printed(/Test call: not delivered, answered null/)
     await second.printed(/Healed:/)
@@ -69,7 +71,7 @@ describe('the subscribe example', () => {
 
   it('says what is wrong with the API key, and subscribes nothing', async () => {
     const { KROSAI_API_KEY: _key, ...env } = await simulation()
-    const program = start('examples/subscribe/server.ts', { env })
+    const program = await start('examples/subscribe/server.ts', { env })
     const { code, stderr } = await program.ended
     expect(code).toBe(1)
     expect(stderr).toMatch(/^createKrosaiApi\(\) was given no API key.*RINGHOOK_API_KEY_INVALID/)
@@ -96,7 +98,7 @@ describe('the outage', () => {
   })
 
   it('plays as a program, line by line', async () => {
-    const { code, stdout, stderr } = await start('examples/subscribe/outage.ts').ended
+    const { code, stdout, stderr } = await runToEnd('examples/subscribe/outage.ts')
     expect(stdout).toMatch(/Every one was handled exactly once\.\n$/)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   })

@@ -13,7 +13,7 @@ import { brokenPromises, wrongEffects } from '../../examples/tour/check.ts'
 import { quoted } from '../../examples/tour/curl.ts'
 import { runTour, type TourOptions } from '../../examples/tour/tour.ts'
 import documented from '../vectors/krosai-samples.json' with { type: 'json' }
-import { Program, start } from './program.ts'
+import { Program, runToEnd, start } from './program.ts'
 
 const tour = 'examples/tour/tour.ts'
 const run = promisify(execFile)
@@ -37,7 +37,7 @@ describe('npm start -- --once', () => {
   })
 
   it('shows every other thing that is promised', async () => {
-    const { stdout } = await start(tour, { args: ['--once'] }).ended
+    const { stdout } = await runToEnd(tour, { args: ['--once'] })
     const answersIn = (title: string) =>
       deliveriesIn(chapterOf(stdout, title)).map(({ answer }) => answer)
 
@@ -64,7 +64,7 @@ describe('npm start -- --once', () => {
   })
 
   it('shows dead letters, and that a replay finishes one', async () => {
-    const { stdout } = await start(tour, { args: ['--once'] }).ended
+    const { stdout } = await runToEnd(tour, { args: ['--once'] })
     const chapter = chapterOf(stdout, 'Dead letters')
 
     expect(deliveriesIn(chapter).map(({ answer }) => answer)).toEqual([
@@ -85,7 +85,7 @@ describe('npm start -- --once', () => {
     ['colours with FORCE_COLOR', { FORCE_COLOR: '1' }, true],
     ['no colours with FORCE_COLOR=0', { FORCE_COLOR: '0' }, false],
   ])('has %s', async (_, env, isColoured) => {
-    const { code, stdout } = await start(tour, { args: ['--once'], env }).ended
+    const { code, stdout } = await runToEnd(tour, { args: ['--once'], env })
 
     expect(code).toBe(0)
     expect(stdout.includes(escapes)).toBe(isColoured)
@@ -94,7 +94,7 @@ describe('npm start -- --once', () => {
 
 describe('npm start', () => {
   it('keeps listening, prints a curl command that works when it is pasted, and stops at Ctrl+C', async () => {
-    const program = start(tour)
+    const program = await start(tour)
     const [, command = '', address] = await program.printed(
       /^(curl -i .*?)\n\n.*^Listening on (\S+)\. Ctrl\+C stops\.\n/ms,
     )
@@ -128,14 +128,14 @@ describe('npm start', () => {
 
   it('signs with the secret that it was given, and never prints it', async () => {
     const env = { KROSAI_WEBHOOK_SECRET: 'a secret of my own' }
-    const { code, stdout } = await start(tour, { args: ['--once'], env }).ended
+    const { code, stdout } = await runToEnd(tour, { args: ['--once'], env })
 
     expect(code).toBe(0)
     expect(stdout).not.toContain(env.KROSAI_WEBHOOK_SECRET)
   })
 
   it('says how it is used', async () => {
-    const { code, stdout } = await start(tour, { args: ['--help'] }).ended
+    const { code, stdout } = await runToEnd(tour, { args: ['--help'] })
 
     expect(code).toBe(0)
     expect(stdout).toMatch(/^Usage: npm start \[-- --once\]\n/)
@@ -145,7 +145,7 @@ describe('npm start', () => {
     ['--twice', "Unknown option '--twice'."],
     ['again', "Unexpected argument 'again'."],
   ])('refuses %s, and says how it is used', async (argument, problem) => {
-    const { code, stdout, stderr } = await start(tour, { args: [argument] }).ended
+    const { code, stdout, stderr } = await runToEnd(tour, { args: [argument] })
 
     expect(code).toBe(1)
     expect(stdout).toBe('')
@@ -158,8 +158,8 @@ describe('npm start', () => {
     await once(other, 'listening')
     const port = String(portOf(other))
 
-    const taken = await start(tour, { args: ['--once'], env: { PORT: port } }).ended
-    const wrong = await start(tour, { args: ['--once'], env: { PORT: 'http' } }).ended
+    const taken = await runToEnd(tour, { args: ['--once'], env: { PORT: port } })
+    const wrong = await runToEnd(tour, { args: ['--once'], env: { PORT: 'http' } })
 
     expect([taken.code, taken.stderr]).toEqual([
       1,

@@ -8,7 +8,7 @@ import { Client } from 'pg'
 export type ServerName = 'redis' | 'postgres' | 'mysql' | 'rabbitmq' | 'nats'
 
 /** A server that says nothing counts as none after this long. */
-const silenceMs = 3_000
+const silenceMs = 10_000
 
 const pings: Readonly<Record<ServerName, (url: string) => Promise<unknown>>> = {
   redis: async (url) => {

@@ -36,7 +36,7 @@ describe.each(recipes)('$file of docs/deploying.md', ({ file, needs, env }) => {
     const block = blockNamed('docs/deploying.md', file)
     const { pathOf, remove } = unpack(`deploying-${file}-${acceptForMs}`, [block])
     onTestFinished(remove)
-    const program = start(pathOf(block), {
+    const program = await start(pathOf(block), {
       env: {
         ...(await env(url ?? '')),
         KROSAI_WEBHOOK_SECRET: secret,

@@ -1,12 +1,12 @@
 import { inboxContract } from 'ringhook/conformance'
 import { describe, expect, it, test } from 'vitest'
+import { verdictMistakes } from './faulty-inboxes/attempt-results.ts'
+import { listMistakes } from './faulty-inboxes/lists.ts'
+import { orderingMistakes } from './faulty-inboxes/order.ts'
+import { putMistakes } from './faulty-inboxes/puts.ts'
+import { workerMistakes } from './faulty-inboxes/workers.ts'
 import { brokenRules, type Mistaken, optionsFor, rulesOf } from './memory-contract.ts'
 import { MemoryInbox } from './memory-inbox.ts'
-import { verdictMistakes } from './mistakes/attempt-results.ts'
-import { listMistakes } from './mistakes/lists.ts'
-import { orderingMistakes } from './mistakes/order.ts'
-import { putMistakes } from './mistakes/puts.ts'
-import { workerMistakes } from './mistakes/workers.ts'
 
 /** An inbox with a mistake mostly does not do what it should: that is waited for. */
 const impatientFor = (Faulty: Mistaken) => ({ ...optionsFor(Faulty), patienceMs: 2_500 })
