@@ -10,7 +10,7 @@ export {
   type SetupCode,
   type StoreCode,
 } from './core/errors.ts'
-export type { Handler, HandlerContext, SqlTransaction, WebhookEvent } from './core/event.ts'
+export type { Handler, HandlerContext, SqlTransaction, WebhookEvent } from './core/event/event.ts'
 export type {
   EventData,
   EventOf,
@@ -18,15 +18,7 @@ export type {
   RoutingKey,
   RoutingTable,
   SentName,
-} from './core/event-types.ts'
-export type {
-  ByteStream,
-  DeliveryRequest,
-  Reply,
-  RequestHeaders,
-  RequestLike,
-  RequestSocket,
-} from './core/http.ts'
+} from './core/event/event-types.ts'
 export type {
   InboxAdmin,
   InboxDelivery,
@@ -34,18 +26,19 @@ export type {
   InboxListFilter,
   InboxReplayFilter,
   InboxStats,
-} from './core/inbox-admin.ts'
-export type { WorkerCloseOptions } from './core/inbox-worker.ts'
+} from './core/inbox/inbox-admin.ts'
+export type { WorkerCloseOptions } from './core/inbox/inbox-worker.ts'
+export type { RetryOptions } from './core/inbox/retry.ts'
+export { createWorker, type Worker, type WorkerOptions } from './core/inbox/worker.ts'
 export type { Logger } from './core/log.ts'
-export type { NodeMessage } from './core/node-request.ts'
 export type {
   ReceiverOptions,
   Secret,
   SecretFunction,
   SecretRequest,
   TenantSecret,
-} from './core/options.ts'
-export type { DeliveryOutcome, Outcome, OutcomeName, SchemaIssue } from './core/outcome.ts'
+} from './core/options/options.ts'
+export type { DeliveryOutcome, Outcome, OutcomeName, SchemaIssue } from './core/outcome/outcome.ts'
 export {
   createReceiver,
   type EventStatus,
@@ -53,9 +46,16 @@ export {
   type StartOptions,
   type TenantOption,
 } from './core/receiver.ts'
-export type { ParsedBody } from './core/request-body.ts'
-export type { RetryOptions } from './core/retry.ts'
-export { createWorker, type Worker, type WorkerOptions } from './core/worker.ts'
+export type {
+  ByteStream,
+  DeliveryRequest,
+  Reply,
+  RequestHeaders,
+  RequestLike,
+  RequestSocket,
+} from './core/request/http.ts'
+export type { NodeMessage } from './core/request/node-request.ts'
+export type { ParsedBody } from './core/request/request-body.ts'
 export type {
   Attempt as InboxAttempt,
   AttemptResult,

@@ -19,7 +19,9 @@ const shared = [
   'log',
 ].map((name) => `src/core/${name}.ts`)
 /** The one value that core takes from another room: the store of a receiver that was given none. */
-const presets: Readonly<Record<string, string>> = { 'src/core/settings.ts': 'src/stores/memory.ts' }
+const presets: Readonly<Record<string, string>> = {
+  'src/core/options/settings.ts': 'src/stores/memory.ts',
+}
 const adapters = ['src/express.ts', 'src/koa.ts', 'src/fastify.ts']
 /** The stores. Beside them, in the same folder, is what they share. */
 const stores = ['memory', 'redis', 'postgres', 'mysql', 'sqlite'].map(
@@ -33,7 +35,7 @@ const isEntry = (file: string) =>
   (stores.includes(file) && file !== stores[0]) ||
   inboxes.includes(file)
 
-describe('the house', () => {
+describe('src', () => {
   const files = sourceFiles()
   const imports = new Map(
     files.map((file) => [file, importsOf(file, readFileSync(root + file, 'utf8'))]),
@@ -72,7 +74,7 @@ describe('the house', () => {
   })
 })
 
-describe('the rule on circles', () => {
+describe('import circles', () => {
   const circleOf = (...texts: string[]) =>
     circlesIn(
       importGraph(
@@ -103,7 +105,7 @@ describe('the rule on circles', () => {
   })
 })
 
-describe('the rule on imports', () => {
+describe('the import table', () => {
   it.each([
     ['src/core/receiver.ts', `import { redisStore } from '../stores/redis.ts'`],
     ['src/core/receiver.ts', `import { memoryStore } from '../stores/memory.ts'`],
@@ -156,7 +158,7 @@ describe('the rule on imports', () => {
   it.each([
     ['src/core/receiver.ts', `import type { Provider } from '../providers/provider.ts'`],
     ['src/core/receiver.ts', `import { RinghookError } from './errors.ts'`],
-    ['src/core/settings.ts', `import { memoryStore } from '../stores/memory.ts'`],
+    ['src/core/options/settings.ts', `import { memoryStore } from '../../stores/memory.ts'`],
     ['src/stores/redis.ts', `import { safeLogger } from '../core/log.ts'`],
     ['src/providers/krosai/krosai.ts', `import { RinghookError } from '../../core/errors.ts'`],
     ['src/providers/krosai/krosai.ts', `import { defineProvider } from '../define-provider.ts'`],

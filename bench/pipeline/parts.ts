@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import { parseTimestamp } from '../../src/core/freshness.ts'
-import { fingerprintOf, keyMaker } from '../../src/core/idempotency.ts'
+import { parseTimestamp } from '../../src/core/event/freshness.ts'
+import { fingerprintOf, keyMaker } from '../../src/core/event/idempotency.ts'
 import { krosai, memoryStore } from '../../src/index.ts'
 import type { SignedBody } from '../deliveries.ts'
 import type { Subject } from './peers.ts'

@@ -1,8 +1,8 @@
+import { slipIn } from '../core/authentication/secrets.ts'
 import { checkOptional, checkOptions, optionInvalid, wholeNumber } from '../core/checks.ts'
 import { type Clock, longestTimer, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
-import { policyAt, type RetryOptions, type RetryPolicy } from '../core/retry.ts'
-import { slipIn } from '../core/secrets.ts'
+import { policyAt, type RetryOptions, type RetryPolicy } from '../core/inbox/retry.ts'
 
 /** The options that the clients of all providers have. */
 export interface ApiClientOptions {

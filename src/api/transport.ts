@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import { withTimeout } from '../core/clock.ts'
+import { delayAfter } from '../core/inbox/retry.ts'
 import { printable } from '../core/log.ts'
-import { delayAfter } from '../core/retry.ts'
 import {
   answerTo,
   failureOfAnswer,

@@ -1,10 +1,10 @@
 import type { Attempt, AttemptResult } from '../inboxes/inbox.ts'
-import { type Answer, answerFor, handled } from './answers.ts'
 import type { TimeoutHandle } from './clock.ts'
-import type { Handler, WebhookEvent } from './event.ts'
-import type { DeliveryOutcome, Outcome } from './outcome.ts'
-import type { CheckedRequest } from './request.ts'
-import type { RetryPolicy } from './retry.ts'
+import type { Handler, WebhookEvent } from './event/event.ts'
+import type { RetryPolicy } from './inbox/retry.ts'
+import { type Answer, answerFor, handled } from './outcome/answers.ts'
+import type { DeliveryOutcome, Outcome } from './outcome/outcome.ts'
+import type { CheckedRequest } from './request/request.ts'
 import type { UnderWay } from './under-way.ts'
 
 /** What a delivery waits for. It decides what is answered when its deadline comes. */

@@ -1,7 +1,7 @@
 import { debuglog, types } from 'node:util'
 import type { Clock } from './clock.ts'
 
-export { whereThrown } from './thrown.ts'
+export { whereThrown } from './error-text.ts'
 
 /** Where ringhook writes its lines: `console`, pino, winston and most others fit. */
 export interface Logger {

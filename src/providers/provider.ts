@@ -1,4 +1,4 @@
-import type { RequestHeaders } from '../core/http.ts'
+import type { RequestHeaders } from '../core/request/http.ts'
 
 /** An object as `JSON.parse` returns it. */
 export type JsonObject = { readonly [key: string]: unknown }

@@ -1,13 +1,13 @@
 import type { KeyObject } from 'node:crypto'
 import { types } from 'node:util'
+import type { Keyring } from '../core/authentication/keyring.ts'
 import { checkOptions, optionInvalid } from '../core/checks.ts'
 import { type DeliveryCode, RinghookError } from '../core/errors.ts'
-import type { DeliveryRequest } from '../core/http.ts'
-import type { Keyring } from '../core/keyring.ts'
-import type { Outcome, OutcomeName } from '../core/outcome.ts'
+import type { Outcome, OutcomeName } from '../core/outcome/outcome.ts'
 import { settingsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
-import { CheckedRequest } from '../core/request.ts'
+import type { DeliveryRequest } from '../core/request/http.ts'
+import { CheckedRequest } from '../core/request/request.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
 import {
   type OverridesFor,

@@ -1,6 +1,6 @@
 import { optionInvalid } from '../core/checks.ts'
 import { systemClock } from '../core/clock.ts'
-import type { OutcomeName } from '../core/outcome.ts'
+import type { OutcomeName } from '../core/outcome/outcome.ts'
 import { settingsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
 import type { Provider } from '../providers/provider.ts'

@@ -1,5 +1,5 @@
 import { optionInvalid } from '../core/checks.ts'
-import type { InboxStats } from '../core/inbox-admin.ts'
+import type { InboxStats } from '../core/inbox/inbox-admin.ts'
 import { internalsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
 import type { Provider } from '../providers/provider.ts'

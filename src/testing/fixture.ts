@@ -1,6 +1,6 @@
 import { didYouMean } from '../core/did-you-mean.ts'
 import { RinghookError } from '../core/errors.ts'
-import type { EventData, SentName } from '../core/event-types.ts'
+import type { EventData, SentName } from '../core/event/event-types.ts'
 import type { EventDefinition, JsonObject, Provider } from '../providers/provider.ts'
 
 /** Any part of a value, at any depth. Arrays are replaced whole. */

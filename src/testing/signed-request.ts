@@ -1,10 +1,10 @@
 import { createSecretKey, type KeyObject, randomBytes, randomUUID } from 'node:crypto'
 import { types } from 'node:util'
+import { signatureOf, signingKey } from '../core/authentication/signature.ts'
 import { checkOptions } from '../core/checks.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
-import type { SentName } from '../core/event-types.ts'
-import { signatureOf, signingKey } from '../core/signature.ts'
+import type { SentName } from '../core/event/event-types.ts'
 import type { JsonObject, Provider } from '../providers/provider.ts'
 import { buildBody, type FixtureOverrides } from './fixture.ts'
 

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { bodyReader, refuseBody } from '../../src/core/body.ts'
+import { bodyReader, refuseBody } from '../../src/core/request/body.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { endpoint, event, post, seen, sign, start } from '../helpers/endpoint.ts'
 

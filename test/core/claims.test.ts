@@ -1,8 +1,8 @@
 import type { Claim, IdempotencyStore } from 'ringhook'
 import { describe, expect, it } from 'vitest'
-import { Claims } from '../../src/core/claims.ts'
 import type { Delivery } from '../../src/core/delivery.ts'
-import { InFlightRegistry } from '../../src/core/in-flight.ts'
+import { Claims } from '../../src/core/execution/claims.ts'
+import { InFlightRegistry } from '../../src/core/execution/in-flight.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { start } from '../helpers/endpoint.ts'
 

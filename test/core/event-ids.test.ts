@@ -3,7 +3,7 @@ import { callkaro, createReceiver, defineProvider, krosai } from 'ringhook'
 import { deliver as send } from 'ringhook/testing'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { callIdText, idText } from '../../src/core/idempotency.ts'
+import { callIdText, idText } from '../../src/core/event/idempotency.ts'
 import { build, endpoint, event, post, secret, seen, start } from '../helpers/endpoint.ts'
 
 /** The same event, sent again with a new timestamp. */

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import { memoryStore, PermanentFailure, RinghookError } from 'ringhook'
 import { describe, expect, it, vi } from 'vitest'
-import { type Execution, InFlightRegistry } from '../../src/core/in-flight.ts'
+import { type Execution, InFlightRegistry } from '../../src/core/execution/in-flight.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { endpoint, event, gate, seen, start } from '../helpers/endpoint.ts'
 

@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { krosai, memoryStore, odis } from 'ringhook'
 import { describe, expect, it } from 'vitest'
-import { parseTimestamp } from '../../src/core/freshness.ts'
+import { parseTimestamp } from '../../src/core/event/freshness.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { build, endpoint, event, post, secret, seen, start } from '../helpers/endpoint.ts'
 

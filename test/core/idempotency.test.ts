@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { callkaro, krosai, memoryStore } from 'ringhook'
 import { describe, expect, it } from 'vitest'
-import { bodyId, digestKeyMaker, fingerprintOf, keyMaker } from '../../src/core/idempotency.ts'
+import {
+  bodyId,
+  digestKeyMaker,
+  fingerprintOf,
+  keyMaker,
+} from '../../src/core/event/idempotency.ts'
 import { endpoint, event, seen } from '../helpers/endpoint.ts'
 
 /** Texts that meet where parts are glued together without their lengths, or by a character that they have. */

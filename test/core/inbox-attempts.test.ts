@@ -1,7 +1,7 @@
 import { type IdempotencyStore, memoryStore, PermanentFailure } from 'ringhook'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { digestKeyMaker, keyMaker } from '../../src/core/idempotency.ts'
+import { digestKeyMaker, keyMaker } from '../../src/core/event/idempotency.ts'
 import { endpoint, event } from '../helpers/endpoint.ts'
 import { handInbox, started } from '../helpers/hand-inbox.ts'
 

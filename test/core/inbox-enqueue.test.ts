@@ -1,6 +1,6 @@
 import { createReceiver, krosai, memoryStore, odis } from 'ringhook'
 import { describe, expect, it } from 'vitest'
-import { digestKeyMaker, keyMaker } from '../../src/core/idempotency.ts'
+import { digestKeyMaker, keyMaker } from '../../src/core/event/idempotency.ts'
 import { endpoint, event, post, secret, sign } from '../helpers/endpoint.ts'
 import { handInbox } from '../helpers/hand-inbox.ts'
 

@@ -9,7 +9,7 @@ import fc from 'fast-check'
 import { defineProvider, krosai, odis } from 'ringhook'
 import { webhooks } from 'ringhook/express'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { nodeRequest } from '../../src/core/node-request.ts'
+import { nodeRequest } from '../../src/core/request/node-request.ts'
 import {
   build,
   codeOf,

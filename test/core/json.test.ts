@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseJsonObject } from '../../src/core/json.ts'
+import { parseJsonObject } from '../../src/core/event/json.ts'
 import { endpoint, event, seen } from '../helpers/endpoint.ts'
 
 const notUtf8 = '400 rejected RINGHOOK_BODY_NOT_UTF8'

@@ -1,7 +1,7 @@
 import { callkaro, defineProvider, krosai, memoryStore, type StoredDelivery } from 'ringhook'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { tokenFinder } from '../../src/core/encoded-token.ts'
+import { tokenFinder } from '../../src/core/authentication/token-finder.ts'
 import { build, endpoint, event, post, sign } from '../helpers/endpoint.ts'
 import { handInbox } from '../helpers/hand-inbox.ts'
 

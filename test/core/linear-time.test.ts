@@ -12,7 +12,7 @@ import {
 import { webhooks } from 'ringhook/express'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { parseJsonObject } from '../../src/core/json.ts'
+import { parseJsonObject } from '../../src/core/event/json.ts'
 import { secret } from '../helpers/endpoint.ts'
 
 /** Texts of a given length that make a careless expression, loop or parse go over them many times. */

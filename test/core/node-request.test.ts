@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { nodeRequest } from '../../src/core/node-request.ts'
+import { nodeRequest } from '../../src/core/request/node-request.ts'
 
 function message(rawBody?: unknown) {
   const stream = Readable.from([Buffer.from('{}')])

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { callkaro, krosai, odis } from 'ringhook'
 import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
-import { checkRetry } from '../../src/core/retry.ts'
-import { compileRoutes } from '../../src/core/routing.ts'
+import { compileRoutes } from '../../src/core/event/routing.ts'
+import { checkRetry } from '../../src/core/inbox/retry.ts'
 import { build, codeOf, endpoint, event, secret, seen } from '../helpers/endpoint.ts'
 
 const retry = checkRetry(undefined, [])

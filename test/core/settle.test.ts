@@ -1,6 +1,6 @@
 import { type IdempotencyStore, memoryStore } from 'ringhook'
 import { describe, expect, it } from 'vitest'
-import { keyMaker } from '../../src/core/idempotency.ts'
+import { keyMaker } from '../../src/core/event/idempotency.ts'
 import { type ManualClock, manualClock } from '../../src/testing/manual-clock.ts'
 import { endpoint, event, gate, seen, start } from '../helpers/endpoint.ts'
 import { handInbox } from '../helpers/hand-inbox.ts'

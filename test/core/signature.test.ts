@@ -2,7 +2,7 @@ import { createHmac, Hmac, type KeyObject } from 'node:crypto'
 import fc from 'fast-check'
 import { defineProvider, krosai, type RequestHeaders } from 'ringhook'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { signatureVerifier, signingKey } from '../../src/core/signature.ts'
+import { signatureVerifier, signingKey } from '../../src/core/authentication/signature.ts'
 import type { SignatureScheme } from '../../src/providers/provider.ts'
 import { build, endpoint, event, post, secret, seen, sign } from '../helpers/endpoint.ts'
 

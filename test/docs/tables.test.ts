@@ -12,8 +12,8 @@ import {
 } from 'ringhook'
 import { describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
-import { accepted, answerFor, duplicate, handled, ignored } from '../../src/core/answers.ts'
-import { maxJsonDepth } from '../../src/core/json.ts'
+import { maxJsonDepth } from '../../src/core/event/json.ts'
+import { accepted, answerFor, duplicate, handled, ignored } from '../../src/core/outcome/answers.ts'
 import { settingsOf } from '../../src/core/pipeline.ts'
 import {
   blocksOf,

@@ -1,6 +1,6 @@
 import { isRecord } from '../../core/checks.ts'
-import { parseTimestamp } from '../../core/freshness.ts'
-import { idText } from '../../core/idempotency.ts'
+import { parseTimestamp } from '../../core/event/freshness.ts'
+import { idText } from '../../core/event/idempotency.ts'
 import { krosai } from '../../providers/krosai/krosai.ts'
 import type { KrosaiDelivery } from './deliveries.ts'
 

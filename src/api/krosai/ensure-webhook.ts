@@ -1,5 +1,5 @@
 import { checkOptional, checkOptions } from '../../core/checks.ts'
-import { delayAfter } from '../../core/retry.ts'
+import { delayAfter } from '../../core/inbox/retry.ts'
 import { ApiError } from '../api-error.ts'
 import { type CallOptions, type ClientSettings, checkEndpoint } from '../client-options.ts'
 import { pause } from '../pause.ts'

@@ -1,7 +1,7 @@
 import { optionInvalid } from '../../core/checks.ts'
 import { didYouMean } from '../../core/did-you-mean.ts'
 import { RinghookError } from '../../core/errors.ts'
-import type { NameOf, WildcardOf } from '../../core/event-types.ts'
+import type { NameOf, WildcardOf } from '../../core/event/event-types.ts'
 import { krosai } from '../../providers/krosai/krosai.ts'
 import type { KrosaiListedEvent } from './webhooks.ts'
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
+import { checkSecretText } from '../../core/authentication/secrets.ts'
 import { checkOptions, optionInvalid } from '../../core/checks.ts'
 import { didYouMean } from '../../core/did-you-mean.ts'
 import { RinghookError } from '../../core/errors.ts'
-import type { SentName } from '../../core/event-types.ts'
-import { checkSecretText } from '../../core/secrets.ts'
+import type { SentName } from '../../core/event/event-types.ts'
 import { odis } from '../../providers/odis/odis.ts'
 import type { JsonObject } from '../../providers/provider.ts'
 import {

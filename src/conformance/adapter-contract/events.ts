@@ -3,7 +3,7 @@ import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import type { DeliveryCode } from '../../core/errors.ts'
-import type { OutcomeName } from '../../core/outcome.ts'
+import type { OutcomeName } from '../../core/outcome/outcome.ts'
 import type { WireAnswer, WireRequest } from './wire.ts'
 
 /** What the receivers of the contract verify with. */

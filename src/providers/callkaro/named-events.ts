@@ -1,4 +1,4 @@
-import type { DocumentedEvent } from '../../core/event-types.ts'
+import type { DocumentedEvent } from '../../core/event/event-types.ts'
 import type { NamedEvent } from '../provider.ts'
 import type { callkaroEvents } from './events.ts'
 

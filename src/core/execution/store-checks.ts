@@ -1,0 +1,52 @@
+import type { Claim, Forgotten, KeyStatus } from '../../stores/store.ts'
+import { RinghookError } from '../errors.ts'
+
+/**
+ * Refuses an answer of a store that is none of the three, or that is about another claim: what a
+ * store made up must not decide whether a handler runs.
+ *
+ * @throws {RinghookError} RINGHOOK_STORE_INVALID
+ */
+export function checkClaim(claim: Claim, key: string, owner: string): Claim {
+  switch (claim?.state) {
+    case 'claimed':
+      if (claim.key !== key || claim.owner !== owner) break
+      if (isCount(claim.fence) && isCount(claim.attempt)) return claim
+      break
+    case 'in_flight':
+      if (Number.isFinite(claim.retryAfterMs)) return claim
+      break
+    case 'completed':
+      if (typeof claim.fingerprint === 'string') return claim
+  }
+  throw strangeAnswer('claim')
+}
+
+/** Refuses an answer to `extend`, `complete` or `release` that is no boolean: `undefined` is no "no". */
+export function checkFlag(flag: unknown, operation: string): boolean {
+  if (typeof flag === 'boolean') return flag
+  throw strangeAnswer(operation)
+}
+
+/** Refuses an answer to `forget` that is none of the three. */
+export function checkForgotten(answer: Forgotten): Forgotten {
+  if (['forgotten', 'in_flight', 'unknown'].includes(answer)) return answer
+  throw strangeAnswer('forget')
+}
+
+/** Refuses an answer to `status` that is none of the three. */
+export function checkStatus(answer: KeyStatus): KeyStatus {
+  if (['completed', 'in_flight', 'unknown'].includes(answer)) return answer
+  throw strangeAnswer('status')
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 1
+}
+
+function strangeAnswer(operation: string): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_STORE_INVALID',
+    `The store answered ${operation}() with something that its contract does not know. Hold it to storeContract of ringhook/conformance.`,
+  )
+}
