@@ -179,7 +179,7 @@ describe('on', () => {
     }
     expect(handler).not.toHaveBeenCalled()
     expect(lines).toEqual([
-      expect.stringMatching(/^warn .*"call\.transferred" is no documented event/),
+      expect.stringMatching(/^warn .*"call\.transferred" is not a documented event/),
     ])
   })
 

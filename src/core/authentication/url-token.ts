@@ -1,13 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 
-/** Whether a URL has the token. */
+/** Returns whether a URL has the token. */
 export type UrlTokenRule = (url: string) => boolean
 
 /**
  * Returns the rule for `urlToken`: exactly one `token` in the query, equal to one of `tokens`.
  *
- * The name counts only as it is written in the README. A sender uses the URL that it was given, so
- * another spelling of the name, such as `%74oken` or `?token`, is not the provider's.
+ * The name must be spelt exactly like that. A sender uses the URL that it was given, so a variant such
+ * as `%74oken` or `?token` is not the provider's.
  */
 export function urlTokenRule(tokens: readonly string[]): UrlTokenRule {
   const expected = tokens.map(sha256)
@@ -25,11 +25,11 @@ function presentedIn(url: string): string | undefined {
   const target = fragment === -1 ? url : url.slice(0, fragment)
   const query = target.indexOf('?')
   if (query === -1) return undefined
-  // Behind an ampersand: URLSearchParams would take a second question mark away.
+  // After an ampersand: URLSearchParams would strip a second question mark.
   const parameters = `&${target.slice(query + 1)}`
   const presented = new URLSearchParams(parameters).getAll('token')
   if (presented.length !== 1 || !parameters.includes('&token=')) return undefined
-  // A token holds no white space: a space was a "+" that its writer did not percent-encode.
+  // A token has no white space: a space was a "+" that was not percent-encoded.
   return presented[0]?.replaceAll(' ', '+')
 }
 

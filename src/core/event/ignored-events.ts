@@ -3,10 +3,10 @@ import { type Logger, printable } from '../log.ts'
 import { type Answer, ignored } from '../outcome/answers.ts'
 import type { ReadEvent } from './read-event.ts'
 
-/** Names that are warned of once: whoever knows the secret could send new ones for ever. */
+/** How many names are warned about, once each: a sender with the secret could invent new ones forever. */
 const most = 100
 
-/** Returns what answers events that nobody handles, and warns once of each name that nobody documents. */
+/** Returns a function that answers events without a handler, and warns once about each undocumented name. */
 export function ignorer(provider: string, logger: Logger): (read: ReadEvent) => Answer {
   // Hashes, because a name may be as long as a body.
   const unheard = new Set<string>()
@@ -17,7 +17,7 @@ export function ignorer(provider: string, logger: Logger): (read: ReadEvent) => 
       if (unheard.has(name)) return { ...ignored, undocumented: true }
       unheard.add(name)
       logger.warn(
-        `ringhook ${provider}: "${printable(sentAs)}" is no documented event and was ignored. To receive it add its schema to events, or a "*" handler.`,
+        `ringhook ${provider}: "${printable(sentAs)}" is not a documented event and was ignored. To receive it, add its schema to events, or a "*" handler.`,
       )
     }
     return { ...ignored, undocumented: true }

@@ -2,8 +2,8 @@ import type { Claim, Forgotten, KeyStatus } from '../../stores/store.ts'
 import { RinghookError } from '../errors.ts'
 
 /**
- * Refuses an answer of a store that is none of the three, or that is about another claim: what a
- * store made up must not decide whether a handler runs.
+ * Refuses a claim in an unknown state, or one for another key or owner: a store's mistake must not
+ * decide whether a handler runs.
  *
  * @throws {RinghookError} RINGHOOK_STORE_INVALID
  */
@@ -22,19 +22,19 @@ export function checkClaim(claim: Claim, key: string, owner: string): Claim {
   throw strangeAnswer('claim')
 }
 
-/** Refuses an answer to `extend`, `complete` or `release` that is no boolean: `undefined` is no "no". */
+/** Refuses a result of `extend`, `complete` or `release` that is not a boolean: `undefined` doesn't mean "no". */
 export function checkFlag(flag: unknown, operation: string): boolean {
   if (typeof flag === 'boolean') return flag
   throw strangeAnswer(operation)
 }
 
-/** Refuses an answer to `forget` that is none of the three. */
+/** Refuses an unknown result of `forget`. */
 export function checkForgotten(answer: Forgotten): Forgotten {
   if (['forgotten', 'in_flight', 'unknown'].includes(answer)) return answer
   throw strangeAnswer('forget')
 }
 
-/** Refuses an answer to `status` that is none of the three. */
+/** Refuses an unknown result of `status`. */
 export function checkStatus(answer: KeyStatus): KeyStatus {
   if (['completed', 'in_flight', 'unknown'].includes(answer)) return answer
   throw strangeAnswer('status')
@@ -47,6 +47,6 @@ function isCount(value: unknown): boolean {
 function strangeAnswer(operation: string): RinghookError {
   return new RinghookError(
     'RINGHOOK_STORE_INVALID',
-    `The store answered ${operation}() with something that its contract does not know. Hold it to storeContract of ringhook/conformance.`,
+    `The store returned something from ${operation}() that its contract does not allow. Test it with storeContract of ringhook/conformance.`,
   )
 }
