@@ -1,5 +1,6 @@
 import { inboxContract } from 'ringhook/conformance'
 import { describe, expect, it, test } from 'vitest'
+import { compiledProgram } from '../helpers/compiled-programs.ts'
 import { verdictMistakes } from './faulty-inboxes/attempt-results.ts'
 import { listMistakes } from './faulty-inboxes/lists.ts'
 import { orderingMistakes } from './faulty-inboxes/order.ts'
@@ -78,10 +79,10 @@ describe('inboxContract with breakConnection', () => {
   })
 })
 
-describe('inboxContract with program', { timeout: 60_000 }, () => {
-  const program = (module: URL) => ({
+describe('inboxContract with program', { timeout: 120_000 }, () => {
+  const program = (module: string) => ({
     ...impatientFor(MemoryInbox),
-    program: () => ({ module, execArgv: ['--import', 'tsx'] }),
+    program: () => ({ module }),
   })
   const rules = [
     'an accepted delivery survives its process being killed',
@@ -90,14 +91,13 @@ describe('inboxContract with program', { timeout: 60_000 }, () => {
   ]
 
   it('catches an inbox that keeps what it has in its process', async () => {
-    expect(
-      await brokenRules(program(new URL('./memory-program.ts', import.meta.url)), rules),
-    ).toEqual(rules)
+    const module = await compiledProgram('test/inboxes/memory-program.ts')
+    expect(await brokenRules(program(module), rules)).toEqual(rules)
   })
 
   it('says what is wrong with a program that cannot be started', async () => {
     const [rule = ''] = rules
-    const run = rulesOf(program(new URL('./no-such-program.js', import.meta.url))).get(rule)
+    const run = rulesOf(program('no-such-program.js')).get(rule)
     await expect(run?.()).rejects.toThrow('the program says: ended with 1')
   })
 })
