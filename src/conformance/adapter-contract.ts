@@ -12,17 +12,17 @@ import type { TestFunction } from './test-function.ts'
 export interface AdapterContractOptions {
   readonly test: TestFunction
   /**
-   * Mounts a receiver by the adapter under test and listens on a free port of the loopback
+   * Mounts a receiver on the adapter under test and listens on a free port of the loopback
    * interface. Requests of every method must reach the adapter at `url`, which has a path.
    */
   serve(receiver: Receiver): Promise<ServedAdapter>
 }
 
 /**
- * Holds an adapter to its contract: over real connections, the exact bytes reach the handler, every
- * situation has its whole answer, and nothing is left unhandled, whatever the sender does.
+ * Tests an adapter against its contract over real connections: the exact bytes reach the handler,
+ * every situation gets its complete answer, and no error is left unhandled, whatever the sender does.
  *
- * The tests must run one after another: each watches the process for errors that nobody caught.
+ * The tests must run one after another: each watches the process for uncaught errors.
  *
  * @example
  * ```ts

@@ -11,9 +11,9 @@ export interface ProgramFile {
 
 type Reply = { readonly result: unknown } | { readonly error: string }
 
-/** In a process that a {@link ChildProcess} started: answers what it asks. */
+/** Answers requests in a process that a {@link ChildProcess} started. */
 export function answerRequests(answer: (request: unknown) => Promise<unknown>): void {
-  // Connections to a database would keep it alive when whoever started it is gone.
+  // Database connections would keep it alive after its parent has exited.
   process.once('disconnect', () => process.exit())
   process.on('message', (message: { readonly ringhook?: number; readonly request?: unknown }) => {
     const { ringhook: id, request } = message
@@ -25,7 +25,7 @@ export function answerRequests(answer: (request: unknown) => Promise<unknown>): 
   })
 }
 
-/** A process that answers requests, until it is killed. */
+/** A process that answers requests until it is killed. */
 export class ChildProcess {
   readonly #child: NodeProcess
   readonly #waiting = new Map<number, (reply: Reply) => void>()
@@ -54,7 +54,7 @@ export class ChildProcess {
     })
   }
 
-  /** Ends it at once, whatever it does, and resolves when it is gone. */
+  /** Kills it and resolves once it has exited. */
   async kill(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     const ended = once(this.#child, 'exit')

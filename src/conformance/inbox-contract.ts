@@ -19,31 +19,31 @@ import type { TestFunction } from './test-function.ts'
 /** What {@link inboxContract} needs. */
 export interface InboxContractOptions {
   readonly test: TestFunction
-  /** Makes an inbox that is migrated and empty: each test has its own data. */
+  /** Returns an empty, migrated inbox. Called once per test. */
   create(): Inbox | Promise<Inbox>
   /**
-   * Makes another inbox on the data of one that `create` gave, as another process would have it:
-   * with connections of its own.
+   * Returns another inbox on the same data with its own connections, as another process would
+   * have.
    */
   reopen(inbox: Inbox): Inbox | Promise<Inbox>
-  /** Ends the connections of an inbox that `create` or `reopen` gave, when a test is over. */
+  /** Closes the connections of an inbox from `create` or `reopen`, after each test. */
   close?(inbox: Inbox): unknown
-  /** Whether it keeps the order of an ordering key, as its `keepsOrder` must say. Default: false. */
+  /** Whether it supports ordering keys. Must equal the inbox's own `keepsOrder`. Default: false. */
   readonly keepsOrder?: boolean
   /**
-   * Makes the inbox believe that the worker which runs the delivery `id` is dead, so that the next
-   * worker claims it: as by moving the end of its lease into the past.
+   * Makes the inbox believe that the worker running delivery `id` is dead, so that the next worker
+   * claims it. For example: moves the end of its lease into the past.
    */
   loseLease?(inbox: Inbox, id: string): void | Promise<void>
-  /** Changes what is stored of the delivery `id`, so that it cannot be read. */
+  /** Makes the stored delivery `id` unreadable. */
   corrupt?(inbox: Inbox, id: string): void | Promise<void>
-  /** Begins a transaction in its database. For an inbox whose attempts have `complete`. */
+  /** Begins a transaction in its database. For inboxes whose attempts have `complete`. */
   begin?(inbox: Inbox): InboxTransaction | Promise<InboxTransaction>
   /** Cuts the connections of an inbox to its server, which stays up. */
   breakConnection?(inbox: Inbox): void | Promise<void>
-  /** A program that is started on the data of an inbox: processes share its work, and are killed. */
+  /** Returns a program to start as another process on the same data. */
   program?(inbox: Inbox): InboxProgram
-  /** How long to wait for what should happen until the inbox is said to have failed, in ms. Default: 20 s. */
+  /** How long to wait for something that should happen before the test fails, in ms. Default: 20 s. */
   readonly patienceMs?: number
 }
 
@@ -62,10 +62,10 @@ const names = [
 ]
 
 /**
- * Holds a durable inbox to its contract, in the words of {@link Inbox}. Some rules need to be told
- * how: those on lost leases, damage, transactions, connections and processes.
+ * Tests a durable inbox against its contract, as documented by {@link Inbox}. Rules about lost
+ * leases, corruption, transactions, connections and processes run if their option is given.
  *
- * It goes by the clock of this machine, with delays of less than half a second.
+ * Uses the machine's clock, with delays of less than half a second.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  */

@@ -13,16 +13,16 @@ import type { TestFunction } from './test-function.ts'
 export interface ProviderContractOptions {
   readonly test: TestFunction
   readonly provider: Provider
-  /** A secret in the provider's form. Default: a plain text. */
+  /** A secret in the provider's format. Default: plain text. */
   readonly secret?: string
-  /** Headers that a delivery needs beside its signature, new for every call. Default: none. */
+  /** Returns the headers that a delivery needs beside its signature. Called for each one. Default: none. */
   headers?(unique: { readonly id: string; readonly timestamp: Date }): Record<string, string>
 }
 
 /**
- * Holds a provider to what its definition says: every sample is delivered, verified, validated and
- * handled once, under every name; whatever is forged, damaged or out of date is refused. The
- * provider's events need `samples`.
+ * Tests a provider against its own definition: every sample, under every name, is verified,
+ * validated and handled once; forged, altered and outdated deliveries are rejected. The provider's
+ * events need `samples`.
  *
  * @example
  * ```ts

@@ -18,25 +18,25 @@ import type { TestFunction } from './test-function.ts'
 export interface StoreContractOptions {
   readonly test: TestFunction
   /**
-   * Makes a store, empty or with other data in it. A store that goes by its server's clock ignores
-   * `clock`, and gives `passTime` instead.
+   * Returns a store, empty or with unrelated data. If the store uses its server's clock, ignore
+   * `clock` and set `passTime`.
    */
   create(options: { readonly clock: ManualClock }): IdempotencyStore | Promise<IdempotencyStore>
-  /** Makes `ms` pass for the store: up to ten years. Default: the clock goes on. */
+  /** Lets `ms` pass for the store, up to ten years. Default: advances `clock`. */
   passTime?(ms: number, store: IdempotencyStore, clock: ManualClock): Promise<void>
   /**
-   * Whether all clients of the store go by one clock, as that of its server. Then it is held to
-   * going by no other: this process's `Date` is wrong by an hour meanwhile. Default: false.
+   * Whether all clients of the store share one clock, such as the server's. If so, the tests shift
+   * this process's `Date` by an hour to prove that no other clock is used. Default: false.
    */
   readonly sharedClock?: boolean
-  /** Makes an empty store whose table, prefix or file has a name of at most 63 bytes, odd or not. */
+  /** Returns an empty store whose table, prefix or file has this name of up to 63 bytes. */
   createNamed?(
     name: string,
     options: { readonly clock: ManualClock },
   ): IdempotencyStore | Promise<IdempotencyStore>
   /** Cuts the connections of a store to its server, which stays up. */
   breakConnection?(store: IdempotencyStore): void | Promise<void>
-  /** A program that is started twice, on the data of a store: processes race, and one is killed. */
+  /** Returns a program to start twice on the same data: the processes race, and one is killed. */
   program?(store: IdempotencyStore): StoreProgram
 }
 
@@ -51,10 +51,10 @@ const names = [
 ]
 
 /**
- * Holds an idempotency store to its contract, in the words of {@link IdempotencyStore}. Some rules
- * need to be told how: those on processes, connections, names and clocks.
+ * Tests an idempotency store against its contract, as documented by {@link IdempotencyStore}. Rules
+ * about processes, connections, names and clocks run if their option is given.
  *
- * The tests must run one after another with `sharedClock`.
+ * With `sharedClock` the tests must run one after another.
  *
  * @throws {RinghookError} RINGHOOK_OPTION_INVALID
  * @example

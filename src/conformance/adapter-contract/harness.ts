@@ -19,10 +19,10 @@ export interface ServedAdapter {
   close(): Promise<void>
 }
 
-/** One rule of the contract: a test with a harness of its own. */
+/** One rule of the contract: a test with its own harness. */
 export type Rule = (name: string, run: (harness: Harness) => Promise<void>) => void
 
-/** What a rule is tried on. Its clock stands still, so that no rule depends on the machine's speed. */
+/** What a rule runs on. Its clock stands still, so no rule depends on the machine's speed. */
 export interface Harness {
   readonly clock: ManualClock
   /** Mounts a receiver with these options on the adapter under test. */

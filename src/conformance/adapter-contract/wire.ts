@@ -103,8 +103,8 @@ export function writeThenRead(url: string, bytes: Uint8Array): Promise<WireAnswe
 }
 
 /**
- * Sends `head` and then `part` over and over, until the other side closes the connection. Gives the
- * answer if there was one.
+ * Sends `head` and then `part` over and over until the other side closes the connection. Returns
+ * the answer, if any.
  */
 export function sendForEver(
   url: string,
@@ -146,7 +146,7 @@ async function readAnswer(response: IncomingMessage): Promise<WireAnswer> {
   return { status: statusCode, headers, body: await text(response) }
 }
 
-/** Reads an answer that declares its length, or gives `undefined` while some of it is missing. */
+/** Reads an answer that declares its length, or returns `undefined` while some of it is missing. */
 function parseAnswer(received: string): WireAnswer | undefined {
   const end = received.indexOf('\r\n\r\n')
   if (end === -1) return undefined

@@ -15,13 +15,13 @@ import {
 } from './harness.ts'
 import type { RecordingWorker, Run } from './recording-worker.ts'
 
-/** Timers may go off this much early, by rounding, in ms. */
+/** How much too early a timer may fire, because of rounding, in ms. */
 const roundingMs = 5
 
-/** By how much the clocks of a server and of this machine may differ, in ms. */
+/** How far the server's clock may be from this machine's, in ms. */
 const clockSkewMs = 60_000
 
-/** What becomes of a delivery when it has been run. */
+/** What becomes of a delivery after an attempt. */
 export function attemptResultRules(rule: Rule): void {
   rule('removes completed deliveries and never runs them again', async (harness) => {
     const deliveries = newDeliveries(20)
@@ -163,13 +163,13 @@ export async function untilState(state: string, harness: Harness, key: string): 
   })
 }
 
-/** As long as a failure can be, with what goes wrong in SQL, JSON and other alphabets. */
+/** A failure of maximum length, with characters that break SQL, JSON and encodings. */
 function oddFailure(): Failure {
   const text = `it's "so" 100% \\n {{x}} \${y} 日本 🎉\nsecond line `
   return failureNow(text.padEnd(1_000, 'x'))
 }
 
-/** Refuses two attempts that follow one another sooner than they should. */
+/** Fails if an attempt started before its delay had passed. */
 function assertApart({ runs }: RecordingWorker, index: number, delayMs: number): void {
   const [one, next] = runs.slice(index)
   const apart = Number(next?.startedAt) - Number(one?.endedAt)

@@ -17,7 +17,7 @@ import type { LoseLease } from './lost-leases.ts'
 /** Cuts the connections of an inbox to its server, which stays up. */
 export type BreakConnection = (inbox: Inbox) => Promise<void>
 
-/** Connections that are lost in the middle. A delivery may run twice then, and none may be lost. */
+/** Lost connections. Deliveries may run twice then, but none may be lost. */
 export function connectionRules(
   rule: Rule,
   breakConnection: BreakConnection,
@@ -71,10 +71,10 @@ export function connectionRules(
       await eventually(harness, () => harness.inbox.put(delivery, { key: delivery.key }))
     }
     const isRunAgain = (id: string) => worker.runs.some((run) => run.id === id && run.number > 1)
-    await harness.until('each has come to its second attempt', async () => {
+    await harness.until('each has reached its second attempt', async () => {
       if (idsOf(deliveries).every(isRunAgain)) return true
       const { waiting, delayed } = await other.stats()
-      // What is left was claimed, and the answer was lost: it comes when its lease is over.
+      // The rest was claimed but the answer got lost. It runs again when its lease expires.
       if (waiting + delayed + worker.running.length === 0) await loseAll(other)
       return false
     })
@@ -96,7 +96,7 @@ export function connectionRules(
   })
 }
 
-/** Repeats an operation for as long as it rejects: the inbox may need new connections first. */
+/** Repeats an operation while it rejects: the inbox may need new connections first. */
 async function eventually<Result>(harness: Harness, run: () => Promise<Result>): Promise<void> {
   await harness.until('an operation works again', async () => {
     try {

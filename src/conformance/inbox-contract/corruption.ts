@@ -15,10 +15,10 @@ import {
   retry,
 } from './harness.ts'
 
-/** Damages the delivery that is stored under an id: the inbox's own data, as by a hand that slipped. */
+/** Corrupts the delivery stored under an id, in the inbox's own data. */
 export type Corrupt = (inbox: Inbox, id: string) => Promise<void>
 
-/** What cannot be read. */
+/** Stored deliveries that cannot be read. */
 export function corruptionRules(rule: Rule, corrupt: Corrupt): void {
   rule(
     'hands an unreadable delivery to process() as it is stored, and can dead-letter it',

@@ -16,7 +16,7 @@ import {
   retry,
 } from './harness.ts'
 
-/** What is completed by hand: replaying and discarding. */
+/** What operators do by hand: replaying and discarding. */
 export function deadLetterRules(rule: Rule): void {
   rule(
     'a replayed dead letter waits again, with its bytes and all its attempts ahead',

@@ -13,10 +13,10 @@ import {
   retry,
 } from './harness.ts'
 
-/** More than any inbox reads at once. */
+/** More than any inbox reads per page. */
 const many = 620
 
-/** What an inbox says about what it has. */
+/** Lists, single entries and counts. */
 export function entryRules(rule: Rule): void {
   rule('lists entries by state, type and time, oldest first', async (harness) => {
     const { deliveries, end } = await inAllStates(harness)
@@ -88,7 +88,7 @@ export function entryRules(rule: Rule): void {
     assert.equal(waiting.length, many)
     for await (const entry of harness.inbox.entries({})) {
       assert.equal(entry.id, deliveries[0]?.key)
-      // Whoever has seen enough may leave.
+      // Readers may stop early.
       break
     }
   })
@@ -103,7 +103,7 @@ export function entryRules(rule: Rule): void {
       for await (const { id } of harness.inbox.entries({})) {
         seen.push(id)
         if (seen.length % 3 !== 0) continue
-        // Ones that were listed, so that those behind them move up.
+        // Discards listed entries, so that those behind them move up.
         for (const old of [seen.at(-1), seen.at(-2)]) {
           if (old !== undefined && (await harness.inbox.discard(old))) gone.add(old)
         }
@@ -177,7 +177,7 @@ export function entryRules(rule: Rule): void {
   }
 }
 
-/** All entries that fit. */
+/** Returns all entries that match a filter. */
 export async function allEntries(inbox: Inbox, filter: EntryFilter = {}): Promise<StoredEntry[]> {
   const found: StoredEntry[] = []
   for await (const entry of inbox.entries(filter)) found.push(entry)

@@ -10,10 +10,10 @@ import type {
 import { pause } from '../../testing/pause.ts'
 import { type Decide, RecordingWorker, sentinelType } from './recording-worker.ts'
 
-/** One rule of the contract: a test with an empty inbox. */
+/** One rule of the contract: a test on an empty inbox. */
 export type Rule = (name: string, run: (harness: Harness) => Promise<void>) => void
 
-/** How a harness gets its inboxes, and how long it waits. */
+/** How a harness gets its inboxes and how long it waits. */
 export interface HarnessOptions {
   create(): Inbox | Promise<Inbox>
   reopen(inbox: Inbox): Inbox | Promise<Inbox>
@@ -21,14 +21,14 @@ export interface HarnessOptions {
   readonly patienceMs: number
 }
 
-/** How long after a result that says so a delivery is tried again, in rules that look at it later. */
+/** A delay that outlasts every rule, in ms. */
 export const hour = 60 * 60_000
 
 export const completed: AttemptResult = { state: 'completed' }
 
 let received = 0
 
-/** Gives a delivery that is unlike any other, received after all before it. */
+/** Returns a unique delivery, received after all earlier ones. */
 export function newDelivery(changes: Partial<StoredDelivery> = {}): StoredDelivery {
   const name = `event-${received}`
   return {
@@ -46,12 +46,12 @@ export function newDelivery(changes: Partial<StoredDelivery> = {}): StoredDelive
   }
 }
 
-/** Gives `count` of them, received one after another. */
+/** Returns `count` unique deliveries, received one after another. */
 export function newDeliveries(count: number, changes?: Partial<StoredDelivery>): StoredDelivery[] {
   return Array.from({ length: count }, () => newDelivery(changes))
 }
 
-/** The ids under which an inbox has them. */
+/** Returns the ids of deliveries in an inbox. */
 export function idsOf(deliveries: readonly StoredDelivery[]): string[] {
   return deliveries.map(({ key }) => key)
 }
@@ -72,7 +72,7 @@ export function postponed(delayMs: number): AttemptResult {
   return { state: 'postponed', delayMs }
 }
 
-/** What a rule is tried on: an inbox, others on its data, and their workers. */
+/** What a rule runs on: an inbox, others on the same data, and their workers. */
 export class Harness {
   /** Empty, and without a worker. */
   readonly inbox: Inbox
@@ -87,7 +87,7 @@ export class Harness {
     this.#options = options
   }
 
-  /** Tries a rule, and stops and closes what it has used. */
+  /** Runs a rule, then stops and closes what it used. */
   static async try(
     options: HarnessOptions,
     run: (harness: Harness) => Promise<void>,
@@ -97,20 +97,20 @@ export class Harness {
       await run(harness)
       await harness.#stop()
       if (!harness.#allowErrors)
-        assert.deepEqual(harness.#errors(), [], 'onError was told of these')
+        assert.deepEqual(harness.#errors(), [], 'onError received these errors')
     } finally {
       await harness.#close()
     }
   }
 
-  /** Gives another inbox on the same data, as in another process. */
+  /** Returns another inbox on the same data, as another process would have. */
   async reopen(): Promise<Inbox> {
     const inbox = await this.#options.reopen(this.inbox)
     this.#inboxes.push(inbox)
     return inbox
   }
 
-  /** Starts the worker of an inbox. Without `decide` all that it runs is completed. */
+  /** Starts the worker of an inbox. Without `decide` it completes everything. */
   async startWorker(inbox: Inbox, decide?: Decide, concurrency = 10): Promise<RecordingWorker> {
     const worker = new RecordingWorker(decide)
     this.#workers.push(worker)
@@ -118,7 +118,7 @@ export class Harness {
     return worker
   }
 
-  /** Puts deliveries one after another, each of which must be new. */
+  /** Puts new deliveries one after another. */
   async put(
     deliveries: StoredDelivery | readonly StoredDelivery[],
     order?: PutOptions['order'],
@@ -130,16 +130,16 @@ export class Harness {
     }
   }
 
-  /** Waits until it holds. What should happen happens soon, unless the inbox forgot about it. */
+  /** Polls until a condition holds, and fails the rule after `patienceMs`. */
   async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
     const giveUpAt = performance.now() + this.#options.patienceMs
     while (!(await holds())) {
-      if (performance.now() > giveUpAt) assert.fail(`it did not come to this in time: ${what}`)
+      if (performance.now() > giveUpAt) assert.fail(`timed out waiting until ${what}`)
       await pause(5)
     }
   }
 
-  /** Waits until an inbox has nothing that is to run. */
+  /** Waits until nothing in an inbox is left to run. */
   async untilIdle(inbox = this.inbox): Promise<void> {
     await this.until('all deliveries are completed or dead', async () => {
       const { waiting, running, delayed } = await inbox.stats()
@@ -148,23 +148,23 @@ export class Harness {
   }
 
   /**
-   * Puts deliveries of its own behind all others and waits until a worker has run them: whatever
-   * could run had its chance. In place of a sleep where nothing is to happen.
+   * Puts deliveries behind all others and waits until a worker has completed them, so that anything
+   * else could have run too. Used in place of a sleep where nothing should happen.
    */
   async runSentinels(): Promise<void> {
     for (let round = 0; round < 3; round++) {
       const sentinel = newDelivery({ type: sentinelType })
       await this.put(sentinel)
-      await this.until('a delivery that was put last is run', () =>
+      await this.until('a sentinel has run', () =>
         this.#workers.some((worker) => worker.sentinels.has(sentinel.key)),
       )
-      await this.until('a delivery that was put last is done', async () => {
+      await this.until('a sentinel is completed', async () => {
         return (await this.inbox.entry(sentinel.key)) === undefined
       })
     }
   }
 
-  /** For rules in which workers lose their deliveries or databases, and may say so. */
+  /** Allows calls of onError, for rules in which workers lose deliveries or connections. */
   allowErrors(): void {
     this.#allowErrors = true
   }
@@ -178,7 +178,7 @@ export class Harness {
   }
 
   async #close(): Promise<void> {
-    // A rule that failed may have left a worker that cannot stop: the rule says what is wrong.
+    // A failed rule may leave a worker that can't stop. Report the rule's error, not this one.
     await Promise.allSettled(this.#inboxes.map((inbox) => inbox.stop({ drainMs: 0 })))
     for (const inbox of this.#inboxes) await this.#options.close(inbox)
   }

@@ -2,13 +2,13 @@ import { RinghookError } from '../../core/errors.ts'
 import type { AttemptResult, Inbox, StoredDelivery } from '../../inboxes/inbox.ts'
 import { answerRequests, ChildProcess, type ProgramFile } from '../child-process.ts'
 
-/** A program that makes an inbox and calls {@link inboxProgram}, for the rules about processes. */
+/** A program that calls {@link inboxProgram}, for the rules about processes. */
 export interface InboxProgram extends ProgramFile {
-  /** What the program needs to find the same data: it is handed to its `create`. */
+  /** What the program needs to find the same data. Passed to its `create`. */
   readonly data?: unknown
 }
 
-/** What an {@link inboxProgram} makes its inbox from. */
+/** What an {@link inboxProgram} creates its inbox from. */
 export interface InboxProgramOptions {
   /** The `data` of the {@link InboxProgram}. */
   readonly data: unknown
@@ -27,10 +27,10 @@ type Request =
   | { readonly ask: 'runs' }
 
 /**
- * Makes this process one of those that `inboxContract` starts to share work, and to be killed: for
- * the file that its option `program` names.
+ * Turns this process into one that `inboxContract` starts to share work, and kills. For the file
+ * that its option `program` names.
  *
- * @throws {RinghookError} RINGHOOK_OPTION_INVALID in a process that nobody forked.
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID in a process that was not forked.
  */
 export function inboxProgram(
   create: (options: InboxProgramOptions) => Inbox | Promise<Inbox>,
@@ -97,7 +97,7 @@ export class InboxProcess {
     return await this.#ask({ ask: 'put', delivery })
   }
 
-  /** Starts its worker, which is completed with all that it runs, or with nothing ever. */
+  /** Starts its worker, which either completes everything it runs or hangs on it. */
   async work(how: 'finish' | 'hang', concurrency: number): Promise<void> {
     await this.#ask({ ask: 'work', how, concurrency })
   }
@@ -106,7 +106,7 @@ export class InboxProcess {
     return (await this.#ask({ ask: 'runs' })) as readonly ProgramRun[]
   }
 
-  /** Ends it at once, whatever it does, and resolves when it is gone. */
+  /** Kills it and resolves once it has exited. */
   async kill(): Promise<void> {
     await this.#child.kill()
   }

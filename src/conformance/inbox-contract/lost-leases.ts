@@ -14,10 +14,10 @@ import {
 } from './harness.ts'
 import type { RecordingWorker } from './recording-worker.ts'
 
-/** Makes the inbox believe that the worker which runs a delivery is dead. */
+/** Makes the inbox believe that the worker running a delivery is dead. */
 export type LoseLease = (inbox: Inbox, id: string) => Promise<void>
 
-/** Workers that lose what they run, and decide about it all the same. */
+/** Workers that lose their lease and still report a result. */
 export function lostLeaseRules(rule: Rule, loseLease: LoseLease): void {
   rule(
     'a delivery whose lease is lost goes to another worker, and the attempt counts',
@@ -35,19 +35,19 @@ export function lostLeaseRules(rule: Rule, loseLease: LoseLease): void {
 
   for (const [name, result] of [
     ['completed', completed],
-    ['retry', retry(0, failureNow('of the worker that lost it'))],
-    ['dead', dead(failureNow('of the worker that lost it'))],
+    ['retry', retry(0, failureNow('from the worker that lost it'))],
+    ['dead', dead(failureNow('from the worker that lost it'))],
     ['postponed', postponed(0)],
   ] as const) {
     rule(`ignores "${name}" from a worker that lost its lease`, async (harness) => {
       const { delivery, second, other, halted, end } = await takenOver(harness, loseLease, result)
       halted.open()
-      // It has carried out its results when it has stopped.
+      // Once it has stopped, it has reported its result.
       await harness.inbox.stop({ drainMs: 60_000 })
       await harness.runSentinels()
       const running = { id: delivery.key, state: 'running', attempts: 2, delivery }
       assert.deepEqual(await other.entry(delivery.key), running)
-      const failure = failureNow('of the worker that has it')
+      const failure = failureNow('from the worker that has it')
       second.change(() => dead(failure))
       end.open()
       await harness.untilIdle(other)
@@ -91,7 +91,7 @@ export function lostLeaseRules(rule: Rule, loseLease: LoseLease): void {
     await harness.put(delivery)
     for (let number = 1; number <= 3; number++) {
       const inbox = await harness.reopen()
-      // It never says a word, like a process that was killed.
+      // It never reports a result, like a killed process.
       const worker = await harness.startWorker(inbox, () => new Promise<AttemptResult>(() => {}), 1)
       await harness.until('it runs', () => worker.running.length === 1)
       assert.deepEqual(worker.numbersOf(delivery), [number])

@@ -18,12 +18,12 @@ import type { RecordingWorker, Run } from './recording-worker.ts'
 
 type Order = NonNullable<PutOptions['order']>
 
-/** An ordering key of its own. It is held for longer than any rule has a delivery wait. */
+/** Returns a unique ordering key, by default with a hold that outlasts every rule. */
 function newOrder(maxHoldMs = 24 * hour): Order {
   return { key: randomBytes(32).toString('hex'), maxHoldMs }
 }
 
-/** Deliveries that run one after another. */
+/** Deliveries with an ordering key, which run one after another. */
 export function orderingRules(rule: Rule): void {
   rule('runs deliveries with one ordering key in order, even if they fail', async (harness) => {
     const deliveries = newDeliveries(8)
@@ -221,7 +221,7 @@ export function orderingRules(rule: Rule): void {
   })
 }
 
-/** Refuses runs of one key that overlap, or that overtake one another. */
+/** Fails if runs with one key overlap or are out of order. */
 function assertInTurn(
   deliveries: readonly StoredDelivery[],
   workers: readonly RecordingWorker[],
@@ -235,7 +235,7 @@ function assertInTurn(
   for (const [index, run] of runs.entries()) {
     const next = runs[index + 1]
     if (next === undefined) continue
-    assert.ok(Number(run.endedAt) <= next.startedAt, 'two of one key ran at once')
-    assert.ok(ids.indexOf(run.id) <= ids.indexOf(next.id), 'one of a key overtook another')
+    assert.ok(Number(run.endedAt) <= next.startedAt, 'two deliveries of one key ran simultaneously')
+    assert.ok(ids.indexOf(run.id) <= ids.indexOf(next.id), 'a delivery overtook another of its key')
   }
 }

@@ -6,7 +6,7 @@ import type { LoseLease } from './lost-leases.ts'
 
 type Start = () => Promise<InboxProcess>
 
-/** Processes that share an inbox, and that are killed. */
+/** Processes that share an inbox, and get killed. */
 export function processRules(
   rule: Rule,
   programFor: (inbox: Inbox) => InboxProgram,
@@ -40,11 +40,11 @@ export function processRules(
     await killed.kill()
     await settled
     for (const id of accepted)
-      assert.ok(await harness.inbox.entry(id), 'it was accepted, and is lost')
+      assert.ok(await harness.inbox.entry(id), 'an accepted delivery is lost')
     const worker = await harness.startWorker(harness.inbox)
     await harness.untilIdle()
     const run = new Set(worker.ids)
-    assert.equal(run.size, worker.runs.length, 'one was run twice')
+    assert.equal(run.size, worker.runs.length, 'a delivery ran twice')
     assert.deepEqual(
       accepted.filter((id) => !run.has(id)),
       [],

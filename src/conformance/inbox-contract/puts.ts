@@ -4,7 +4,7 @@ import { newGate } from '../gate.ts'
 import { times } from '../times.ts'
 import { dead, hour, idsOf, newDeliveries, newDelivery, type Rule, retry } from './harness.ts'
 
-/** What is kept: all of it, to the byte, and once. */
+/** What put() stores: every delivery, byte for byte, once. */
 export function putRules(rule: Rule): void {
   rule('once put() resolves, every instance sees the delivery', async (harness) => {
     const other = await harness.reopen()
@@ -140,7 +140,7 @@ function fourOf(deliveries: readonly StoredDelivery[]): Four {
 
 const oddText = `'"\\\`%_$1 {{x}} \${y} ;-- \u00e9 e\u0301 日本 🎉 \u200b`
 
-/** Deliveries that go wrong where text is put into SQL, keys, paths or another alphabet. */
+/** Deliveries that break naive SQL, keys, paths and encodings. */
 function oddDeliveries(): StoredDelivery[] {
   const everyByte = Buffer.from(Array.from({ length: 256 }, (_, index) => index))
   return [

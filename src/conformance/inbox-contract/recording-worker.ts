@@ -1,6 +1,6 @@
 import type { Attempt, AttemptResult, Inbox, StoredDelivery } from '../../inboxes/inbox.ts'
 
-/** What a worker ran. */
+/** One run of a delivery by a worker. */
 export interface Run {
   readonly id: string
   readonly number: number
@@ -11,20 +11,20 @@ export interface Run {
   endedAt?: number
 }
 
-/** What a rule has to say to a run. */
+/** Decides the result of a run. */
 export type Decide = (run: Run) => AttemptResult | Promise<AttemptResult>
 
-/** The type of deliveries that are put to see that a worker has come so far. */
+/** The type of the deliveries that show how far a worker has got. */
 export const sentinelType = 'contract.sentinel'
 
-/** A worker of an inbox, with a book of all that it ran. */
+/** A worker of an inbox that records everything it runs. */
 export class RecordingWorker {
-  /** In the order in which they began, without the sentinels. */
+  /** In the order in which they started, without sentinels. */
   readonly runs: Run[] = []
   readonly errors: unknown[] = []
-  /** The ids of sentinels that were run. */
+  /** The ids of the sentinels that ran. */
   readonly sentinels = new Set<string>()
-  /** How many ran at one time at most. */
+  /** The highest number of simultaneous runs. */
   most = 0
   #decide: Decide
   #until: Promise<void> | undefined
@@ -40,27 +40,27 @@ export class RecordingWorker {
     })
   }
 
-  /** Has it decide otherwise, also about what runs and still waits. */
+  /** Replaces `decide`, even for runs that are still waiting. */
   change(decide: Decide): void {
     this.#decide = decide
   }
 
-  /** Has it wait with all that it decides. */
+  /** Makes every run wait before it decides. */
   wait(until: Promise<void>): void {
     this.#until = until
   }
 
-  /** What it runs at present. */
+  /** The runs that haven't ended. */
   get running(): Run[] {
     return this.runs.filter(({ endedAt }) => endedAt === undefined)
   }
 
-  /** The ids of what it ran. */
+  /** The ids of all runs, in order. */
   get ids(): string[] {
     return this.runs.map(({ id }) => id)
   }
 
-  /** The numbers of the attempts at a delivery. */
+  /** The attempt numbers of a delivery, in order. */
   numbersOf({ key }: StoredDelivery): number[] {
     return this.runs.filter(({ id }) => id === key).map(({ number }) => number)
   }

@@ -4,9 +4,9 @@ import { completed, dead, type Harness, newDelivery, type Rule, retry } from './
 import { type LoseLease, takenOver } from './lost-leases.ts'
 import type { Decide, Run } from './recording-worker.ts'
 
-/** A transaction in the inbox's own database, open. */
+/** An open transaction in the inbox's own database. */
 export interface InboxTransaction {
-  /** What a handler has in hand: what `complete` of the attempt is given. */
+  /** What a handler passes to `complete` of the attempt. */
   readonly transaction: unknown
   commit(): unknown
   rollback(): unknown
@@ -14,7 +14,7 @@ export interface InboxTransaction {
 
 export type Begin = (inbox: Inbox) => InboxTransaction | Promise<InboxTransaction>
 
-/** Deliveries that are completed by the transaction of a handler. */
+/** Deliveries that a handler completes in its own transaction. */
 export function transactionRules(rule: Rule, begin: Begin, loseLease: LoseLease | undefined): void {
   for (const [name, result] of [
     ['', completed],
@@ -119,7 +119,7 @@ export function transactionRules(rule: Rule, begin: Begin, loseLease: LoseLease 
   })
 }
 
-/** Puts one delivery, and runs it until it is completed or dead. What goes wrong in `decide` is thrown. */
+/** Puts one delivery and runs it until it is completed or dead. Rethrows errors of `decide`. */
 async function runOne(harness: Harness, decide: Decide) {
   const delivery = newDelivery()
   await harness.put(delivery)

@@ -3,7 +3,7 @@ import { pause } from '../../testing/pause.ts'
 import { newGate } from '../gate.ts'
 import { completed, dead, idsOf, newDeliveries, newDelivery, type Rule, retry } from './harness.ts'
 
-/** Starting and stopping, and how much runs at a time. */
+/** Starting, stopping and concurrency. */
 export function workerRules(rule: Rule): void {
   rule(
     'a worker runs deliveries put before and after it started, on any instance',
@@ -31,7 +31,7 @@ export function workerRules(rule: Rule): void {
           harness.inbox,
           async () => {
             await gate.opened
-            // Long enough for one too many to be seen beside it.
+            // Long enough for a surplus run to be seen.
             await pause(20)
             return completed
           },

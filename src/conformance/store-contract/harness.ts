@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import type { Claim, HeldClaim, IdempotencyStore } from '../../stores/store.ts'
 import type { ManualClock } from '../../testing/manual-clock.ts'
 
-/** One rule of the contract: a test with a store, and a key of its own. */
+/** One rule of the contract: a test with a store and its own key. */
 export type Rule = (name: string, run: (harness: Harness) => Promise<void>) => void
 
-/** What a rule is tried on, and short ways to say what it does. */
+/** What a rule runs on, with shortcuts for common steps. */
 export interface Harness {
   readonly store: IdempotencyStore
   readonly clock: ManualClock
@@ -16,25 +16,25 @@ export interface Harness {
   hold(key: string, owner: string): Promise<HeldClaim>
   /** Claims a key that must be free, and completes it for 30 days. */
   completeNew(key: string, owner: string): Promise<HeldClaim>
-  /** Makes time pass for the store. */
+  /** Lets time pass for the store. */
   pass(ms: number): Promise<void>
 }
 
-/** The lease of claims that say nothing else, in ms. */
+/** The default lease, in ms. */
 export const lease = 30_000
-/** How long before an end it is looked at: longer than a slow server takes, in ms. */
+/** How long before an end the rules look, in ms. Longer than a slow server takes. */
 export const margin = 5_000
 export const day = 24 * 60 * 60_000
 export const month = 30 * day
 
 let keys = 0
 
-/** Gives a text that is unlike any other, in this process and in others. */
+/** Returns a name that is unique across processes. */
 function uniqueName(): string {
   return `contract-${process.pid}-${Date.now()}-${keys++}`
 }
 
-/** Sets up a harness around a store. */
+/** Returns the harness for a store. */
 export function harnessFor(
   store: IdempotencyStore,
   clock: ManualClock,
@@ -51,18 +51,18 @@ export function harnessFor(
   return { store, clock, key: uniqueName(), claim, hold, completeNew, pass }
 }
 
-/** The claim, which must have been won. */
+/** Returns the claim, or fails if it was not won. */
 export function held(claim: Claim | undefined): HeldClaim {
   if (claim?.state === 'claimed') return claim
   return assert.fail(`the claim was not won: ${claim?.state}`)
 }
 
-/** The claims of a crowd that were won. */
+/** Returns the claims that were won. */
 export function wonOf(claims: readonly Claim[]): HeldClaim[] {
   return claims.filter((claim) => claim.state === 'claimed')
 }
 
-/** Refuses an answer that is not `in_flight` with a time that the lease can have left. */
+/** Fails unless the answer is `in_flight` with a plausible rest of the lease. */
 export function assertInFlight(claim: Claim, leaseMs = lease): void {
   if (claim.state !== 'in_flight') {
     assert.fail(`the claim was answered ${claim.state}, and should be in_flight`)

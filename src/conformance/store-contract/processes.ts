@@ -80,7 +80,7 @@ export function processRules(
       assert.deepEqual(new Set(early.map(({ state }) => state)), new Set(['in_flight']))
       const all = [...heldKeys, ...others]
       let left = all
-      // The server may carry out what the process sent, also after its end.
+      // The server may still execute what the process sent before it was killed.
       for (let round = 0; left.length > 0 && round < 100; round++) {
         await pass(lease + 1)
         await second.advance(lease + 1)

@@ -1,6 +1,6 @@
 /**
- * Sets this process's `Date` ahead by `ms`, as on a machine whose clock is wrong, and gives what
- * sets it right again.
+ * Sets this process's `Date` ahead by `ms`, as on a machine with a wrong clock. Returns a function
+ * that restores it.
  */
 export function shiftDate(ms: number): () => void {
   const right = globalThis.Date

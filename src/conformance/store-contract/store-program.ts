@@ -6,21 +6,21 @@ import { times } from '../times.ts'
 import { lease } from './harness.ts'
 import { shiftDate } from './shifted-date.ts'
 
-/** A program that makes a store and calls {@link storeProgram}, for the rules about processes. */
+/** A program that calls {@link storeProgram}, for the rules about processes. */
 export interface StoreProgram extends ProgramFile {
-  /** What the program needs to find the same data: it is handed to its `create`. */
+  /** What the program needs to find the same data. Passed to its `create`. */
   readonly data?: unknown
 }
 
-/** What a {@link storeProgram} makes its store from. */
+/** What a {@link storeProgram} creates its store from. */
 export interface StoreProgramOptions {
-  /** For stores that go by an injected clock: it goes on when the contract says so. */
+  /** For stores that take a clock. The contract advances it. */
   readonly clock: ManualClock
   /** The `data` of the {@link StoreProgram}. */
   readonly data: unknown
 }
 
-/** What is asked of a program, in the order in which it came. */
+/** A request to a program. */
 type Request =
   | {
       readonly ask: 'start'
@@ -33,10 +33,10 @@ type Request =
   | { readonly ask: 'advance'; readonly ms: number }
 
 /**
- * Makes this process one of those that `storeContract` starts to race for keys, and to be killed:
- * for the file that its option `program` names.
+ * Turns this process into one that `storeContract` starts to race for keys, and kills. For the file
+ * that its option `program` names.
  *
- * @throws {RinghookError} RINGHOOK_OPTION_INVALID in a process that nobody forked.
+ * @throws {RinghookError} RINGHOOK_OPTION_INVALID in a process that was not forked.
  * @example
  * ```ts
  * import { memoryStore } from 'ringhook'
@@ -94,7 +94,7 @@ export class StoreProcess {
     this.#child = child
   }
 
-  /** Starts a process, whose machine's clock is `shiftMs` ahead. */
+  /** Starts a process whose `Date` is `shiftMs` ahead. */
   static async start(
     program: StoreProgram,
     clock: ManualClock,
@@ -105,7 +105,7 @@ export class StoreProcess {
     return started
   }
 
-  /** Claims keys for one owner, all at once. */
+  /** Claims keys for one owner simultaneously. */
   async claimAll(keys: readonly string[], owner: string): Promise<readonly Claim[]> {
     return (await this.#ask({ ask: 'claimAll', keys, owner })) as readonly Claim[]
   }
@@ -114,12 +114,12 @@ export class StoreProcess {
     return await this.#ask({ ask: 'complete', claim, options })
   }
 
-  /** Lets its injected clock go on. */
+  /** Advances its injected clock. */
   async advance(ms: number): Promise<void> {
     await this.#ask({ ask: 'advance', ms })
   }
 
-  /** Ends it at once, whatever it does, and resolves when it is gone. */
+  /** Kills it and resolves once it has exited. */
   async kill(): Promise<void> {
     await this.#child.kill()
   }

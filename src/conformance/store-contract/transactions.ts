@@ -118,7 +118,7 @@ function completeIn(store: IdempotencyStore, claim: HeldClaim, transaction: unkn
   return store.complete(held(claim), { retentionMs: month, transaction })
 }
 
-/** Goes on at once where there is no promise: the work of a synchronous driver must not wait. */
+/** Continues synchronously without a promise: work on a synchronous driver must not be awaited. */
 function then<Value, Result>(
   value: Value | Promise<Value>,
   next: (value: Value) => Result,
