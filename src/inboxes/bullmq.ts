@@ -1,9 +1,10 @@
 import { checkOptions } from '../core/checks.ts'
 import { type Logger, printable, safeLogger } from '../core/log.ts'
 import { failoverWarnings } from '../databases/redis-warnings.ts'
+import { serverTimeoutMs } from '../databases/server-timeout.ts'
 import { Announcements } from './bullmq/announcements.ts'
 import { checkQueue, checkWorker, workerSettings } from './bullmq/checks.ts'
-import { Connection, silenceMs } from './bullmq/connection.ts'
+import { Connection } from './bullmq/connection.ts'
 import { jobIdOf } from './bullmq/job-ids.ts'
 import {
   entryPagesOf,
@@ -194,7 +195,7 @@ class BullmqInbox implements Inbox {
       if (found === undefined || found.state === 'running') return false
       const jobKey = this.#queue.toKey(found.jobId)
       const mark = `${jobKey}:withdrawn`
-      if ((await runScript(client, 'withdraw', [jobKey, mark, silenceMs])) !== 1) return false
+      if ((await runScript(client, 'withdraw', [jobKey, mark, serverTimeoutMs])) !== 1) return false
       // Not if a worker was faster and has its lock.
       const removed = await this.#queue.remove(found.jobId)
       await client.del(mark)

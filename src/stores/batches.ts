@@ -1,14 +1,8 @@
 import { detached } from '../core/async-context.ts'
-import {
-  inNextTurn,
-  systemClock,
-  type TimeoutHandle,
-  TimeoutQueue,
-  withTimeout,
-} from '../core/clock.ts'
+import { inNextTurn, systemClock, type TimeoutHandle, TimeoutQueue } from '../core/clock.ts'
 import type { RinghookError } from '../core/errors.ts'
 import { storeFailure } from '../databases/failures.ts'
-import { silenceMs } from './limits.ts'
+import { serverTimeoutMs, withServerTimeout } from '../databases/server-timeout.ts'
 
 /** How items are put together into batches. */
 export interface BatchSettings<Item, Result> {
@@ -57,7 +51,7 @@ export class Batches<Item, Result> {
   #underWay = 0
   #isScheduled = false
   /** Counts from when an item came: what waits behind a silent server must not pile up for ever. */
-  readonly #silences = new TimeoutQueue(systemClock, silenceMs)
+  readonly #silences = new TimeoutQueue(systemClock, serverTimeoutMs)
 
   constructor(settings: BatchSettings<Item, Result>) {
     this.#settings = settings
@@ -119,7 +113,7 @@ export class Batches<Item, Result> {
     try {
       const items = batch.map(({ item }) => item)
       const running = this.#settings.run(items, () => isOver)
-      const results = await withTimeout(systemClock, running, silenceMs, () => this.#silent())
+      const results = await withServerTimeout(running, () => this.#silent())
       this.#settle(batch, results)
     } catch (error) {
       isOver = true

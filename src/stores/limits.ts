@@ -4,9 +4,6 @@
  */
 export const keptMs = 24 * 60 * 60_000
 
-/** After this long an answer of the server counts as lost. */
-export const silenceMs = 10_000
-
 /**
  * When a claim that met a row in an open transaction is to come again. Nobody knows how long the
  * transaction lasts: long enough not to press, and at most the lease, as for any holder.

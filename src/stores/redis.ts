@@ -1,20 +1,11 @@
 import { checkOptions } from '../core/checks.ts'
-import { type Clock, systemClock, TimeoutQueue } from '../core/clock.ts'
 import { RinghookError } from '../core/errors.ts'
 import { type Logger, safeLogger } from '../core/log.ts'
 import { nameInvalid } from '../databases/names.ts'
 import { evictionWarnings, failoverWarnings } from '../databases/redis-warnings.ts'
 import { checkDuration, checkFingerprint, checkPruneLimit, isFence } from './checks.ts'
-import { keptMs, silenceMs } from './limits.ts'
-import {
-  type ConnectionState,
-  commandsOf,
-  connectionStateOf,
-  type RedisClient,
-  type RedisCommands,
-  type ScriptValues,
-} from './redis/clients.ts'
-import { isMissingScript, redisFailure, redisSilence } from './redis/failures.ts'
+import { keptMs } from './limits.ts'
+import type { RedisClient, ScriptValues } from './redis/clients.ts'
 import {
   claimOf,
   forgottenOf,
@@ -22,8 +13,8 @@ import {
   type ServerSettings,
   settingsOf,
   statusOf,
-  textOf,
 } from './redis/replies.ts'
+import { ScriptRunner } from './redis/script-runner.ts'
 import {
   claimScript,
   completeScript,
@@ -88,28 +79,19 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   return new RedisStore(client, options)
 }
 
-/** Goes on evenly also when somebody sets the machine's clock. */
-const stopwatch: Clock = { ...systemClock, now: () => performance.now() }
-
 /** The key that `migrate()` asks about: no event's stored form is so short behind a `#`. */
 const probeKey = '#probe'
 
 class RedisStore implements PersistentStore {
   readonly #client: RedisClient
-  readonly #commands: RedisCommands
-  readonly #connection: ConnectionState
-  readonly #prefix: string
+  readonly #scripts: ScriptRunner
   readonly #logger: Logger
-  /** One timer for all operations: clients wait for a silent server for ever. */
-  readonly #silences = new TimeoutQueue(stopwatch, silenceMs)
   #askedForSettings = false
   readonly #warnings = new Set<string>()
 
   constructor(client: RedisClient, { prefix = 'ringhook:', logger }: RedisStoreOptions) {
     this.#client = client
-    this.#commands = commandsOf(client)
-    this.#connection = connectionStateOf(client)
-    this.#prefix = checkedPrefix(prefix)
+    this.#scripts = new ScriptRunner(client, checkedPrefix(prefix))
     this.#logger = safeLogger(logger)
   }
 
@@ -124,7 +106,7 @@ class RedisStore implements PersistentStore {
   }
 
   claim(key: string, { owner, leaseMs, fingerprint }: ClaimOptions): Promise<Claim> {
-    return this.#run(
+    return this.#scripts.run(
       claimScript,
       () => [
         storedForm(key),
@@ -160,11 +142,11 @@ class RedisStore implements PersistentStore {
   }
 
   forget(key: string): Promise<Forgotten> {
-    return this.#run(forgetScript, () => [storedForm(key)], forgottenOf)
+    return this.#scripts.run(forgetScript, () => [storedForm(key)], forgottenOf)
   }
 
   status(key: string): Promise<KeyStatus> {
-    return this.#run(statusScript, () => [storedForm(key)], statusOf)
+    return this.#scripts.run(statusScript, () => [storedForm(key)], statusOf)
   }
 
   async #change(
@@ -173,53 +155,11 @@ class RedisStore implements PersistentStore {
     valuesOf: () => readonly string[],
   ): Promise<boolean> {
     const values: ScriptValues = [...heldBy(claim), ...valuesOf()]
-    return isFence(claim.fence) && this.#run(script, () => values, isYes)
-  }
-
-  /**
-   * Runs a script within the time that an operation may take, and gives what its reply means. With
-   * callbacks, which cost less than promises in between.
-   *
-   * @param valuesOf - The key, and what the script takes besides. What it throws is rejected.
-   */
-  #run<Result>(
-    script: RedisScript,
-    valuesOf: () => ScriptValues,
-    resultOf: (reply: string) => Result,
-  ): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      const [key, ...values] = valuesOf()
-      const prefixed: ScriptValues = [this.#prefix + key, ...values]
-      const silence = this.#silences.add(stopwatch.now(), () =>
-        reject(redisSilence(this.#connection.error)),
-      )
-      const take = (reply: unknown) => {
-        silence.cancel()
-        this.#connection.error = undefined
-        try {
-          resolve(resultOf(textOf(reply)))
-        } catch (error) {
-          reject(error)
-        }
-      }
-      const fail = (error: unknown) => {
-        silence.cancel()
-        reject(redisFailure(error, this.#connection.error))
-      }
-      const failUnlessMissing = (error: unknown) => {
-        if (isMissingScript(error)) this.#commands.eval(script, prefixed).then(take, fail)
-        else fail(error)
-      }
-      try {
-        this.#commands.evalSha(script, prefixed).then(take, failUnlessMissing)
-      } catch (error) {
-        fail(error)
-      }
-    })
+    return isFence(claim.fence) && this.#scripts.run(script, () => values, isYes)
   }
 
   #askForSettings(): Promise<ServerSettings> {
-    return this.#run(probeScript, () => [probeKey], settingsOf)
+    return this.#scripts.run(probeScript, () => [probeKey], settingsOf)
   }
 
   /** For processes that never call `migrate()`. Nobody waits for it. */

@@ -1,20 +1,21 @@
-import { createPool } from 'mysql2/promise'
+import { createPool, type PoolConnection } from 'mysql2/promise'
 import pg from 'pg'
 import { mysqlStore } from 'ringhook/stores/mysql'
 import { postgresStore } from 'ringhook/stores/postgres'
 import { afterAll, afterEach, expect, it, vi } from 'vitest'
 import { describeOn } from '../helpers/servers.ts'
-import { hold, options as mysqlClaim } from './mysql-tables.ts'
-import { claimOptions } from './postgres-schema.ts'
+import { hold as holdOnMysql, options as mysqlClaim } from './mysql-tables.ts'
+import { claimOptions, hold } from './postgres-schema.ts'
 
 const table = `test_leaks_${process.pid}_${Date.now()}`
 const leaky = 'RINGHOOK_STORE_INVALID'
+const refused = 'RINGHOOK_TRANSACTION_INVALID'
 
 afterEach(() => void vi.useRealTimers())
 
 describeOn(
   'postgres',
-  'postgresStore on a pool to which somebody gave a transaction back',
+  'postgresStore on a pool that got a connection back in a transaction',
   (url) => {
     const pool = new pg.Pool({ connectionString: url, max: 1 })
     const healthy = new pg.Pool({ connectionString: url })
@@ -49,6 +50,30 @@ describeOn(
       expect(await store.status('later')).toBe('in_flight')
     })
 
+    it('refuses a transaction whose function releases the connection, and commits nothing of it', async () => {
+      const claim = await hold(store, 'released')
+      const releasing = async (isCaught: boolean) =>
+        store.transaction?.(async (transaction) => {
+          const client = transaction as pg.PoolClient
+          await store.complete(claim, { retentionMs: 1_000, transaction: client })
+          try {
+            client.release()
+          } catch (error) {
+            if (!isCaught) throw error
+          }
+        })
+      for (const isCaught of [false, true]) {
+        await expect(releasing(isCaught)).rejects.toMatchObject({ code: refused })
+        expect(await store.status('released')).toBe('in_flight')
+      }
+      const marked = await store.transaction?.((transaction) =>
+        store.complete(claim, { retentionMs: 60_000, transaction }),
+      )
+      expect(marked).toBe(true)
+      expect(await store.status('released')).toBe('completed')
+      expect([pool.totalCount, pool.idleCount]).toEqual([1, 1])
+    })
+
     it('does not send a claim that was given up while all connections were taken', async () => {
       const patient = new pg.Pool({
         connectionString: url,
@@ -71,7 +96,7 @@ describeOn(
   },
 )
 
-describeOn('mysql', 'mysqlStore on a pool to which somebody gave a transaction back', (url) => {
+describeOn('mysql', 'mysqlStore on a pool that got a connection back in a transaction', (url) => {
   const pool = createPool({ uri: url, connectionLimit: 1 })
   const healthy = createPool({ uri: url })
   const store = mysqlStore(pool, { table })
@@ -88,7 +113,7 @@ describeOn('mysql', 'mysqlStore on a pool to which somebody gave a transaction b
     leak.release()
 
     await expect(store.claim('key', mysqlClaim('a'))).rejects.toMatchObject({ code: leaky })
-    expect((await hold(other, 'key', 'b')).fence).toBe(1)
+    expect((await holdOnMysql(other, 'key', 'b')).fence).toBe(1)
     expect(await store.claim('key', mysqlClaim('a'))).toMatchObject({ state: 'in_flight' })
   })
 
@@ -96,10 +121,34 @@ describeOn('mysql', 'mysqlStore on a pool to which somebody gave a transaction b
     const leak = await pool.getConnection()
     await leak.beginTransaction()
     await leak.query(`SELECT 1 FROM ${table}`)
-    await hold(other, 'later', 'b')
+    await holdOnMysql(other, 'later', 'b')
     leak.release()
 
     await expect(store.status('later')).rejects.toMatchObject({ code: leaky })
     expect(await store.status('later')).toBe('in_flight')
+  })
+
+  it('refuses a transaction whose function releases the connection, and commits nothing of it', async () => {
+    const claim = await holdOnMysql(store, 'released')
+    const releasing = async (isCaught: boolean) =>
+      store.transaction?.(async (transaction) => {
+        const connection = transaction as PoolConnection
+        await store.complete(claim, { retentionMs: 1_000, transaction: connection })
+        try {
+          connection.release()
+        } catch (error) {
+          if (!isCaught) throw error
+        }
+      })
+    for (const isCaught of [false, true]) {
+      await expect(releasing(isCaught)).rejects.toMatchObject({ code: refused })
+      expect(await store.status('released')).toBe('in_flight')
+    }
+    const marked = await store.transaction?.((transaction) =>
+      store.complete(claim, { retentionMs: 60_000, transaction }),
+    )
+    expect(marked).toBe(true)
+    // On the only connection of the pool.
+    expect(await store.status('released')).toBe('completed')
   })
 })

@@ -1,15 +1,10 @@
 import { errorMonitor } from 'node:events'
-import { type Clock, systemClock, TimeoutQueue } from '../../core/clock.ts'
+import { TimeoutQueue } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
+import { serverTimeoutMs, stopwatch } from '../../databases/server-timeout.ts'
 import { bullmqFailure, bullmqSilence, bullmqUnreachable } from './failures.ts'
 import type { BullmqQueue, Client } from './library.ts'
 import { defineScripts } from './scripts.ts'
-
-/** After how long without an answer an operation is given up, in ms. */
-export const silenceMs = 10_000
-
-/** Goes on evenly also when somebody sets the machine's clock. */
-const stopwatch: Clock = { ...systemClock, now: () => performance.now() }
 
 /**
  * The queue's connection to Redis. ioredis and BullMQ wait for a server that is away, for ever if
@@ -20,7 +15,7 @@ export class Connection {
   /** The first connection, or that it was not made at the first try. */
   readonly #opened: Promise<Client>
   /** One timer for all operations. */
-  readonly #silences = new TimeoutQueue(stopwatch, silenceMs)
+  readonly #silences = new TimeoutQueue(stopwatch, serverTimeoutMs)
   #client: Client | undefined
   /** What went wrong with it since the last answer. */
   #error: unknown

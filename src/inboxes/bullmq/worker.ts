@@ -1,7 +1,8 @@
 import { systemClock, withTimeout } from '../../core/clock.ts'
+import { withServerTimeout } from '../../databases/server-timeout.ts'
 import type { Process, WorkerOptions } from '../inbox.ts'
 import { backoffStrategy, type Ending, errorFor, moveAway } from './attempt-results.ts'
-import { silenceMs, type WorkerConnection, workerConnection } from './connection.ts'
+import { type WorkerConnection, workerConnection } from './connection.ts'
 import { bullmqFailure, bullmqUnreachable } from './failures.ts'
 import { keyOf } from './job-ids.ts'
 import type {
@@ -73,7 +74,7 @@ export class RunningWorker {
    */
   async start(): Promise<void> {
     try {
-      await withTimeout(systemClock, this.#worker.waitUntilReady(), silenceMs, () =>
+      await withServerTimeout(this.#worker.waitUntilReady(), () =>
         bullmqUnreachable(this.#connectionError),
       )
     } catch (error) {

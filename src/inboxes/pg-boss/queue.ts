@@ -1,4 +1,4 @@
-import { systemClock, withTimeout } from '../../core/clock.ts'
+import { withServerTimeout } from '../../databases/server-timeout.ts'
 import type {
   PgBossAttempt,
   PgBossClient,
@@ -9,8 +9,6 @@ import type {
 import { failureOf, inboxInvalid, noQueueFailure, noTransactions, silent } from './failures.ts'
 import type { Kept, Place } from './job-data.ts'
 
-/** After this long an answer of the server counts as lost. */
-const silenceMs = 10_000
 /** More than ever comes, in seconds or in attempts, and room to add to in a column of 32 bits. */
 const plenty = 2_000_000_000
 /** How long pg-boss keeps a job that is done, by default. Meanwhile repeats of it are duplicates. */
@@ -243,7 +241,7 @@ export class Queue {
 
   async #answer<Value>(asked: Promise<Value>, onLate?: (value: Value) => void): Promise<Value> {
     try {
-      return await withTimeout(systemClock, asked, silenceMs, () => {
+      return await withServerTimeout(asked, () => {
         if (onLate !== undefined) asked.then(onLate, () => {})
         return silent()
       })

@@ -1,5 +1,6 @@
 import { RinghookError } from '../../core/errors.ts'
 import { codeOf } from '../../databases/failures.ts'
+import { isIdle, isPgPool } from '../../databases/node-postgres.ts'
 import type { PgBossStatements } from './client.ts'
 import { failureOf } from './failures.ts'
 import type { Claimed } from './job-data.ts'
@@ -27,7 +28,7 @@ async function completeOn(
   claimed: Claimed,
   transaction: unknown,
 ): Promise<boolean> {
-  if (isPool(transaction) || queue.isOn(transaction) || isIdle(transaction)) throw noTransaction()
+  if (isPgPool(transaction) || queue.isOn(transaction) || isIdle(transaction)) throw noTransaction()
   claimed.isCompleting = true
   try {
     return await complete(queue.on(db), claimed)
@@ -44,16 +45,6 @@ function statementsOf(transaction: unknown): PgBossStatements | undefined {
   if (typeof executeSql === 'function') return transaction as PgBossStatements
   if (typeof query !== 'function') return undefined
   return { executeSql: (text, values) => query.call(transaction, text, values) }
-}
-
-function isPool(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'totalCount' in value && 'connect' in value
-}
-
-/** Whether a Client of `pg` knows that it is in no transaction. Older ones do not know. */
-function isIdle(client: unknown): boolean {
-  const { getTransactionStatus } = client as { readonly getTransactionStatus?: unknown }
-  return typeof getTransactionStatus === 'function' && getTransactionStatus.call(client) === 'I'
 }
 
 function noTransaction(cause?: unknown): RinghookError {

@@ -1,10 +1,15 @@
-import { systemClock, withTimeout } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
 import { isMethod } from '../../databases/clients.ts'
-import { storeFailure } from '../../databases/failures.ts'
 import { pause } from '../../databases/pause.ts'
-import { silenceMs } from '../limits.ts'
-import { dirtyReads, isWorthRepeating, mysqlFailure, strangeReply } from './failures.ts'
+import { withServerTimeout } from '../../databases/server-timeout.ts'
+import {
+  busy,
+  dirtyReads,
+  isWorthRepeating,
+  mysqlFailure,
+  silent,
+  strangeReply,
+} from './failures.ts'
 import { textsOf } from './replies.ts'
 import { isolation } from './sql.ts'
 
@@ -65,17 +70,14 @@ export class MysqlSessions {
     const client = this.#client
     if (!isPool(client)) {
       const running = this.#checked(client, (sql) => askRepeatedly(client, sql), work)
-      return withTimeout(systemClock, running, silenceMs, () =>
-        storeFailure(storeName, 'RINGHOOK_STORE_TIMEOUT'),
-      )
+      return withServerTimeout(running, silent)
     }
     const lent: Loan = { connection: undefined, isOver: false }
     const borrowed = borrow(client, lent, (connection, ask) => this.#checked(connection, ask, work))
-    return withTimeout(systemClock, borrowed, silenceMs, () => {
+    return withServerTimeout(borrowed, () => {
       lent.isOver = true
       lent.connection?.destroy()
-      const isBusy = lent.connection === undefined
-      return storeFailure(storeName, isBusy ? 'RINGHOOK_STORE_BUSY' : 'RINGHOOK_STORE_TIMEOUT')
+      return lent.connection === undefined ? busy() : silent()
     })
   }
 
@@ -116,9 +118,9 @@ async function borrow<Result>(
 ): Promise<Result> {
   const connection = await connectionOf(pool)
   if (lent.isOver) {
-    // Nobody waits for the work any more, and a claim made now would only be in the way.
+    // The caller has given up, and a claim made now would only block others.
     connection.release()
-    throw storeFailure(storeName, 'RINGHOOK_STORE_BUSY')
+    throw busy()
   }
   lent.connection = connection
   let isFit = true

@@ -126,6 +126,16 @@ export function strangeReply(): RinghookError {
   return storeFailure('mysqlStore', 'RINGHOOK_STORE_FAILED', undefined, strangeResults)
 }
 
+/** The error for a pool that had no free connection in time. */
+export function busy(): RinghookError {
+  return storeFailure('mysqlStore', 'RINGHOOK_STORE_BUSY')
+}
+
+/** The error for a server that didn't answer in time. */
+export function silent(): RinghookError {
+  return storeFailure('mysqlStore', 'RINGHOOK_STORE_TIMEOUT')
+}
+
 /** Whether a statement failed by what others did at the same time, and was undone as a whole. */
 export function isWorthRepeating(error: unknown): boolean {
   const { errno } = driverErrorOf(error)

@@ -1,8 +1,8 @@
-import { systemClock, withTimeout } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
 import { type ClientKind, clientKindOf, isMethod, whatWasGiven } from '../../databases/clients.ts'
+import { isIdle } from '../../databases/node-postgres.ts'
 import { pause } from '../../databases/pause.ts'
-import { silenceMs } from '../limits.ts'
+import { serverTimeoutMs, withServerTimeout } from '../../databases/server-timeout.ts'
 import {
   failureOf,
   isConflict,
@@ -16,13 +16,12 @@ import {
 import {
   askNodePostgres,
   asText,
-  isIdle,
   isNodePostgres,
   isPool,
   type NodePostgres,
 } from './node-postgres.ts'
+import { transactionsOf } from './owned-transaction.ts'
 import { statementName } from './sql.ts'
-import { transactionsOf } from './transaction.ts'
 
 /**
  * What the store needs of a client: a `Pool` or `Client` of `pg` and a `PGlite` fit as they are.
@@ -95,7 +94,7 @@ export class PostgresServer {
   rowsInTime(text: string, values: string[]): Promise<readonly Row[]> {
     let isOver = false
     const asking = this.rows(text, values, () => isOver, false)
-    return withTimeout(systemClock, asking, silenceMs, () => {
+    return withServerTimeout(asking, () => {
       isOver = true
       return silent()
     })
@@ -153,7 +152,7 @@ export class PostgresServer {
       if (isOver()) throw silent()
       return rowsOf(await this.#client.query(text, values))
     }
-    const query = { text, values, query_timeout: silenceMs, types: asText }
+    const query = { text, values, query_timeout: serverTimeoutMs, types: asText }
     const named = isNamed ? { ...query, name: this.#nameOf(text) } : query
     return rowsOf(await askNodePostgres(this.#nodePostgres, named, isOver))
   }

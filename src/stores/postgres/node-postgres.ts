@@ -1,5 +1,6 @@
 import { RinghookError } from '../../core/errors.ts'
-import { silenceMs } from '../limits.ts'
+import { isIdle, isInTransaction, isPgPool } from '../../databases/node-postgres.ts'
+import { serverTimeoutMs } from '../../databases/server-timeout.ts'
 import { isOfServer, obstacleTo, silent } from './failures.ts'
 
 /** A Pool or Client of `pg` also takes a statement as an object. */
@@ -22,16 +23,16 @@ export interface NodePostgresQuery {
   readonly text: string
   readonly values?: string[]
   readonly name?: string
-  /** After this long the statement fails, and a Pool gives its connection up. */
+  /** After this long the statement fails, and a Pool closes its connection. */
   readonly query_timeout: number
-  /** Comes before the parsers that the user gave the client, or the whole process. */
+  /** Overrides parsers that the user set on the client or for the whole process. */
   readonly types: typeof asText
 }
 
-/** Leaves every value the text that the server sent. */
+/** Keeps every value as the text that the server sent. */
 export const asText = { getTypeParser: () => String }
 
-/** Asks on a connection of its own for as long as it takes, where the client is a Pool. */
+/** Sends a statement. On a Pool, it holds a connection for just as long as that takes. */
 export async function askNodePostgres(
   client: NodePostgres,
   query: NodePostgresQuery,
@@ -39,7 +40,7 @@ export async function askNodePostgres(
 ): ReturnType<NodePostgres['query']> {
   if (!isPool(client)) return await askConnection(client, query, isOver)
   const connection = await connect(client)
-  // Where nobody waits any more nothing is sent, and the connection is as good as before.
+  // If the caller has given up, nothing is sent, and the connection can be used again.
   let isFit = isOver()
   try {
     const result = await askConnection(connection, query, isOver)
@@ -49,8 +50,8 @@ export async function askNodePostgres(
     isFit ||= isOfServer(error) && isIdle(connection)
     throw error
   } finally {
-    connection.removeListener('error', nothing)
-    // Else the Pool would hand out a connection that is silent, or in somebody's transaction.
+    connection.removeListener('error', ignoreError)
+    // The Pool would hand out a connection that is silent, or in another program's transaction.
     connection.release(!isFit)
   }
 }
@@ -69,15 +70,15 @@ async function askConnection(
 }
 
 /**
- * Gives a connection of a Pool, and gives up one that cannot be made, where the user set no limit
- * for that: it would keep its place in the Pool. The Pool looks at its options before it returns, so
- * that the user's setting is back before anybody can see it.
+ * Returns a connection of a Pool. If the user set no limit for connecting, an attempt that hangs is
+ * given up: it would keep its place in the Pool. The Pool reads its options before it returns, so
+ * the user's setting is back before anything else can see it.
  */
 export function connect(pool: NodePostgresPool): Promise<PooledConnection> {
   const { options } = pool
   if (options === undefined || options.connectionTimeoutMillis) return heardConnection(pool)
   const { connectionTimeoutMillis } = options
-  options.connectionTimeoutMillis = silenceMs
+  options.connectionTimeoutMillis = serverTimeoutMs
   try {
     return heardConnection(pool)
   } finally {
@@ -86,52 +87,39 @@ export function connect(pool: NodePostgresPool): Promise<PooledConnection> {
 }
 
 /**
- * Gives a connection that is listened to. Its query fails too; an error event that nobody listens
- * to would end the process. A Pool that is asked for a promise lets go of the connection before the
- * promise is heard of, and a server that ends in that moment has told so in the same packet.
+ * Returns a connection whose error events are handled: its query fails too, and an unhandled event
+ * would end the process. It takes a callback, because a Pool stops listening before its promise
+ * settles, and a server that shuts down at that moment says so in the same packet.
  */
 function heardConnection(pool: NodePostgresPool): Promise<PooledConnection> {
   return new Promise((resolve, reject) => {
     pool.connect((error, connection) => {
       if (error) return reject(error)
-      connection.on('error', nothing)
+      connection.on('error', ignoreError)
       resolve(connection)
     })
   })
 }
 
-/** A Pool of `pg`, or something like it: what is asked of it may go to any connection. */
-export function isPool(value: object): value is NodePostgresPool {
-  return 'totalCount' in value && 'connect' in value
+/** Whether a client is a Pool of `pg`, or looks like one. */
+export function isPool(client: object): client is NodePostgresPool {
+  return isPgPool(client)
 }
 
-/** A Pool or Client of `pg`: only those take a name and a limit for a statement. */
+/** Whether a client is a Pool or Client of `pg`. Only those take a name and a limit for a statement. */
 export function isNodePostgres(client: object): client is NodePostgres {
   return isPool(client) || 'connectionParameters' in client
 }
 
-/** Whether a Client of `pg` knows that it is in no transaction. Older ones do not know. */
-export function isIdle(client: object): boolean {
-  return transactionStatusOf(client) === 'I'
+/** Ignores an error event: the statement that was running gets the error too. */
+export function ignoreError(): void {
+  // Without a listener it would end the process.
 }
 
-/** Whether it knows that it is in one, or in one that has failed. */
-export function isInTransaction(client: object): boolean {
-  return ['T', 'E'].includes(String(transactionStatusOf(client)))
-}
-
-function transactionStatusOf(client: object): unknown {
-  const { getTransactionStatus } = client as { readonly getTransactionStatus?: unknown }
-  return typeof getTransactionStatus === 'function' ? getTransactionStatus.call(client) : undefined
-}
-
-export function nothing(): void {
-  // The error comes to the statement that was under way.
-}
-
+/** The error for a connection that entered the store's hands with a transaction open. */
 export function strangeTransaction(): RinghookError {
   return new RinghookError(
     'RINGHOOK_STORE_INVALID',
-    'A connection of postgresStore() has a transaction open, so that what the store writes is not kept. Somebody gave it back to the pool between BEGIN and COMMIT: look for a release() without a ROLLBACK before it.',
+    'A connection of postgresStore() has a transaction open, so what the store writes would not be kept. It was returned to the pool between BEGIN and COMMIT: look for a release() without a ROLLBACK before it.',
   )
 }
