@@ -18,11 +18,11 @@ describeOn('mysql', 'two instances on mysqlStore', (url) => shareEvents(mysqlSub
 function shareEvents(subject: Subject): void {
   afterAll(() => subject.close())
 
-  it('see what the other has finished', async () => {
+  it('see what the other has completed', async () => {
     const { one, other, ran, id } = await instances()
     expect(await other.status(id)).toBe('unknown')
     expect(await outcomeOf(one, id)).toBe('handled')
-    expect(await other.status(id)).toBe('finished')
+    expect(await other.status(id)).toBe('completed')
     expect(await outcomeOf(other, id)).toBe('duplicate')
     expect(ran).toEqual(['one'])
   })

@@ -13,6 +13,7 @@ import {
   variants,
 } from '../helpers/redis-clients.ts'
 import { describeOn } from '../helpers/servers.ts'
+import { onlyClientRules } from './client-rules.ts'
 
 const hour = 3_600_000
 const day = 24 * hour
@@ -29,7 +30,7 @@ describeOn('redis', 'redisStore', (url) => {
 
   function contract(
     connect: (url: string, name: string) => Promise<Connection>,
-    more: Omit<StoreContractOptions, 'test' | 'create'> = {},
+    options: Pick<StoreContractOptions, 'test'> & Partial<StoreContractOptions>,
   ): void {
     let connection: Connection
     beforeAll(async () => {
@@ -38,12 +39,11 @@ describeOn('redis', 'redisStore', (url) => {
     afterAll(() => connection.close())
     const create = (name: string) => redisStore(connection.client, { prefix: name })
     storeContract({
-      test,
       create: () => create(prefix),
       createNamed: (name) => create(`${name}${id}`),
       passTime: (ms) => passTime(raw, id, ms),
       sharedClock: true,
-      ...more,
+      ...options,
     })
   }
 
@@ -54,11 +54,15 @@ describeOn('redis', 'redisStore', (url) => {
   })
   for (const [name, connect] of Object.entries(clients)) {
     const breakConnection = () => cutConnection(raw, id)
-    const more = name.endsWith('6') ? { breakConnection, program } : { breakConnection }
-    describe(`with ${name}`, () => contract(connect, more))
+    describe(`with ${name}`, () => {
+      if (name === 'ioredis 6') contract(connect, { test, breakConnection, program })
+      else onlyClientRules((its) => contract(connect, { test: its, breakConnection }))
+    })
   }
   for (const [name, connect] of Object.entries(variants)) {
-    describe(`with ${name}`, () => contract(connect))
+    describe(`with ${name}`, () => {
+      onlyClientRules((its) => contract(connect, { test: its }))
+    })
   }
 
   describe('its keys', () => {
