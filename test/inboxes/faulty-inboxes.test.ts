@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { inboxContract } from 'ringhook/conformance'
 import { describe, expect, it, test } from 'vitest'
 import { compiledProgram } from '../helpers/compiled-programs.ts'
@@ -50,6 +51,7 @@ describe('inboxContract', () => {
   })
 })
 
+const memoryProgram = new URL('./memory-program.ts', import.meta.url)
 const naming = 'has a name and declares whether it keeps order'
 
 describe('inboxContract with breakConnection', () => {
@@ -91,7 +93,7 @@ describe('inboxContract with program', { timeout: 120_000 }, () => {
   ]
 
   it('catches an inbox that keeps what it has in its process', async () => {
-    const module = await compiledProgram('test/inboxes/memory-program.ts')
+    const module = await compiledProgram(fileURLToPath(memoryProgram))
     expect(await brokenRules(program(module), rules)).toEqual(rules)
   })
 
