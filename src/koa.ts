@@ -1,6 +1,7 @@
 import type { OwnEvents } from './core/event/event-types.ts'
 import type { ReceiverOptions } from './core/options/options.ts'
-import { checkReceiver, createReceiver, type Receiver } from './core/receiver.ts'
+import { createReceiver, type Receiver } from './core/receiver.ts'
+import { checkReceiver } from './core/receiver-check.ts'
 import { refuseCall } from './core/request/adapter-mismatch.ts'
 import { isKoaContext } from './core/request/framework-arguments.ts'
 import { type NodeMessage, nodeRequest } from './core/request/node-request.ts'

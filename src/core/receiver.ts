@@ -1,15 +1,25 @@
+import { types } from 'node:util'
 import type { Provider } from '../providers/provider.ts'
 import type { Forgotten } from '../stores/store.ts'
-import type { CloseOptions, CloseReport } from './closing.ts'
+import { checkTenant } from './authentication/tenant.ts'
+import { checkOptions, optionInvalid, wholeNumber } from './checks.ts'
+import { type CloseOptions, type CloseReport, Closing, type ClosingSteps } from './closing.ts'
 import { RinghookError } from './errors.ts'
+import { keyOfBody } from './event/decode.ts'
 import type { OwnEvents } from './event/event-types.ts'
-import type { InboxAdmin } from './inbox/inbox-admin.ts'
+import type { Consumer } from './inbox/dispatcher.ts'
+import { type InboxAdmin, ReceiverInboxAdmin } from './inbox/inbox-admin.ts'
+import { noInbox } from './inbox/inbox-checks.ts'
+import { InboxConsumer } from './inbox/inbox-consumer.ts'
+import { concurrencyBounds } from './inbox/inbox-worker.ts'
+import { ReceiverWorker } from './inbox/receiver-worker.ts'
 import type { UncheckedOptions } from './options/option-checks.ts'
 import type { ReceiverOptions } from './options/options.ts'
+import { compileSettings, type Settings } from './options/settings.ts'
 import { Pipeline } from './pipeline.ts'
-import { isFastifyInstance, isFrameworkArgument } from './request/framework-arguments.ts'
+import { type Internals, internals } from './receiver-internals.ts'
+import { isMountedAsHandler, refuseCall } from './request/adapter-mismatch.ts'
 import type { Reply, RequestLike } from './request/http.ts'
-import { isThenable } from './thenable.ts'
 
 /** Receives the deliveries of one provider. Adapters mount it; tests deliver straight into it. */
 export interface Receiver<P extends Provider = Provider> {
@@ -111,34 +121,136 @@ export function createReceiver<
   P extends Provider,
   const Own extends OwnEvents = Record<never, never>,
 >(provider: P, options: ReceiverOptions<P, Own>): Receiver<P> {
-  return new Pipeline(provider, options as UncheckedOptions)
+  return new WebhookReceiver(provider, options as UncheckedOptions)
 }
 
-/**
- * Refuses what is no receiver. For the adapters: without it the mistake would show at the first
- * delivery.
- *
- * @throws {RinghookError} RINGHOOK_RECEIVER_INVALID
- */
-export function checkReceiver(receiver: Receiver): Receiver {
-  if (typeof receiver?.receive === 'function') return receiver
-  throw new RinghookError(
-    'RINGHOOK_RECEIVER_INVALID',
-    `webhooks() was given ${mistakenFor(receiver)} Pass the receiver that createReceiver(krosai, options) returned, or use krosaiWebhooks(options).`,
+/** The public object, and its life: what a delivery goes through is in the pipeline. */
+class WebhookReceiver<P extends Provider> implements Receiver<P> {
+  readonly provider: P
+  readonly #settings: Settings
+  readonly #pipeline: Pipeline
+  readonly #closing: Closing
+  readonly #worker: ReceiverWorker | undefined
+  readonly #inboxAdmin: InboxAdmin | undefined
+
+  constructor(provider: P, options: UncheckedOptions) {
+    const settings = compileSettings(provider, options)
+    const { inbox, clock, namespace } = settings
+    this.provider = provider
+    this.#settings = settings
+    this.#closing = new Closing(clock, this.#closingSteps())
+    this.#pipeline = new Pipeline(provider, settings, this.#closing)
+    if (inbox !== undefined) {
+      const id = { provider: provider.name, namespace }
+      this.#worker = new ReceiverWorker(inbox, id, () => this.#consumer())
+      this.#inboxAdmin = new ReceiverInboxAdmin(inbox, clock)
+    }
+    // They work without the receiver in front of them: `const { receive } = receiver`.
+    this.receive = this.receive.bind(this)
+    this.forget = this.forget.bind(this)
+    this.status = this.status.bind(this)
+    this.statusOfBody = this.statusOfBody.bind(this)
+    this.start = this.start.bind(this)
+    this.idle = this.idle.bind(this)
+    this.close = this.close.bind(this)
+  }
+
+  get [internals](): Internals {
+    return {
+      settings: this.#settings,
+      hasWorker: this.#worker?.isRunning === true,
+      consumer: () => this.#consumer(),
+    }
+  }
+
+  /** @param others - What a framework passes beside its request, if this was mounted as a handler. */
+  receive(request: RequestLike, ...others: readonly unknown[]): Promise<Reply> {
+    if (!isMountedAsHandler(request, others[0])) return this.#pipeline.receive(request)
+    // It isn't an adapter: what it resolves to is what the framework gets back.
+    return refuseCall(this, 'receiver.receive()', [request, ...others]) as Promise<Reply>
+  }
+
+  async forget(eventId: string, options: TenantOption = {}): Promise<Forgotten> {
+    const tenant = tenantIn('receiver.forget()', options)
+    const key = this.#keyOfId(eventId, tenant)
+    return await this.#pipeline.executor.forget(key, this.#settings.inbox)
+  }
+
+  async status(eventId: string, options: TenantOption = {}): Promise<EventStatus> {
+    const tenant = tenantIn('receiver.status()', options)
+    return await this.#pipeline.executor.status(this.#keyOfId(eventId, tenant))
+  }
+
+  async statusOfBody(rawBody: Uint8Array, options: TenantOption = {}): Promise<EventStatus> {
+    const tenant = tenantIn('receiver.statusOfBody()', options)
+    if (!types.isUint8Array(rawBody)) {
+      throw optionInvalid(
+        'receiver.statusOfBody() takes the bytes of a delivery.',
+        'For the id of an event there is receiver.status(eventId).',
+      )
+    }
+    const key = keyOfBody(this.provider, this.#settings, rawBody, tenant)
+    return key === undefined ? 'unknown' : await this.#pipeline.executor.status(key)
+  }
+
+  get inbox(): InboxAdmin {
+    if (this.#inboxAdmin === undefined) throw noInbox('receiver.inbox')
+    return this.#inboxAdmin
+  }
+
+  async start(options: StartOptions = {}): Promise<void> {
+    checkOptions('receiver.start()', options, ['concurrency'])
+    if (this.#worker === undefined) throw noInbox('receiver.start()')
+    if (this.#closing.hasBegun) {
+      throw new RinghookError(
+        'RINGHOOK_SHUTTING_DOWN',
+        'The receiver was closed and cannot be started again. Create a new one.',
+      )
+    }
+    await this.#worker.start(wholeNumber('concurrency', options.concurrency, concurrencyBounds))
+  }
+
+  idle(): Promise<void> {
+    return this.#pipeline.active.idle()
+  }
+
+  close(options: CloseOptions = {}): Promise<CloseReport> {
+    return this.#closing.close(options)
+  }
+
+  #keyOfId(eventId: string, tenant: string | undefined): string {
+    if (typeof eventId === 'string' && eventId !== '') return this.#settings.keyOf(eventId, tenant)
+    throw optionInvalid('eventId must be text.', 'Pass the id of an event, as onOutcome has it.')
+  }
+
+  #consumer(): Consumer {
+    return new InboxConsumer(this.provider, this.#settings, this.#pipeline, this.#closing)
+  }
+
+  #closingSteps(): ClosingSteps {
+    const pending = () => this.#pipeline.active.pending.count
+    return {
+      stopWorker: (drainMs) => this.#worker?.stop(drainMs),
+      refuse: () => this.#pipeline.refuse(),
+      idle: () => this.#pipeline.active.drained(),
+      running: pending,
+      abort: () => {
+        this.#worker?.abort()
+        if (pending() > 0) this.#pipeline.executor.abortAll(closedTooSoon())
+      },
+    }
+  }
+}
+
+function tenantIn(where: string, options: TenantOption): string | undefined {
+  checkOptions(where, options, ['tenant'])
+  checkTenant(options.tenant)
+  return options.tenant
+}
+
+function closedTooSoon(): RinghookError {
+  return new RinghookError(
+    'RINGHOOK_SHUTTING_DOWN',
+    'The receiver was closed and drainMs is over. Stop; the event runs again when its lease has run out.',
   )
-}
-
-const mountedItself = 'was webhooks itself mounted? Mount what it returns.'
-
-function mistakenFor(given: unknown): string {
-  if (given === undefined || given === null) return 'nothing.'
-  if (typeof given === 'function') return 'a function.'
-  if (isThenable(given)) return 'a promise. Await it first.'
-  if (isFrameworkArgument(given)) return `a request: ${mountedItself}`
-  if (isFastifyInstance(given)) return `a Fastify instance: ${mountedItself}`
-  if (typeof given !== 'object') return 'something else than a receiver.'
-  if ('canonicalNames' in given && 'name' in given) return `the provider ${given.name} alone.`
-  return 'secret' in given || 'on' in given || 'urlToken' in given
-    ? 'options.'
-    : 'something else than a receiver.'
 }

@@ -1,6 +1,7 @@
 import { detached } from '../core/async-context.ts'
-import { inNextTurn, systemClock, type TimeoutHandle, TimeoutQueue } from '../core/clock.ts'
+import { inNextTurn, systemClock } from '../core/clock.ts'
 import type { RinghookError } from '../core/errors.ts'
+import { TimeoutEntry, TimeoutQueue } from '../core/timeout-queue.ts'
 import { storeFailure } from '../databases/failures.ts'
 import { serverTimeoutMs, withServerTimeout } from '../databases/server-timeout.ts'
 
@@ -26,15 +27,21 @@ export interface BatchSettings<Item, Result> {
   readonly maxUnderWay?: number
 }
 
-interface Waiting<Item, Result> {
+/** An item and its caller. It is the entry of the queue of items that have waited too long itself. */
+class Waiting<Item, Result> extends TimeoutEntry {
   readonly item: Item
   readonly resolve: (result: Result) => void
   readonly reject: (error: unknown) => void
   /** Those that came behind it with the same key, and take their result from its. */
   followers: Waiting<Item, Result>[] | undefined
-  /** Its place among those that are given up when they have waited for too long. */
-  silence: TimeoutHandle | undefined
-  isOver: boolean
+  isOver = false
+
+  constructor(item: Item, resolve: (result: Result) => void, reject: (error: unknown) => void) {
+    super()
+    this.item = item
+    this.resolve = resolve
+    this.reject = reject
+  }
 }
 
 /**
@@ -51,7 +58,11 @@ export class Batches<Item, Result> {
   #underWay = 0
   #isScheduled = false
   /** Counts from when an item came: what waits behind a silent server must not pile up for ever. */
-  readonly #silences = new TimeoutQueue(systemClock, serverTimeoutMs)
+  readonly #silences = new TimeoutQueue<Waiting<Item, Result>>(
+    systemClock,
+    serverTimeoutMs,
+    (waiting) => this.#fail(waiting, this.#silent()),
+  )
 
   constructor(settings: BatchSettings<Item, Result>) {
     this.#settings = settings
@@ -62,15 +73,8 @@ export class Batches<Item, Result> {
   /** Gives the item's result, or rejects with what its batch rejected with. */
   add(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const waiting: Waiting<Item, Result> = {
-        item,
-        resolve,
-        reject,
-        followers: undefined,
-        silence: undefined,
-        isOver: false,
-      }
-      waiting.silence = this.#silences.add(systemClock.now(), () => fail(waiting, this.#silent()))
+      const waiting = new Waiting<Item, Result>(item, resolve, reject)
+      this.#silences.enter(waiting, systemClock.now())
       this.#put(waiting)
       this.#schedule()
     })
@@ -118,8 +122,8 @@ export class Batches<Item, Result> {
     } catch (error) {
       isOver = true
       for (const waiting of batch) {
-        fail(waiting, error)
-        for (const follower of waiting.followers ?? []) fail(follower, error)
+        this.#fail(waiting, error)
+        for (const follower of waiting.followers ?? []) this.#fail(follower, error)
       }
     }
     this.#underWay--
@@ -147,9 +151,9 @@ export class Batches<Item, Result> {
     for (const [index, waiting] of batch.entries()) {
       const result = results[index]
       if (result === undefined) throw storeFailure(this.#settings.store, 'RINGHOOK_STORE_FAILED')
-      succeed(waiting, result)
+      this.#succeed(waiting, result)
       for (const follower of waiting.followers ?? []) {
-        succeed(follower, this.#settings.follow?.(waiting.item, result, follower.item) ?? result)
+        this.#succeed(follower, this.#settings.follow?.(waiting.item, result, follower.item) ?? result)
       }
     }
   }
@@ -157,15 +161,15 @@ export class Batches<Item, Result> {
   #silent(): RinghookError {
     return storeFailure(this.#settings.store, 'RINGHOOK_STORE_TIMEOUT')
   }
-}
 
-function succeed<Item, Result>(waiting: Waiting<Item, Result>, result: Result): void {
-  waiting.silence?.cancel()
-  waiting.resolve(result)
-}
+  #succeed(waiting: Waiting<Item, Result>, result: Result): void {
+    this.#silences.leave(waiting)
+    waiting.resolve(result)
+  }
 
-function fail<Item, Result>(waiting: Waiting<Item, Result>, error: unknown): void {
-  waiting.silence?.cancel()
-  waiting.isOver = true
-  waiting.reject(error)
+  #fail(waiting: Waiting<Item, Result>, error: unknown): void {
+    waiting.isOver = true
+    this.#silences.leave(waiting)
+    waiting.reject(error)
+  }
 }

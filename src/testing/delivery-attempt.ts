@@ -1,8 +1,8 @@
 import { optionInvalid } from '../core/checks.ts'
 import { systemClock } from '../core/clock.ts'
 import type { OutcomeName } from '../core/outcome/outcome.ts'
-import { settingsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
+import { settingsOf } from '../core/receiver-internals.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { SignedRequest } from './signed-request.ts'
 

@@ -1,7 +1,7 @@
 import { optionInvalid } from '../core/checks.ts'
 import type { InboxStats } from '../core/inbox/inbox-admin.ts'
-import { internalsOf } from '../core/pipeline.ts'
 import type { Receiver } from '../core/receiver.ts'
+import { internalsOf } from '../core/receiver-internals.ts'
 import type { Provider } from '../providers/provider.ts'
 import { pause } from './pause.ts'
 

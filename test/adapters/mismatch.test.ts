@@ -292,13 +292,13 @@ describe('receiver.receive()', () => {
   })
 
   it('works taken off its receiver, as all that a receiver does', async () => {
-    const { receive, status, forget, idle, close, start } = receiverWith(recordingLogger())
+    const { receive, statusOfBody, forget, idle, close, start } = receiverWith(recordingLogger())
     const { method, headers, rawBody } = completedCall()
     const request = { method, url: '/hooks', headers, body: rawBody }
     // Mapping passes numbers and arrays beside it.
     const [reply] = await Promise.all([request].map(receive))
     expect(reply?.status).toBe(200)
-    expect(await status(rawBody)).toBe('completed')
+    expect(await statusOfBody(rawBody)).toBe('completed')
     expect(await forget(JSON.parse(String(Buffer.from(rawBody))).id)).toBe('forgotten')
     await expect(start()).rejects.toMatchObject({ code: 'RINGHOOK_INBOX_MISSING' })
     await idle()

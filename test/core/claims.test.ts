@@ -1,8 +1,9 @@
 import type { Claim, IdempotencyStore } from 'ringhook'
 import { describe, expect, it } from 'vitest'
-import type { Delivery } from '../../src/core/delivery.ts'
+import { Delivery } from '../../src/core/delivery.ts'
 import { Claims } from '../../src/core/execution/claims.ts'
 import { InFlightRegistry } from '../../src/core/execution/in-flight.ts'
+import { CheckedRequest } from '../../src/core/request/request.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { start } from '../helpers/endpoint.ts'
 
@@ -19,7 +20,8 @@ function claimsWith(replies: readonly (() => Promise<Claim>)[]) {
     status: async () => 'unknown',
   }
   const claims = new Claims({ store, clock, leaseMs: 30_000, onStoreError: 'process' }, running)
-  const delivery = { phase: 'claim', answered: false, deadlineMs: start + 10_000 } as Delivery
+  const times = { receivedAtMs: start, startedAtMs: start, deadlineMs: start + 10_000 }
+  const delivery = new Delivery(new CheckedRequest({}), times, 'claim')
   return { claims, clock, delivery, running, asked: () => asked }
 }
 
@@ -35,13 +37,13 @@ describe('a claim', () => {
       },
       completed,
     ])
-    expect((await claims.claim(delivery, 'k', 'f')).claim).toEqual(await completed())
+    expect(await claims.claim(delivery)).toEqual(await completed())
     expect(asked()).toBe(2)
   })
 
   it('waits a little, and longer every time, for a run of another process', async () => {
     const { claims, clock, delivery, asked } = claimsWith([inFlight, inFlight, inFlight, completed])
-    const claim = claims.claim(delivery, 'k', 'f')
+    const claim = claims.claim(delivery)
     for (const [ms, times] of [
       [24, 1],
       [1, 2],
@@ -53,7 +55,7 @@ describe('a claim', () => {
       await clock.advance(ms)
       expect(asked()).toBe(times)
     }
-    expect((await claim).claim.state).toBe('completed')
+    expect((await claim).state).toBe('completed')
   })
 
   it('that fails after the store said that the event runs is not taken for leave to run without it', async () => {
@@ -65,7 +67,7 @@ describe('a claim', () => {
       () => Promise.reject(new Error('down')),
       () => Promise.reject(new Error('down')),
     ])
-    await expect(claims.claim(delivery, 'k', 'f')).rejects.toThrow('down')
-    expect(delivery.phase).toBe('turn')
+    await expect(claims.claim(delivery)).rejects.toThrow('down')
+    expect(delivery.phase).toBe('holder')
   })
 })

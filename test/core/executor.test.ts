@@ -1,7 +1,8 @@
 import { types } from 'node:util'
 import { memoryStore, PermanentFailure, RinghookError } from 'ringhook'
 import { describe, expect, it, vi } from 'vitest'
-import { type Execution, InFlightRegistry } from '../../src/core/execution/in-flight.ts'
+import type { Execution } from '../../src/core/execution/execution.ts'
+import { InFlightRegistry } from '../../src/core/execution/in-flight.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { endpoint, event, gate, seen, start } from '../helpers/endpoint.ts'
 
@@ -448,13 +449,13 @@ describe('receiver.receive(), with a handler', () => {
   it('leaves nothing behind of the repeats that waited for it in vain', async () => {
     const clock = manualClock(start)
     const running = new InFlightRegistry(clock)
-    const run = { claim: { key: 'k' }, waiting: undefined } as unknown as Execution
+    const run = { claim: { key: 'k' }, waiters: undefined } as unknown as Execution
     running.begin(run)
     const waits = Array.from({ length: 100 }, () => running.pause('k', 2_000))
-    expect(run.waiting?.size).toBe(100)
+    expect(run.waiters?.size).toBe(100)
     await clock.advance(2_000)
     await Promise.all(waits)
-    expect(run.waiting?.size).toBe(0)
+    expect(run.waiters?.size).toBe(0)
   })
 })
 

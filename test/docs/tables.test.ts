@@ -14,7 +14,7 @@ import { describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import { maxJsonDepth } from '../../src/core/event/json.ts'
 import { accepted, answerFor, duplicate, handled, ignored } from '../../src/core/outcome/answers.ts'
-import { settingsOf } from '../../src/core/pipeline.ts'
+import { settingsOf } from '../../src/core/receiver-internals.ts'
 import {
   blocksOf,
   codeIn,

@@ -15,75 +15,68 @@ export interface ClaimSettings {
   readonly onStoreError: 'reject' | 'process'
 }
 
-/** The store's answer to a delivery, and when it was asked: the lease may count from then. */
-export interface TimedClaim {
-  readonly claim: Claim
-  readonly askedAtMs: number
-}
-
-/** How long a repeat waits for the delivery that runs already. */
-const turnMs = 2_000
+/** How long a repeat waits for the delivery that holds the claim. */
+const holderWaitMs = 2_000
 const longestPollMs = 250
 
-/** Claims events for deliveries, and waits its turn where an event runs already. */
+/** Claims events for deliveries, and waits for the holder where an event is running already. */
 export class Claims {
   readonly #settings: ClaimSettings
-  readonly #running: InFlightRegistry
-  /** Owners are this and a number: unlike those of any other process, and of any other delivery. */
+  readonly #inFlight: InFlightRegistry
+  /** Owners are this and a number, unlike those of any other process or delivery. */
   readonly #ownerPrefix = `${randomUUID()}.`
   #owners = 0
 
-  constructor(settings: ClaimSettings, running: InFlightRegistry) {
+  constructor(settings: ClaimSettings, inFlight: InFlightRegistry) {
     this.#settings = settings
-    this.#running = running
+    this.#inFlight = inFlight
   }
 
   /**
-   * Claims, and again until a run under way has ended: it may fail, and then it is this one's turn.
-   * Gives no promise where the store has answered at once.
+   * Claims, and claims again once the holder has ended: it may fail, and then the event is free.
+   * Returns no promise if the store answers at once.
    */
-  claim(delivery: Delivery, key: string, fingerprint: string): TimedClaim | Promise<TimedClaim> {
+  claim(delivery: Delivery): Claim | Promise<Claim> {
     const owner = `${this.#ownerPrefix}${this.#owners++}`
-    const endedBefore = this.#running.ended
-    const first = this.#claimUnlessHere(delivery, key, owner, fingerprint)
-    // Nothing is made for what most claims do not need: a closure would be, in each of them.
-    if (!isThenable(first) && first.claim.state !== 'in_flight') return first
-    return this.#takeTurns(delivery, key, owner, fingerprint, first, endedBefore)
+    const endedBefore = this.#inFlight.ended
+    const first = this.#claimUnlessHere(delivery, owner, delivery.nowMs)
+    // Nothing is allocated for what most claims don't need.
+    if (!isThenable(first) && first.state !== 'in_flight') return first
+    return this.#waitForHolder(delivery, owner, first, endedBefore)
   }
 
-  async #takeTurns(
+  async #waitForHolder(
     delivery: Delivery,
-    key: string,
     owner: string,
-    fingerprint: string,
-    first: TimedClaim | Promise<TimedClaim>,
+    first: Claim | Promise<Claim>,
     endedBefore: number,
-  ): Promise<TimedClaim> {
+  ): Promise<Claim> {
     const { clock } = this.#settings
-    let timed = await first
-    if (timed.claim.state !== 'in_flight') return timed
-    delivery.phase = 'turn'
-    // The delivery that won may have come to this process too: now its handler runs, or has ended.
+    let claim = await first
+    if (claim.state !== 'in_flight') return claim
+    delivery.phase = 'holder'
+    // The holder may have come to this process too: now its handler runs, or has ended.
     await nextTurn()
-    if (this.#running.ended > endedBefore) {
-      timed = await this.#claimUnlessHere(delivery, key, owner, fingerprint)
+    if (this.#inFlight.ended > endedBefore) {
+      claim = await this.#claimUnlessHere(delivery, owner, clock.now())
     }
-    const giveUpAt = Math.min(clock.now() + turnMs, delivery.deadlineMs)
-    for (let pollMs = 25; timed.claim.state === 'in_flight'; pollMs *= 2) {
-      const { retryAfterMs } = timed.claim
-      delivery.result = answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs })
-      const leftMs = giveUpAt - clock.now()
+    const giveUpAtMs = Math.min(clock.now() + holderWaitMs, delivery.deadlineMs)
+    for (let pollMs = 25; claim.state === 'in_flight'; pollMs *= 2) {
+      const { retryAfterMs } = claim
+      delivery.fallback = answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs })
+      const leftMs = giveUpAtMs - clock.now()
       if (leftMs <= 0) break
-      // A run in this process says when it ends; for one elsewhere the store has to be asked.
-      const isHere = this.#running.get(key) !== undefined
-      await this.#running.pause(key, isHere ? leftMs : Math.min(pollMs, leftMs, longestPollMs))
+      // An execution in this process wakes us when it ends; for one elsewhere the store is polled.
+      const isHere = this.#inFlight.get(delivery.key) !== undefined
+      const pauseMs = isHere ? leftMs : Math.min(pollMs, leftMs, longestPollMs)
+      await this.#inFlight.pause(delivery.key, pauseMs)
       if (delivery.answered) break
-      timed = await this.#claimUnlessHere(delivery, key, owner, fingerprint)
+      claim = await this.#claimUnlessHere(delivery, owner, clock.now())
     }
-    return timed
+    return claim
   }
 
-  /** Gives a claim back, so that the next delivery gets it at once. */
+  /** Releases a claim, so that the next delivery gets it at once. */
   async release(claim: HeldClaim): Promise<void> {
     const { store, clock, leaseMs } = this.#settings
     try {
@@ -94,52 +87,45 @@ export class Claims {
   }
 
   /**
-   * Leaves the store alone while the event runs in this process, whatever the store knows of it: a
-   * claim won from a run that lost its lease would make that run's own end count for nothing.
+   * Leaves the store alone while the event runs in this process, whatever the store knows about it: a
+   * claim won from an execution that lost its lease would make that execution's completion void.
    */
-  #claimUnlessHere(
-    delivery: Delivery,
-    key: string,
-    owner: string,
-    fingerprint: string,
-  ): TimedClaim | Promise<TimedClaim> {
-    const { clock, leaseMs } = this.#settings
-    const askedAtMs = clock.now()
-    const here = this.#running.get(key)
+  #claimUnlessHere(delivery: Delivery, owner: string, now: number): Claim | Promise<Claim> {
+    const { leaseMs, onStoreError } = this.#settings
+    const { key, fingerprint } = delivery
+    delivery.claimAskedAtMs = now
+    const here = this.#inFlight.get(key)
     if (here !== undefined) {
-      const leftMs = here.endsAt - askedAtMs
-      const retryAfterMs = leftMs > 0 ? leftMs : leaseMs
-      return { claim: { state: 'in_flight', retryAfterMs }, askedAtMs }
+      const leftMs = here.leaseEndsAtMs - now
+      return { state: 'in_flight', retryAfterMs: leftMs > 0 ? leftMs : leaseMs }
     }
-    const claiming = this.#claimTwice(delivery, key, { owner, leaseMs, fingerprint })
-    if (!isThenable(claiming)) return { claim: claiming, askedAtMs }
-    const canRunWithout = this.#settings.onStoreError === 'process' && delivery.phase === 'claim'
-    const inItsTime = canRunWithout ? this.#withTimeout(claiming, delivery) : claiming
-    return inItsTime.then((claim) => ({ claim, askedAtMs }))
+    const claiming = this.#claimTwice(delivery, { owner, leaseMs, fingerprint })
+    const canRunWithout = onStoreError === 'process' && delivery.phase === 'claim'
+    return isThenable(claiming) && canRunWithout ? this.#withTimeout(claiming, delivery) : claiming
   }
 
   /** Claims, and once more if that fails: the claim may stand although its reply was lost. */
-  #claimTwice(delivery: Delivery, key: string, options: ClaimOptions): Claim | Promise<Claim> {
+  #claimTwice(delivery: Delivery, options: ClaimOptions): Claim | Promise<Claim> {
     let claiming: Claim | Promise<Claim>
     try {
-      claiming = this.#settings.store.claim(key, options)
-      if (!isThenable(claiming)) return checkClaim(claiming, key, options.owner)
+      claiming = this.#settings.store.claim(delivery.key, options)
+      if (!isThenable(claiming)) return checkClaim(claiming, delivery.key, options.owner)
     } catch (error) {
       claiming = Promise.reject(error)
     }
-    return this.#orAgain(delivery, key, options, claiming)
+    return this.#orAgain(delivery, options, claiming)
   }
 
   async #orAgain(
     delivery: Delivery,
-    key: string,
     options: ClaimOptions,
     claiming: Promise<Claim>,
   ): Promise<Claim> {
+    const { key } = delivery
     try {
       return checkClaim(await claiming, key, options.owner)
     } catch (error) {
-      // The sender has gone: the store is down, and needs no more questions.
+      // The sender is gone: the store is down, and needs no more questions.
       if (delivery.answered) throw error
       return checkClaim(await this.#settings.store.claim(key, options), key, options.owner)
     }
@@ -156,7 +142,7 @@ export class Claims {
           if (late?.state === 'claimed') void this.release(late)
         },
         () => {
-          // It had failed before the time was over.
+          // It failed before the time was over.
         },
       )
       throw error

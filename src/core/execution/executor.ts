@@ -1,68 +1,205 @@
 import { randomUUID } from 'node:crypto'
 import type { Inbox } from '../../inboxes/inbox.ts'
-import type { Forgotten, HeldClaim } from '../../stores/store.ts'
+import type { Claim, Forgotten, HeldClaim, KeyStatus } from '../../stores/store.ts'
 import { withTimeout } from '../clock.ts'
-import type { Delivery, RoutedEvent } from '../delivery.ts'
+import type { Delivery } from '../delivery.ts'
 import { isPermanentFailure, RinghookError } from '../errors.ts'
+import type { Handler, WebhookEvent } from '../event/event.ts'
 import { fingerprintOf } from '../event/idempotency.ts'
 import { type Answer, answerFor, duplicate, handled } from '../outcome/answers.ts'
-import type { EventStatus } from '../receiver.ts'
 import { isThenable } from '../thenable.ts'
-import { Claims, type TimedClaim } from './claims.ts'
-import { RunContext } from './context.ts'
+import { Claims } from './claims.ts'
+import { ExecutionContext } from './context.ts'
+import { Execution } from './execution.ts'
 import { listedPromises, reasonNotRun } from './handler-result.ts'
-import { type Execution, InFlightRegistry } from './in-flight.ts'
+import { InFlightRegistry } from './in-flight.ts'
 import { LeaseKeeper, type LeaseSettings } from './lease.ts'
 import { Settlement, type SettlementSettings } from './settle.ts'
 import { checkForgotten, checkStatus } from './store-checks.ts'
 
-/** What the runs of a receiver have in common. */
-export interface RunSettings extends SettlementSettings, LeaseSettings {}
+/** What an {@link Executor} needs. */
+export interface ExecutorSettings extends SettlementSettings, LeaseSettings {}
 
 /**
- * Executor handlers, each under a claim of the store: claim, renew the lease while the handler runs,
- * then mark the event as finished or give it back.
+ * Runs handlers, each under a claim of the store: claims, renews the lease while the handler runs,
+ * then settles the event.
  */
 export class Executor {
-  readonly #settings: RunSettings
-  readonly #running: InFlightRegistry
+  readonly #settings: ExecutorSettings
+  readonly #inFlight: InFlightRegistry
   readonly #claims: Claims
-  readonly #leases: LeaseKeeper<Execution>
-  readonly #endings: Settlement
+  readonly #leases: LeaseKeeper
+  readonly #settlement: Settlement
   #isClosing = false
 
-  constructor(settings: RunSettings) {
+  constructor(settings: ExecutorSettings) {
     this.#settings = settings
-    this.#running = new InFlightRegistry(settings.clock)
-    this.#claims = new Claims(settings, this.#running)
-    // A store that never answers must not keep the event from everybody for ever.
-    this.#leases = new LeaseKeeper(settings, (run) => this.#running.end(run))
-    this.#endings = new Settlement(settings, this.#claims, this.#leases)
+    this.#inFlight = new InFlightRegistry(settings.clock)
+    this.#claims = new Claims(settings, this.#inFlight)
+    // A store that never answers must not keep the event from every other delivery for ever.
+    this.#leases = new LeaseKeeper(settings, (execution) => this.#inFlight.end(execution))
+    this.#settlement = new Settlement(settings, this.#claims, this.#leases)
   }
 
   /**
-   * Executor the event's handler, unless it has finished before. Never rejects, and gives no promise
-   * where neither the store nor the handler has anything to wait for.
+   * Runs the handler of a validated event, unless the event was completed before. Never rejects, and
+   * returns no promise if neither the store nor the handler has anything to wait for.
    */
-  run(delivery: Delivery, routed: RoutedEvent): Answer | Promise<Answer> {
+  execute(delivery: Delivery): Answer | Promise<Answer> {
     delivery.phase = 'claim'
-    const fingerprint = fingerprintOf(routed.rawBody)
-    const timed = this.#claims.claim(delivery, routed.key, fingerprint)
-    if (!isThenable(timed)) return this.#runIfWon(delivery, routed, timed, fingerprint)
-    return timed.then(
-      (late) => this.#runIfWon(delivery, routed, late, fingerprint),
-      (error: unknown) => this.#runWithout(delivery, routed, error),
+    delivery.fingerprint = fingerprintOf(delivery.rawBody)
+    const claiming = this.#claims.claim(delivery)
+    if (!isThenable(claiming)) return this.#executeIfClaimed(delivery, claiming, delivery.nowMs)
+    return claiming.then(
+      (claim) => this.#executeIfClaimed(delivery, claim, this.#settings.clock.now()),
+      (error: unknown) => this.#executeWithoutStore(delivery, error),
     )
   }
 
-  /**
-   * Ends a delivery of an inbox whose attempts all ended with their processes, without anything of
-   * the user's: that may be what ended them. The last may have finished the event, as the store knows.
-   */
-  async giveUp(delivery: Delivery, key: string, rawBody: Uint8Array): Promise<Answer> {
-    delivery.phase = 'claim'
+  #executeIfClaimed(delivery: Delivery, claim: Claim, now: number): Answer | Promise<Answer> {
+    switch (claim.state) {
+      case 'completed': {
+        const isSame = claim.fingerprint === delivery.fingerprint
+        return isSame ? duplicate : { ...duplicate, bodyChanged: true }
+      }
+      case 'in_flight':
+        return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
+      case 'claimed': {
+        const refusal = this.#refusalOf(delivery, claim, now)
+        if (refusal !== undefined) return this.#claims.release(claim).then(() => refusal)
+        return this.#execute(delivery, claim, now)
+      }
+    }
+  }
+
+  /** A claim that came too late, or at the wrong moment, is released. */
+  #refusalOf(delivery: Delivery, claim: HeldClaim, now: number): Answer | undefined {
+    const { leaseMs } = this.#settings
+    if (this.#isClosing) return answerFor('RINGHOOK_SHUTTING_DOWN')
+    // The store was slower than the deadline: the sender was told to come again. Or slower than the
+    // lease: another delivery may have taken over by now.
+    if (delivery.answered || now >= delivery.claimAskedAtMs + leaseMs) {
+      return answerFor('RINGHOOK_STORE_UNAVAILABLE')
+    }
+    // It began here while the store was asked.
+    if (this.#inFlight.get(claim.key) === undefined) return undefined
+    return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: leaseMs })
+  }
+
+  #execute(delivery: Delivery, claim: HeldClaim, now: number): Answer | Promise<Answer> {
+    delivery.attempt = delivery.job?.number ?? claim.attempt
+    delivery.fence = claim.fence
+    const execution = this.#begin(delivery, claim)
+    this.#leases.keep(execution, now)
+    let handling: unknown
     try {
-      const { claim } = await this.#claims.claim(delivery, key, fingerprintOf(rawBody))
+      handling = this.#callHandler(execution)
+      if (isThenable(handling)) {
+        return Promise.resolve(handling).then(
+          (returned: unknown) => this.#settleReturned(execution, returned),
+          (error: unknown) => this.#settleFailed(execution, error),
+        )
+      }
+    } catch (error) {
+      return this.#settleFailed(execution, error)
+    }
+    return this.#settleReturned(execution, handling)
+  }
+
+  #begin(delivery: Delivery, claim: HeldClaim): Execution {
+    const leaseEndsAtMs = delivery.claimAskedAtMs + this.#settings.leaseMs
+    const execution = new Execution(delivery, claim, leaseEndsAtMs)
+    this.#inFlight.begin(execution)
+    delivery.phase = 'handler'
+    return execution
+  }
+
+  #callHandler(execution: Execution): unknown {
+    const { route, event } = execution.delivery
+    const handler = route?.handler as Handler
+    return handler(event as WebhookEvent, new ExecutionContext(this.#settings, execution))
+  }
+
+  /** What a handler returned may show that nothing has run, unless it completed the event itself. */
+  #settleReturned(execution: Execution, returned: unknown): Answer | Promise<Answer> {
+    const listed = listedPromises(returned)
+    if (listed !== undefined) {
+      return listed.then(
+        () => this.#settleReturned(execution, undefined),
+        (error: unknown) => this.#settleFailed(execution, error),
+      )
+    }
+    if (execution.isCommitted) return this.#end(execution, handled)
+    if (execution.completes) return this.#end(execution, this.#settlement.confirm(execution))
+    const reason = reasonNotRun(returned)
+    if (reason === undefined) {
+      return this.#end(execution, this.#settlement.complete(execution, handled))
+    }
+    const answer = answerFor('RINGHOOK_HANDLER_DID_NOT_RUN', { reason })
+    return this.#end(execution, this.#settlement.release(execution, answer))
+  }
+
+  /**
+   * Releases a failed event. One that failed for good counts as completed, unless it is kept as a dead
+   * letter: that can be replayed.
+   */
+  #settleFailed(execution: Execution, error: unknown): Answer | Promise<Answer> {
+    const code = failureCodeOf(error)
+    const isFinal = code === 'RINGHOOK_PERMANENT_FAILURE' && execution.delivery.job === undefined
+    const answer = answerFor(code, { error })
+    const settling = isFinal
+      ? this.#settlement.complete(execution, answer)
+      : this.#settlement.release(execution, answer)
+    return this.#end(execution, settling)
+  }
+
+  #end(execution: Execution, settling: Answer | Promise<Answer>): Answer | Promise<Answer> {
+    if (isThenable(settling)) return settling.then((answer) => this.#end(execution, answer))
+    this.#leases.drop(execution)
+    this.#inFlight.end(execution)
+    return settling
+  }
+
+  #executeWithoutStore(delivery: Delivery, error: unknown): Answer | Promise<Answer> {
+    // Not once the store has said that the event runs: the handler would run beside itself.
+    const isFree = delivery.phase === 'claim' && this.#inFlight.get(delivery.key) === undefined
+    if (this.#settings.onStoreError === 'process' && isFree && !delivery.answered) {
+      return this.#executeUnclaimed(delivery)
+    }
+    return answerFor('RINGHOOK_STORE_UNAVAILABLE', { error })
+  }
+
+  /** The store is down, and the user would rather run twice than not at all. */
+  async #executeUnclaimed(delivery: Delivery): Promise<Answer> {
+    if (this.#isClosing) return answerFor('RINGHOOK_SHUTTING_DOWN')
+    const owner = randomUUID()
+    const claim: HeldClaim = { state: 'claimed', key: delivery.key, owner, fence: 0, attempt: 1 }
+    delivery.claimAskedAtMs = this.#settings.clock.now()
+    const execution = this.#begin(delivery, claim)
+    let answer: Answer
+    try {
+      const returned = await this.#callHandler(execution)
+      const reason = reasonNotRun(returned)
+      await listedPromises(returned)
+      const ended =
+        reason === undefined ? handled : answerFor('RINGHOOK_HANDLER_DID_NOT_RUN', { reason })
+      answer = { ...ended, deduplicated: false }
+    } catch (error) {
+      answer = answerFor(failureCodeOf(error), { error, deduplicated: false })
+    }
+    this.#inFlight.end(execution)
+    return answer
+  }
+
+  /**
+   * Ends a delivery of an inbox whose attempts all ended with their processes, without running
+   * anything of the user's: that may be what ended them. The last one may have completed the event.
+   */
+  async giveUp(delivery: Delivery): Promise<Answer> {
+    delivery.phase = 'claim'
+    delivery.fingerprint = fingerprintOf(delivery.rawBody)
+    try {
+      const claim = await this.#claims.claim(delivery)
       if (claim.state === 'completed') return duplicate
       if (claim.state === 'in_flight') {
         return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
@@ -75,13 +212,13 @@ export class Executor {
   }
 
   /**
-   * Makes a finished event free to run again. Not while it runs, here or elsewhere.
+   * Makes a completed event free to run again. Not while it runs, here or elsewhere.
    *
-   * @param inbox - Told first: one that answers `duplicate` to what the store has forgotten would
-   * keep it from ever running again.
+   * @param inbox - Told first: if it answers `duplicate` to what the store has forgotten, the event
+   * could never run again.
    */
   async forget(key: string, inbox?: Inbox): Promise<Forgotten> {
-    if (this.#running.get(key) !== undefined) return 'in_flight'
+    if (this.#inFlight.get(key) !== undefined) return 'in_flight'
     const { store, clock, leaseMs } = this.#settings
     const forgetting = Promise.resolve()
       .then(() => inbox?.forget?.(key))
@@ -92,191 +229,27 @@ export class Executor {
     })
   }
 
-  /** Says how far an event has come, here or elsewhere. Changes nothing. */
-  async status(key: string): Promise<EventStatus> {
-    if (this.#running.get(key) !== undefined) return 'in_flight'
+  /** Returns how far an event has come, here or elsewhere. Changes nothing. */
+  async status(key: string): Promise<KeyStatus> {
+    if (this.#inFlight.get(key) !== undefined) return 'in_flight'
     const { store, clock, leaseMs } = this.#settings
     const asking = Promise.resolve()
       .then(() => store.status(key))
       .then(checkStatus)
-    const status = await withTimeout(clock, asking, leaseMs).catch((cause: unknown) => {
+    return await withTimeout(clock, asking, leaseMs).catch((cause: unknown) => {
       throw unavailable('how far the event has come', cause)
     })
-    return status === 'completed' ? 'completed' : status
   }
 
-  /** Begins no handler any more. Those that run go on. */
+  /** Starts no handler any more. Those that run go on. */
   close(): void {
     this.#isClosing = true
-    this.#endings.close()
+    this.#settlement.close()
   }
 
-  /** Tells every running handler that the process is about to end. */
+  /** Tells every running handler to stop. */
   abortAll(reason: RinghookError): void {
-    this.#running.abortAll(reason)
-  }
-
-  #runIfWon(
-    delivery: Delivery,
-    routed: RoutedEvent,
-    { claim, askedAtMs }: TimedClaim,
-    fingerprint: string,
-  ): Answer | Promise<Answer> {
-    switch (claim.state) {
-      case 'completed':
-        return claim.fingerprint === fingerprint ? duplicate : { ...duplicate, bodyChanged: true }
-      case 'in_flight':
-        return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
-      case 'claimed':
-        return this.#runClaimed(delivery, routed, claim, askedAtMs, fingerprint)
-    }
-  }
-
-  #runWithout(delivery: Delivery, routed: RoutedEvent, error: unknown): Answer | Promise<Answer> {
-    // Not once the store has said that the event runs: the handler would run beside itself.
-    const isFree = delivery.phase === 'claim' && this.#running.get(routed.key) === undefined
-    if (this.#settings.onStoreError === 'process' && isFree && !delivery.answered) {
-      return this.#runUnclaimed(delivery, routed)
-    }
-    return answerFor('RINGHOOK_STORE_UNAVAILABLE', { error })
-  }
-
-  #runClaimed(
-    delivery: Delivery,
-    routed: RoutedEvent,
-    claim: HeldClaim,
-    askedAtMs: number,
-    fingerprint: string,
-  ): Answer | Promise<Answer> {
-    const now = this.#settings.clock.now()
-    const reason = this.#reasonNotToRun(delivery, claim, askedAtMs, now)
-    if (reason !== undefined) return this.#claims.release(claim).then(() => reason)
-    delivery.attempt = delivery.job?.number ?? claim.attempt
-    delivery.fence = claim.fence
-    const run = this.#begin(delivery, routed, claim, askedAtMs)
-    this.#leases.keep(run, askedAtMs, now)
-    let handling: unknown
-    try {
-      handling = routed.handler(routed.event, run.context)
-      if (isThenable(handling)) {
-        return Promise.resolve(handling).then(
-          (returned: unknown) => this.#endOfReturned(delivery, run, fingerprint, returned),
-          (error: unknown) => this.#endOfFailed(delivery, run, error),
-        )
-      }
-    } catch (error) {
-      return this.#endOfFailed(delivery, run, error)
-    }
-    return this.#endOfReturned(delivery, run, fingerprint, handling)
-  }
-
-  /** What a handler returned may show that nothing has run, unless it marked the event itself. */
-  #endOfReturned(
-    delivery: Delivery,
-    run: Execution,
-    fingerprint: string,
-    returned: unknown,
-  ): Answer | Promise<Answer> {
-    const listed = listedPromises(returned)
-    if (listed !== undefined) {
-      return listed.then(
-        () => this.#endOfReturned(delivery, run, fingerprint, undefined),
-        (error: unknown) => this.#endOfFailed(delivery, run, error),
-      )
-    }
-    const reason = run.context.completes ? undefined : reasonNotRun(returned)
-    if (reason === undefined) return this.#endOfDone(delivery, run, fingerprint)
-    const answer = answerFor('RINGHOOK_HANDLER_DID_NOT_RUN', { reason })
-    return this.#end(run, this.#endings.giveBack(delivery, run, answer))
-  }
-
-  #endOfDone(delivery: Delivery, run: Execution, fingerprint: string): Answer | Promise<Answer> {
-    if (run.context.committed) return this.#end(run, handled)
-    const ending = run.context.completes
-      ? this.#endings.confirm(delivery, run, fingerprint)
-      : this.#endings.mark(delivery, run, handled)
-    return this.#end(run, ending)
-  }
-
-  /**
-   * Gives a failed event back. One that failed for good counts as finished, unless it is kept as a
-   * dead letter: that can be replayed.
-   */
-  #endOfFailed(delivery: Delivery, run: Execution, error: unknown): Answer | Promise<Answer> {
-    const code = failureCodeOf(error)
-    const isOver = code === 'RINGHOOK_PERMANENT_FAILURE' && delivery.job === undefined
-    const answer = answerFor(code, { error })
-    const ending = isOver
-      ? this.#endings.mark(delivery, run, answer)
-      : this.#endings.giveBack(delivery, run, answer)
-    return this.#end(run, ending)
-  }
-
-  #end(run: Execution, ending: Answer | Promise<Answer>): Answer | Promise<Answer> {
-    if (isThenable(ending)) return ending.then((answer) => this.#end(run, answer))
-    this.#leases.drop(run)
-    this.#running.end(run)
-    return ending
-  }
-
-  /** A claim that came too late, or at the wrong moment, is given back. */
-  #reasonNotToRun(
-    delivery: Delivery,
-    claim: HeldClaim,
-    askedAtMs: number,
-    now: number,
-  ): Answer | undefined {
-    const { leaseMs } = this.#settings
-    if (this.#isClosing) return answerFor('RINGHOOK_SHUTTING_DOWN')
-    // The store was slower than the deadline: the sender was told to come again. Or slower than the
-    // lease: another delivery may have taken over by now.
-    if (delivery.answered || now >= askedAtMs + leaseMs) {
-      return answerFor('RINGHOOK_STORE_UNAVAILABLE')
-    }
-    // It began here while the store was asked.
-    if (this.#running.get(claim.key) === undefined) return undefined
-    return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: leaseMs })
-  }
-
-  /** The store is down and the user would rather run twice than not at all. */
-  async #runUnclaimed(delivery: Delivery, routed: RoutedEvent): Promise<Answer> {
-    if (this.#isClosing) return answerFor('RINGHOOK_SHUTTING_DOWN')
-    const owner = randomUUID()
-    const claim: HeldClaim = { state: 'claimed', key: routed.key, owner, fence: 0, attempt: 1 }
-    const run = this.#begin(delivery, routed, claim, this.#settings.clock.now())
-    let answer: Answer
-    try {
-      const returned = await routed.handler(routed.event, run.context)
-      const reason = reasonNotRun(returned)
-      await listedPromises(returned)
-      const ended =
-        reason === undefined ? handled : answerFor('RINGHOOK_HANDLER_DID_NOT_RUN', { reason })
-      answer = { ...ended, deduplicated: false }
-    } catch (error) {
-      answer = answerFor(failureCodeOf(error), { error, deduplicated: false })
-    }
-    this.#running.end(run)
-    return answer
-  }
-
-  #begin(
-    delivery: Delivery,
-    { rawBody }: RoutedEvent,
-    claim: HeldClaim,
-    askedAtMs: number,
-  ): Execution {
-    const run: Execution = {
-      claim,
-      context: new RunContext(this.#settings, delivery, claim, rawBody),
-      endsAt: askedAtMs + this.#settings.leaseMs,
-      renewal: undefined,
-      isRenewing: false,
-      stopAt: undefined,
-      waiting: undefined,
-    }
-    this.#running.begin(run)
-    delivery.phase = 'handler'
-    return run
+    this.#inFlight.abortAll(reason)
   }
 }
 
@@ -284,7 +257,7 @@ function failureCodeOf(error: unknown): 'RINGHOOK_PERMANENT_FAILURE' | 'RINGHOOK
   return isPermanentFailure(error) ? 'RINGHOOK_PERMANENT_FAILURE' : 'RINGHOOK_HANDLER_FAILED'
 }
 
-/** It is not known what the store has done. */
+/** It isn't known what the store has done. */
 function unavailable(what: string, cause: unknown): RinghookError {
   return new RinghookError(
     'RINGHOOK_STORE_UNAVAILABLE',

@@ -1,61 +1,55 @@
 import type { Clock } from '../clock.ts'
 import type { RinghookError } from '../errors.ts'
-import type { Lease } from './lease.ts'
-
-/** One handler that runs in this process. */
-export interface Execution extends Lease {
-  /** The repeats that wait for its end. */
-  waiting: Set<() => void> | undefined
-}
+import type { Execution } from './execution.ts'
 
 /** The handlers that run in this process, by key. */
 export class InFlightRegistry {
   readonly #clock: Clock
-  readonly #runs = new Map<string, Execution | undefined>()
+  readonly #executions = new Map<string, Execution | undefined>()
 
   constructor(clock: Clock) {
     this.#clock = clock
-    // An empty Map is made anew at every fourth key that comes and goes; one that holds something
-    // has room to spare.
-    for (let index = 0; index < 64; index++) this.#runs.set(`no key, ${index}`, undefined)
+    // Pre-sized: V8 rehashes a nearly empty Map at every fourth key that comes and goes.
+    for (let index = 0; index < 64; index++) this.#executions.set(`no key, ${index}`, undefined)
   }
 
-  /** How many runs have ended: for whoever asked the store meanwhile, whose answer may be out of date. */
+  /** How many executions have ended: the store's answer to a question asked before may be outdated. */
   ended = 0
 
   get(key: string): Execution | undefined {
-    return this.#runs.get(key)
+    return this.#executions.get(key)
   }
 
-  begin(run: Execution): void {
-    this.#runs.set(run.claim.key, run)
+  begin(execution: Execution): void {
+    this.#executions.set(execution.claim.key, execution)
   }
 
-  end(run: Execution): void {
+  end(execution: Execution): void {
     this.ended++
-    // Not if another delivery took the event over in the meantime.
-    if (this.#runs.get(run.claim.key) === run) this.#runs.delete(run.claim.key)
-    for (const wake of run.waiting ?? []) wake()
+    // Unless another delivery has taken the event over in the meantime.
+    const { key } = execution.claim
+    if (this.#executions.get(key) === execution) this.#executions.delete(key)
+    for (const wake of execution.waiters ?? []) wake()
   }
 
-  /** Resolves when the event's run has ended, or after `pauseMs`, whichever comes first. */
+  /** Resolves when the event's execution has ended, or after `pauseMs`, whichever is first. */
   pause(key: string, pauseMs: number): Promise<void> {
-    const run = this.#runs.get(key)
+    const execution = this.#executions.get(key)
     return new Promise((resolve) => {
       const wake = () => {
         this.#clock.clearTimeout(timer)
-        run?.waiting?.delete(wake)
+        execution?.waiters?.delete(wake)
         resolve()
       }
       const timer = this.#clock.setTimeout(wake, pauseMs)
-      if (run === undefined) return
-      run.waiting ??= new Set()
-      run.waiting.add(wake)
+      if (execution === undefined) return
+      execution.waiters ??= new Set()
+      execution.waiters.add(wake)
     })
   }
 
   /** Tells every running handler that the process is about to end. */
   abortAll(reason: RinghookError): void {
-    for (const run of this.#runs.values()) run?.context.abort(reason)
+    for (const execution of this.#executions.values()) execution?.abort(reason)
   }
 }

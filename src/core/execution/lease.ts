@@ -1,20 +1,9 @@
-import type { HeldClaim, IdempotencyStore } from '../../stores/store.ts'
-import { type Clock, type TimeoutHandle, TimeoutQueue } from '../clock.ts'
-import type { RunContext } from './context.ts'
+import type { IdempotencyStore } from '../../stores/store.ts'
+import type { Clock } from '../clock.ts'
+import { TimeoutQueue } from '../timeout-queue.ts'
+import type { Execution } from './execution.ts'
 import { claimLost, leaseRanOut } from './lost-leases.ts'
 import { checkFlag } from './store-checks.ts'
-
-/** The lease of a claim, and what is under way to renew it. */
-export interface Lease {
-  readonly claim: HeldClaim
-  readonly context: RunContext
-  /** When it ends for certain, by this process's clock, unless it is renewed. */
-  endsAt: number
-  renewal: TimeoutHandle | undefined
-  isRenewing: boolean
-  /** From when on it is renewed no longer, once the handler has ended. */
-  stopAt: number | undefined
-}
 
 /** What a {@link LeaseKeeper} needs. */
 export interface LeaseSettings {
@@ -26,82 +15,79 @@ export interface LeaseSettings {
 }
 
 /** Renews the leases of handlers that run, and tells a handler when its lease is lost. */
-export class LeaseKeeper<Held extends Lease> {
+export class LeaseKeeper {
   readonly #settings: LeaseSettings
-  readonly #renewals: TimeoutQueue
-  readonly #onStopped: (lease: Held) => void
+  readonly #renewals: TimeoutQueue<Execution>
+  readonly #onStopped: (execution: Execution) => void
 
-  constructor(settings: LeaseSettings, onStopped: (lease: Held) => void) {
+  /** @param onStopped - Called when a lease isn't renewed any more although its execution isn't settled. */
+  constructor(settings: LeaseSettings, onStopped: (execution: Execution) => void) {
+    const intervalMs = Math.floor(settings.leaseMs / 3)
     this.#settings = settings
     this.#onStopped = onStopped
-    this.#renewals = new TimeoutQueue(settings.clock, Math.floor(settings.leaseMs / 3))
+    this.#renewals = new TimeoutQueue(settings.clock, intervalMs, (due) => this.#renew(due))
   }
 
-  /** Renews a lease three times in its length, until it is dropped, lost or to stop. */
-  keep(lease: Held, askedAtMs: number, now: number): void {
+  /** Renews a lease every third of its length, until it is dropped, lost or to stop. */
+  keep(execution: Execution, now: number): void {
     // The store took its time to answer the claim: the first renewal is due already.
-    if (now - askedAtMs >= this.#settings.leaseMs / 3) this.#renew(lease)
-    else this.#renewLater(lease, now)
+    const isDue = now - execution.delivery.claimAskedAtMs >= this.#settings.leaseMs / 3
+    if (isDue) this.#renew(execution)
+    else this.#renewals.enter(execution, now)
   }
 
-  /** Renews a lease no longer. */
-  drop(lease: Held): void {
-    lease.renewal?.cancel()
-    lease.renewal = undefined
+  /** Stops renewing a lease. */
+  drop(execution: Execution): void {
+    this.#renewals.leave(execution)
   }
 
-  #renewLater(lease: Held, now: number): void {
-    lease.renewal = this.#renewals.add(now, () => this.#renew(lease))
-  }
-
-  #renew(lease: Held): void {
+  #renew(execution: Execution): void {
     const { store, clock, leaseMs } = this.#settings
     const now = clock.now()
-    lease.renewal = undefined
-    if (lease.stopAt !== undefined && now >= lease.stopAt) {
-      this.#onStopped(lease)
+    if (execution.stopAtMs !== undefined && now >= execution.stopAtMs) {
+      this.#onStopped(execution)
       return
     }
-    this.#renewLater(lease, now)
-    if (lease.isRenewing) {
-      // The store has not answered the last time. By the end of the lease it is asked again: what
-      // was asked on a connection that went silent may never be answered.
-      if (now < lease.endsAt) return
-      this.#warn(lease)
+    this.#renewals.enter(execution, now)
+    if (execution.isRenewing) {
+      // The store hasn't answered the last time. When the lease ends it is asked again: a connection
+      // that went silent may never answer.
+      if (now < execution.leaseEndsAtMs) return
+      this.#warn(execution)
     }
-    // Also when the lease is over, as after a long halt of the event loop: the claim holds for as
-    // long as nobody took over, and the store knows.
-    lease.isRenewing = true
+    // Even if the lease is over, as after a long halt of the event loop: the claim holds as long as
+    // no other delivery took over, and the store knows.
+    execution.isRenewing = true
     Promise.resolve()
-      .then(() => store.extend(lease.claim, { leaseMs }))
+      .then(() => store.extend(execution.claim, { leaseMs }))
       .then((isHeld) => {
-        if (checkFlag(isHeld, 'extend')) lease.endsAt = Math.max(lease.endsAt, now + leaseMs)
-        else this.#lose(lease)
+        if (!checkFlag(isHeld, 'extend')) this.#lose(execution)
+        else execution.leaseEndsAtMs = Math.max(execution.leaseEndsAtMs, now + leaseMs)
       })
       .catch((error: unknown) => {
         // The store is away: the next renewal may get through before the lease runs out.
         this.#settings.onRenewalFailed(error)
-        if (clock.now() >= lease.endsAt) this.#warn(lease)
+        if (clock.now() >= execution.leaseEndsAtMs) this.#warn(execution)
       })
       .finally(() => {
-        lease.isRenewing = false
+        execution.isRenewing = false
       })
   }
 
-  /** Tells the handler; the store may come back before somebody else takes over, and is still asked. */
-  #warn(lease: Held): void {
-    if (lease.renewal !== undefined) lease.context.abort(leaseRanOut())
+  /** Tells the handler. The store may come back before another delivery takes over, and is still asked. */
+  #warn(execution: Execution): void {
+    if (execution.isQueued) execution.abort(leaseRanOut())
   }
 
-  #lose(lease: Held): void {
-    // The answer may come after the handler's end, to a claim that was completed meanwhile.
-    if (lease.renewal === undefined) return
-    this.drop(lease)
-    // The handler has ended: what took the lease away may be the mark that is on its way back.
-    if (lease.stopAt !== undefined) this.#onStopped(lease)
+  #lose(execution: Execution): void {
+    // The answer may arrive after the handler's end, about a claim that was completed meanwhile.
+    if (!execution.isQueued) return
+    this.drop(execution)
+    // The handler has ended: what took the lease away may be the completion that is on its way back.
+    if (execution.stopAtMs !== undefined) this.#onStopped(execution)
     // The handler may have completed it itself, in its own transaction.
-    else if (!lease.context.completes) {
-      lease.context.abort(claimLost(this.#settings.clock.now() < lease.endsAt))
+    else if (!execution.completes) {
+      execution.abort(claimLost(this.#settings.clock.now() < execution.leaseEndsAtMs))
     }
   }
 }

@@ -1,100 +1,97 @@
-import type { Claim } from '../../stores/store.ts'
-import type { Delivery } from '../delivery.ts'
-import { fingerprintOf } from '../event/idempotency.ts'
+import type { Claim, HeldClaim } from '../../stores/store.ts'
 import { type Answer, answerFor, handled } from '../outcome/answers.ts'
 import type { ClaimSettings, Claims } from './claims.ts'
-import type { Execution } from './in-flight.ts'
+import type { Execution } from './execution.ts'
 import type { LeaseKeeper } from './lease.ts'
 import { takenOver } from './lost-leases.ts'
 import { checkClaim, checkFlag } from './store-checks.ts'
 import { notCommitted } from './transaction-errors.ts'
 
-/** What {@link Settlement} need. */
+/** What a {@link Settlement} needs. */
 export interface SettlementSettings extends ClaimSettings {
   readonly retentionMs: number
-  /** Told when the store had forgotten an event that ran, and it was marked all the same. */
+  /** Told when the store had forgotten an event that ran, and it was completed all the same. */
   onForgotten(): void
 }
 
 /**
- * For how long the worker of an inbox goes on asking a store that is away, in ms. Nobody waits for
- * it, and until the store is back nothing else could be claimed anyway.
+ * How long a worker goes on asking a store that is away, in ms. No sender waits, and until the store
+ * is back nothing else could be claimed anyway.
  */
-const workersPatienceMs = 15 * 60_000
+const workerPatienceMs = 15 * 60_000
 
-/** What becomes of an event when its handler has ended: marked, confirmed, or given back. */
+/** Settles an event when its handler has ended: it is completed, confirmed or released. */
 export class Settlement {
   readonly #settings: SettlementSettings
   readonly #claims: Claims
-  readonly #leases: LeaseKeeper<Execution>
+  readonly #leases: LeaseKeeper
   #isClosing = false
 
-  constructor(settings: SettlementSettings, claims: Claims, leases: LeaseKeeper<Execution>) {
+  constructor(settings: SettlementSettings, claims: Claims, leases: LeaseKeeper) {
     this.#settings = settings
     this.#claims = claims
     this.#leases = leases
   }
 
-  /** From now on the worker of an inbox asks a store that fails no more: the process is to end. */
+  /** From now on a worker doesn't ask a failing store again: the process is about to end. */
   close(): void {
     this.#isClosing = true
   }
 
-  /** Marks the event as finished. If the store cannot be told, the answer stands all the same. */
-  mark(delivery: Delivery, run: Execution, answer: Answer): Answer | Promise<Answer> {
+  /** Completes the event. If the store can't be told, the answer stands all the same. */
+  complete(execution: Execution, answer: Answer): Answer | Promise<Answer> {
     const { store, retentionMs } = this.#settings
-    delivery.phase = 'mark'
-    delivery.result = answer
-    run.stopAt = this.#stopAt(delivery, run)
-    let marking: Promise<boolean> | boolean
+    const { delivery } = execution
+    delivery.phase = 'complete'
+    delivery.fallback = answer
+    execution.stopAtMs = this.#stopAtMs(execution)
+    let completing: Promise<boolean> | boolean
     try {
-      marking = store.complete(run.claim, { retentionMs })
+      completing = store.complete(execution.claim, { retentionMs })
     } catch (error) {
-      marking = Promise.reject(error)
+      completing = Promise.reject(error)
     }
-    return marking === true ? answer : this.#markInTheEnd(delivery, run, answer, marking)
+    return completing === true ? answer : this.#completeEventually(execution, answer, completing)
   }
 
-  async #markInTheEnd(
-    delivery: Delivery,
-    run: Execution,
+  async #completeEventually(
+    execution: Execution,
     answer: Answer,
-    marking: Promise<boolean> | boolean,
+    completing: Promise<boolean> | boolean,
   ): Promise<Answer> {
     const { store, clock, retentionMs } = this.#settings
-    let marked: Insisted<boolean>
+    let completed: Asked<boolean>
     try {
-      marked = { value: checkFlag(await marking, 'complete') }
+      completed = { value: checkFlag(await completing, 'complete') }
     } catch (error) {
-      marked = await this.#insist(delivery, run, error, async () =>
-        checkFlag(await store.complete(run.claim, { retentionMs }), 'complete'),
+      completed = await this.#askAgain(execution, error, async () =>
+        checkFlag(await store.complete(execution.claim, { retentionMs }), 'complete'),
       )
     }
-    if (marked.value === true) return answer
-    if ('error' in marked) return { ...answer, completionLost: true, error: marked.error }
+    if (completed.value === true) return answer
+    if ('error' in completed) return { ...answer, completionLost: true, error: completed.error }
     try {
-      if (await this.#markForgotten(run)) return answer
+      if (await this.#completeForgotten(execution)) return answer
     } catch (error) {
       return { ...answer, completionLost: true, error }
     }
-    return { ...answer, completionLost: true, error: takenOver(clock.now() < run.endsAt) }
+    const cause = takenOver(clock.now() < execution.leaseEndsAtMs)
+    return { ...answer, completionLost: true, error: cause }
   }
 
   /**
-   * A claim that is gone is either another run's, or the store has forgotten it, as after a
-   * failover. What was forgotten is claimed and marked again, so that a repeat does not run it.
+   * A claim that is gone is either another execution's, or the store has forgotten it, as after a
+   * failover. A forgotten one is claimed and completed again, so that a repeat doesn't run it.
    */
-  async #markForgotten({ claim, context }: Execution): Promise<boolean> {
+  async #completeForgotten({ claim, delivery }: Execution): Promise<boolean> {
     const { store, leaseMs, retentionMs } = this.#settings
     const { key, owner, fence } = claim
-    const options = { owner, leaseMs, fingerprint: fingerprintOf(context.rawBody) }
+    const options = { owner, leaseMs, fingerprint: delivery.fingerprint }
     const again = checkClaim(await store.claim(key, options), key, owner)
     if (again.state !== 'claimed') return false
     // A store that remembers gives a new owner a higher fence.
-    if (
-      again.fence <= fence &&
-      checkFlag(await store.complete(again, { retentionMs }), 'complete')
-    ) {
+    const isForgotten = again.fence <= fence
+    if (isForgotten && checkFlag(await store.complete(again, { retentionMs }), 'complete')) {
       this.#settings.onForgotten()
       return true
     }
@@ -103,76 +100,71 @@ export class Settlement {
   }
 
   /**
-   * Looks whether the transaction in which the handler completed the event was committed: a repeat
-   * of the claim finds the event finished then. Otherwise the handler's write is lost too, or not
-   * there yet, and the event must come again.
+   * Finds out whether the transaction in which the handler completed the event was committed: if it
+   * was, a repeated claim finds the event completed. Otherwise the handler's write is lost too, or
+   * not there yet, and the event must come again.
    */
-  async confirm(delivery: Delivery, run: Execution, fingerprint: string): Promise<Answer> {
+  async confirm(execution: Execution): Promise<Answer> {
     const { store, leaseMs } = this.#settings
-    const { key, owner } = run.claim
+    const { delivery, claim } = execution
+    const { key, owner } = claim
+    const options = { owner, leaseMs, fingerprint: delivery.fingerprint }
     const unavailable = answerFor('RINGHOOK_STORE_UNAVAILABLE')
-    const ask = async () =>
-      checkClaim(await store.claim(key, { owner, leaseMs, fingerprint }), key, owner)
+    const ask = async () => checkClaim(await store.claim(key, options), key, owner)
     delivery.phase = 'confirm'
-    delivery.result = unavailable
-    run.stopAt = this.#stopAt(delivery, run)
+    delivery.fallback = unavailable
+    execution.stopAtMs = this.#stopAtMs(execution)
     const found = await ask().then(
-      (value): Insisted<Claim> => ({ value }),
-      (error: unknown) => this.#insist(delivery, run, error, ask),
+      (value): Asked<Claim> => ({ value }),
+      (error: unknown) => this.#askAgain(execution, error, ask),
     )
     if ('error' in found) return { ...unavailable, error: found.error }
     if (found.value.state === 'completed') return handled
-    return await this.#fail(delivery, run, found.value)
-  }
-
-  /** Gives a failed event back, so that the next delivery or attempt runs it at once. */
-  async giveBack(
-    delivery: Delivery,
-    run: Execution,
-    answer: Answer,
-    claim = run.claim,
-  ): Promise<Answer> {
-    delivery.phase = 'release'
-    this.#leases.drop(run)
-    delivery.result = answer
-    await this.#claims.release(claim)
-    return answer
-  }
-
-  /** The handler returned without its write being there. */
-  async #fail(delivery: Delivery, run: Execution, claim: Claim): Promise<Answer> {
     const answer = answerFor('RINGHOOK_HANDLER_FAILED', {
       reason: 'its transaction was not committed',
       error: notCommitted(),
     })
-    // In flight: somebody took over, or the transaction is still open and may yet be committed.
-    if (claim.state === 'claimed') return await this.giveBack(delivery, run, answer, claim)
+    // In flight: another delivery took over, or the transaction is still open and may yet be committed.
+    if (found.value.state === 'in_flight') return answer
+    return await this.release(execution, answer, found.value)
+  }
+
+  /** Releases a failed event, so that the next delivery or attempt runs it at once. */
+  async release(
+    execution: Execution,
+    answer: Answer,
+    claim: HeldClaim = execution.claim,
+  ): Promise<Answer> {
+    const { delivery } = execution
+    delivery.phase = 'release'
+    delivery.fallback = answer
+    this.#leases.drop(execution)
+    await this.#claims.release(claim)
     return answer
   }
 
   /**
-   * Until when a store that has failed is asked: until the deadline, and beyond it until the lease
-   * ends that kept others out when the handler ended. The sender has its answer by then.
+   * When to stop asking a store that has failed: at the deadline, or later, at the end of the lease
+   * that kept others out when the handler ended. The sender has its answer by then.
    */
-  #stopAt({ deadlineMs, job }: Delivery, { endsAt }: Execution): number {
-    if (job === undefined) return Math.max(deadlineMs, endsAt)
-    return this.#settings.clock.now() + workersPatienceMs
+  #stopAtMs({ delivery: { deadlineMs, job }, leaseEndsAtMs }: Execution): number {
+    if (job === undefined) return Math.max(deadlineMs, leaseEndsAtMs)
+    return this.#settings.clock.now() + workerPatienceMs
   }
 
   /** Asks a store that has failed until it answers, or its time is over. */
-  async #insist<Value>(
-    delivery: Delivery,
-    { stopAt = 0 }: Execution,
+  async #askAgain<Value>(
+    { delivery, stopAtMs = 0 }: Execution,
     failure: unknown,
     ask: () => Promise<Value>,
-  ): Promise<Insisted<Value>> {
+  ): Promise<Asked<Value>> {
     const { clock } = this.#settings
-    const { result = handled } = delivery
+    const { fallback = handled } = delivery
     let error = failure
     for (let pauseMs = 25; ; pauseMs = Math.min(2 * pauseMs, 1_000)) {
-      const leftMs = stopAt - clock.now()
+      const leftMs = stopAtMs - clock.now()
       if (leftMs <= 0 || (this.#isClosing && delivery.job !== undefined)) return { error }
-      delivery.result = { error, ...result }
+      delivery.fallback = { error, ...fallback }
       await new Promise<void>((resolve) => {
         clock.setTimeout(resolve, Math.min(pauseMs, leftMs))
       })
@@ -186,6 +178,4 @@ export class Settlement {
 }
 
 /** What the store said in the end, or why it never did. */
-type Insisted<Value> =
-  | { readonly value: Value }
-  | { readonly value?: never; readonly error: unknown }
+type Asked<Value> = { readonly value: Value } | { readonly value?: never; readonly error: unknown }

@@ -1,7 +1,7 @@
 import type { Attempt, AttemptResult, StoredDelivery } from '../../inboxes/inbox.ts'
+import { ActiveCount } from '../active-count.ts'
 import type { Clock } from '../clock.ts'
 import { type Answer, answerFor } from '../outcome/answers.ts'
-import { UnderWay } from '../under-way.ts'
 import { failureOf } from './attempt-result.ts'
 import { readStoredDelivery } from './stored-delivery.ts'
 
@@ -31,7 +31,7 @@ export class Dispatcher {
   readonly #consumers: ReadonlyMap<string, Consumer>
   /** Reports what belongs to no receiver. */
   readonly #first: Consumer
-  readonly #active = new UnderWay()
+  readonly #active = new ActiveCount()
   #hasEnded = false
 
   /** @param consumers - One for each receiver. */

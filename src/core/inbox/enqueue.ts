@@ -1,9 +1,9 @@
 import type { Inbox } from '../../inboxes/inbox.ts'
 import type { Provider } from '../../providers/provider.ts'
-import type { Delivery, RoutedEvent } from '../delivery.ts'
+import type { Delivery } from '../delivery.ts'
+import { type DecodeSettings, keyOfInvalid } from '../event/decode.ts'
 import type { WebhookEvent } from '../event/event.ts'
 import type { KeyMaker } from '../event/idempotency.ts'
-import { keyOfInvalid, type ReadEvent, type ReadingSettings } from '../event/read-event.ts'
 import { orderOf } from '../event/validation.ts'
 import { type Answer, accepted, answerFor, duplicate } from '../outcome/answers.ts'
 import { MissingWorkerCheck, type MissingWorkerSettings } from './missing-worker.ts'
@@ -11,7 +11,7 @@ import { type DeliveryKeeper, deliveryKeeper } from './stored-delivery.ts'
 
 /** What an {@link Enqueuer} needs. */
 export interface EnqueueSettings
-  extends Pick<ReadingSettings, 'keyOf' | 'ownId'>,
+  extends Pick<DecodeSettings, 'keyOf' | 'ownId'>,
     MissingWorkerSettings {
   readonly namespace: string
   /** Makes ordering keys. Always digests: a call's id, or what the user orders by, may be a phone number. */
@@ -32,39 +32,27 @@ export class Enqueuer {
   constructor(provider: Provider, settings: EnqueueSettings, inbox: Inbox) {
     this.#inbox = inbox
     this.#settings = settings
-    this.#keep = deliveryKeeper(provider, settings.urlTokens)
+    this.#keep = deliveryKeeper(provider, settings.namespace, settings.urlTokens)
     this.#missingWorker = new MissingWorkerCheck(provider.name, settings, inbox)
   }
 
   /**
-   * Commits a delivery. One whose data fails its schema too, as what it is: the worker finds that
+   * Commits a delivery. One whose data fails its schema too, which has no event: the worker finds that
    * out again, and makes it a dead letter.
-   *
-   * @param routed - Absent for data that fails its schema.
    */
-  async put(
-    delivery: Delivery,
-    read: ReadEvent,
-    body: Uint8Array,
-    routed: RoutedEvent | undefined,
-  ): Promise<Answer> {
-    const { namespace } = this.#settings
-    const orderingKey = this.#orderOf(read, routed)
+  async enqueue(delivery: Delivery): Promise<Answer> {
+    const orderingKey = this.#orderingKeyOf(delivery)
     if (typeof orderingKey === 'object') return orderingKey
-    const key = routed?.key ?? keyOfInvalid(this.#settings, read, body, delivery.tenant)
-    const { type, sentAs, headersRead } = read
-    const eventId = routed?.event.id ?? read.eventId
-    const { request, receivedAtMs, tenant } = delivery
-    const facts = { key, namespace, tenant, type, sentAs, eventId, receivedAtMs, headersRead }
-    const stored = this.#keep(facts, request.headers, body)
+    if (delivery.event === undefined) delivery.key = keyOfInvalid(this.#settings, delivery)
+    const { key, tenant } = delivery
+    const stored = this.#keep(delivery)
     const order = orderingKey === undefined ? undefined : this.#orderUnder(orderingKey, tenant)
     const options = order === undefined ? { key } : { key, order }
-    delivery.key = key
     delivery.phase = 'inbox'
     try {
       const put = await this.#inbox.put(stored, options).catch((error: unknown) => {
         if (delivery.answered) throw error
-        // Perhaps only the connection was lost. It may have been committed before: nothing is kept twice.
+        // Perhaps only the connection was lost. If it was committed before, the repeat is a duplicate.
         return this.#inbox.put(stored, options)
       })
       if (put === 'accepted') {
@@ -83,12 +71,12 @@ export class Enqueuer {
     return { key: orderKeyOf(orderingKey, tenant), maxHoldMs }
   }
 
-  /** What the event is in order by, if it is in any; or the answer where the user's function failed. */
-  #orderOf({ callId }: ReadEvent, routed: RoutedEvent | undefined): string | undefined | Answer {
+  /** What the event is ordered by, if by anything; or the answer if the user's function failed. */
+  #orderingKeyOf({ callId, event }: Delivery): string | undefined | Answer {
     const { orderingKey } = this.#settings
     if (orderingKey === false || !this.#inbox.keepsOrder) return undefined
     if (orderingKey === undefined) return callId
-    return routed === undefined ? undefined : orderOf(routed.event, orderingKey)
+    return event === undefined ? undefined : orderOf(event, orderingKey)
   }
 }
 

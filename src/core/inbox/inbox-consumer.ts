@@ -1,22 +1,21 @@
 import type { Attempt, AttemptResult, StoredDelivery } from '../../inboxes/inbox.ts'
 import type { Provider } from '../../providers/provider.ts'
+import type { ActiveCount } from '../active-count.ts'
 import type { Clock } from '../clock.ts'
 import type { Closing } from '../closing.ts'
-import { attemptOutcome, type Delivery } from '../delivery.ts'
+import { attemptOutcome, Delivery } from '../delivery.ts'
 import { RinghookError } from '../errors.ts'
-import { readEvent, routeEvent } from '../event/read-event.ts'
+import { decode, validate } from '../event/decode.ts'
+import type { Route } from '../event/routing.ts'
 import type { Executor } from '../execution/executor.ts'
 import type { Settings } from '../options/settings.ts'
 import { type Answer, answerFor } from '../outcome/answers.ts'
+import type { Pipeline } from '../pipeline.ts'
 import { CheckedRequest } from '../request/request.ts'
-import type { UnderWay } from '../under-way.ts'
 import { attemptResultFor } from './attempt-result.ts'
 import type { Consumer } from './dispatcher.ts'
 import { mostAttempts, type RetryPolicy } from './retry.ts'
 import { bodyOf } from './stored-delivery.ts'
-
-/** A delivery that came out of an inbox. */
-type JobDelivery = Delivery & { readonly job: Attempt }
 
 /**
  * Runs the deliveries that a worker takes from an inbox for one receiver: the steps that are left
@@ -28,15 +27,14 @@ export class InboxConsumer implements Consumer {
   readonly #provider: Provider
   readonly #settings: Settings
   readonly #executor: Executor
-  readonly #underWay: UnderWay
+  readonly #active: ActiveCount
   readonly #closing: Pick<Closing, 'hasBegun'>
   #isEnding = false
 
   constructor(
     provider: Provider,
     settings: Settings,
-    executor: Executor,
-    underWay: UnderWay,
+    { executor, active }: Pick<Pipeline, 'executor' | 'active'>,
     closing: Pick<Closing, 'hasBegun'>,
   ) {
     this.provider = provider.name
@@ -44,7 +42,7 @@ export class InboxConsumer implements Consumer {
     this.#provider = provider
     this.#settings = settings
     this.#executor = executor
-    this.#underWay = underWay
+    this.#active = active.pending
     this.#closing = closing
   }
 
@@ -58,18 +56,15 @@ export class InboxConsumer implements Consumer {
 
   async process(stored: StoredDelivery, attempt: Attempt): Promise<AttemptResult> {
     const delivery = this.#deliveryOf(stored, attempt)
-    this.#underWay.enter()
-    let policy = this.#settings.retry.common
-    const usePolicy = (own: RetryPolicy) => {
-      policy = own
-    }
-    const answer = await this.#run(delivery, stored, usePolicy).catch((error: unknown) =>
+    this.#active.enter()
+    const answer = await this.#execute(delivery, attempt).catch((error: unknown) =>
       answerFor('RINGHOOK_INTERNAL_ERROR', { error }),
     )
+    const policy = delivery.route?.retry ?? this.#settings.retry.common
     const now = this.clock.now()
-    const result = this.#resultOf(answer, policy, attempt)
+    const result = this.#resultOf(answer, policy, attempt, now)
     this.#settings.report(attemptOutcome(this.provider, delivery, answer, result, now))
-    this.#underWay.leave()
+    this.#active.leave()
     return result
   }
 
@@ -98,61 +93,43 @@ export class InboxConsumer implements Consumer {
     this.#settings.report.inboxFailed(this.provider, error)
   }
 
-  #resultOf(answer: Answer, policy: RetryPolicy, attempt: Attempt): AttemptResult {
-    const result = attemptResultFor(answer, policy, attempt, this.clock.now())
+  #resultOf(answer: Answer, policy: RetryPolicy, attempt: Attempt, now: number): AttemptResult {
+    const result = attemptResultFor(answer, policy, attempt, now)
     // The inbox has taken it back, or is about to.
     return this.#isEnding && result.state !== 'completed'
       ? { state: 'postponed', delayMs: 0 }
       : result
   }
 
-  async #run(
-    delivery: JobDelivery,
-    stored: StoredDelivery,
-    usePolicy: (policy: RetryPolicy) => void,
-  ): Promise<Answer> {
-    const body = bodyOf(stored)
-    const { job } = delivery
-    const giveUp = () => this.#executor.giveUp(delivery, stored.key, body)
-    if (job.number > mostAttempts) return await giveUp()
-    const read = readEvent(this.#provider, this.#settings, body, stored.headers)
-    if ('outcome' in read) return read
-    delivery.type = read.type
-    delivery.sentAs = read.sentAs
-    delivery.eventId = read.eventId
-    usePolicy(read.retry)
-    const { handler } = read
+  /** The steps that are left once a delivery is in the inbox. */
+  async #execute(delivery: Delivery, { number }: Attempt): Promise<Answer> {
+    if (number > mostAttempts) return await this.#executor.giveUp(delivery)
+    const { key } = delivery
+    const unread = decode(this.#provider, this.#settings, delivery)
+    if (unread !== undefined) return unread
+    const { handler, retry } = delivery.route as Route
     if (handler === undefined) return answerFor('RINGHOOK_HANDLER_MISSING')
     // Before the schema, which may be what ended the process each time.
-    if (job.number > read.retry.maxAttempts) return await giveUp()
-    const routed = routeEvent(this.#provider, this.#settings, read, handler, body, stored.tenant)
-    if ('outcome' in routed) return routed
-    delivery.eventId = routed.event.id
+    if (number > retry.maxAttempts) return await this.#executor.giveUp(delivery)
+    const invalid = validate(this.#provider, this.#settings, delivery)
     // The key that it was enqueued under: the functions that made it may have changed since.
-    return await this.#executor.run(delivery, { ...routed, key: stored.key })
+    delivery.key = key
+    return invalid ?? (await this.#executor.execute(delivery))
   }
 
-  #deliveryOf(stored: StoredDelivery, attempt: Attempt): JobDelivery {
-    const now = this.clock.now()
-    return {
-      request: new CheckedRequest({ method: 'POST', headers: stored.headers }),
-      receivedAtMs: stored.receivedAt,
-      beganAtMs: now,
-      deadlineMs: now + this.#settings.ackDeadlineMs,
-      phase: 'claim',
-      answered: false,
-      countedBy: this.#underWay,
-      deadline: undefined,
-      result: undefined,
-      isLate: false,
-      type: stored.type,
-      sentAs: stored.sentAs,
-      eventId: stored.eventId,
-      tenant: stored.tenant,
-      key: stored.key,
-      attempt: attempt.number,
-      fence: undefined,
-      job: attempt,
-    }
+  #deliveryOf(stored: StoredDelivery, attempt: Attempt): Delivery {
+    const startedAtMs = this.clock.now()
+    const deadlineMs = startedAtMs + this.#settings.ackDeadlineMs
+    const request = new CheckedRequest({ method: 'POST', headers: stored.headers })
+    const times = { receivedAtMs: stored.receivedAt, startedAtMs, deadlineMs }
+    const delivery = new Delivery(request, times, 'claim', attempt)
+    delivery.rawBody = bodyOf(stored)
+    delivery.type = stored.type
+    delivery.sentAs = stored.sentAs
+    delivery.eventId = stored.eventId
+    delivery.tenant = stored.tenant
+    delivery.key = stored.key
+    delivery.attempt = attempt.number
+    return delivery
   }
 }

@@ -1,37 +1,20 @@
 import type { StoredDelivery } from '../../inboxes/inbox.ts'
 import type { Provider } from '../../providers/provider.ts'
-import type { RequestHeaders } from '../request/http.ts'
+import type { Delivery } from '../delivery.ts'
 import { headerKeeper, storable } from './kept-headers.ts'
 
-/** What is kept of a delivery beside its bytes. */
-export interface StoredFacts {
-  readonly key: string
-  readonly namespace: string
-  readonly tenant: string | undefined
-  readonly type: string
-  readonly sentAs: string
-  readonly eventId: string
-  readonly receivedAtMs: number
-  /** The headers that the provider's `read` looked at. */
-  readonly headersRead: ReadonlySet<string> | undefined
-}
+/** Returns a delivery in the form in which an inbox keeps it. */
+export type DeliveryKeeper = (delivery: Delivery) => StoredDelivery
 
-/** What a delivery is about, for the inbox of a provider. */
-export type DeliveryKeeper = (
-  facts: StoredFacts,
-  headers: RequestHeaders,
-  body: Uint8Array,
-) => StoredDelivery
-
-/** Gives what turns the deliveries of a provider into the form in which an inbox keeps them. */
-export function deliveryKeeper(provider: Provider, urlTokens: readonly string[]): DeliveryKeeper {
+/** Returns what turns the deliveries of a receiver into the form in which an inbox keeps them. */
+export function deliveryKeeper(
+  provider: Provider,
+  namespace: string,
+  urlTokens: readonly string[],
+): DeliveryKeeper {
   const { name } = provider
   const keptHeaders = headerKeeper(provider, urlTokens)
-  return (
-    { key, namespace, tenant, type, sentAs, eventId, receivedAtMs, headersRead },
-    headers,
-    body,
-  ) => ({
+  return ({ key, tenant, type, sentAs, eventId, receivedAtMs, headersRead, request, rawBody }) => ({
     version: 1,
     key,
     provider: name,
@@ -41,12 +24,12 @@ export function deliveryKeeper(provider: Provider, urlTokens: readonly string[])
     sentAs: displayable(sentAs),
     eventId: displayable(eventId),
     receivedAt: receivedAtMs,
-    headers: keptHeaders(headers, headersRead),
-    body: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('base64'),
+    headers: keptHeaders(request.headers, headersRead),
+    body: Buffer.from(rawBody.buffer, rawBody.byteOffset, rawBody.byteLength).toString('base64'),
   })
 }
 
-/** Gives the bytes that were kept. */
+/** Returns the bytes that were kept. */
 export function bodyOf({ body }: StoredDelivery): Uint8Array {
   return Buffer.from(body, 'base64')
 }

@@ -12,10 +12,10 @@ import type { IpAllowlist } from '../authentication/ip-allowlist.ts'
 import { type SignatureVerifier, signatureVerifier } from '../authentication/signature.ts'
 import type { UrlTokenRule } from '../authentication/url-token.ts'
 import { systemClock } from '../clock.ts'
+import type { DecodeSettings } from '../event/decode.ts'
 import { digestKeyMaker, keyMaker } from '../event/idempotency.ts'
-import type { ReadingSettings } from '../event/read-event.ts'
 import { compileRoutes } from '../event/routing.ts'
-import type { RunSettings } from '../execution/executor.ts'
+import type { ExecutorSettings } from '../execution/executor.ts'
 import type { EnqueueSettings } from '../inbox/enqueue.ts'
 import { checkInbox } from '../inbox/inbox-checks.ts'
 import { checkRetry, type RetryPolicies } from '../inbox/retry.ts'
@@ -33,7 +33,7 @@ import {
 } from './option-checks.ts'
 
 /** The options of a receiver, checked and compiled: nothing of this is done again per delivery. */
-export interface Settings extends RunSettings, ReadingSettings, EnqueueSettings, Limits {
+export interface Settings extends ExecutorSettings, DecodeSettings, EnqueueSettings, Limits {
   readonly whyNotAllowed: IpAllowlist | undefined
   readonly readBody: BodyReader
   readonly keysFor: KeySource

@@ -2,8 +2,9 @@ import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { types } from 'node:util'
 import getRawBody from 'raw-body'
-import { type Clock, TimeoutQueue } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import type { DeliveryCode } from '../errors.ts'
+import { TimeoutEntry, TimeoutQueue } from '../timeout-queue.ts'
 import { Pieces } from './body-buffer.ts'
 import type { ByteStream, RequestHeaders } from './http.ts'
 import type { CheckedRequest } from './request.ts'
@@ -45,23 +46,38 @@ export type BodyReader = (
   receivedAtMs: number,
 ) => Uint8Array | DeliveryCode | Promise<Uint8Array | DeliveryCode>
 
-/** A body that is being read. */
-interface Reading {
-  /** Set when it was read, or given up: nothing that arrives after that is kept. */
-  isOver: boolean
+type Read = Uint8Array | DeliveryCode
+
+/** A body that is being read. It is the entry of the queue of time limits itself. */
+class Reading extends TimeoutEntry {
+  /** Whether it was read, or given up: nothing that arrives after that is kept. */
+  isOver = false
+  readonly #onRead: (read: Read) => void
+
+  constructor(onRead: (read: Read) => void) {
+    super()
+    this.#onRead = onRead
+  }
+
   /** Says what was read. Only the first time counts. */
-  finish(read: Uint8Array | DeliveryCode): void
+  finish(read: Read): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.#onRead(read)
+  }
+}
+
+/** The bounds of a body. */
+export interface BodyLimits {
+  readonly maxBodyBytes: number
+  readonly bodyTimeoutMs: number
 }
 
 /** Returns the reader for bodies of at most `maxBodyBytes` that arrive within `bodyTimeoutMs`. */
-export function bodyReader(
-  clock: Clock,
-  {
-    maxBodyBytes,
-    bodyTimeoutMs,
-  }: { readonly maxBodyBytes: number; readonly bodyTimeoutMs: number },
-): BodyReader {
-  const deadlines = new TimeoutQueue(clock, bodyTimeoutMs)
+export function bodyReader(clock: Clock, { maxBodyBytes, bodyTimeoutMs }: BodyLimits): BodyReader {
+  const timeouts = new TimeoutQueue<Reading>(clock, bodyTimeoutMs, (reading) =>
+    reading.finish('RINGHOOK_BODY_TIMEOUT'),
+  )
 
   return function readBody({ body, bodyMistake, headers }, receivedAtMs) {
     if (types.isUint8Array(body))
@@ -69,20 +85,15 @@ export function bodyReader(
     if (!isStream(body)) return bodyMistake?.code ?? 'RINGHOOK_BODY_ALREADY_READ'
     // An empty body leaves no other trace of having been read.
     if (body.readableEnded === true) return 'RINGHOOK_BODY_ALREADY_READ'
-    // A stream that was destroyed says nothing any more: waiting for it would end at the deadline.
+    // A destroyed stream is silent: waiting for it would end at the deadline.
     if (body.destroyed === true) return 'RINGHOOK_BODY_ABORTED'
     if (body.readable === false) return 'RINGHOOK_BODY_ALREADY_READ'
     return new Promise((resolve) => {
-      const reading: Reading = {
-        isOver: false,
-        finish(read) {
-          if (reading.isOver) return
-          reading.isOver = true
-          deadline.cancel()
-          resolve(read)
-        },
-      }
-      const deadline = deadlines.add(receivedAtMs, () => reading.finish('RINGHOOK_BODY_TIMEOUT'))
+      const reading = new Reading((read) => {
+        timeouts.leave(reading)
+        resolve(read)
+      })
+      timeouts.enter(reading, receivedAtMs)
       const length = announcedLength(headers)
       if (length === undefined) readToItsEnd(body, maxBodyBytes, reading)
       else readAnnounced(body, length, reading)
@@ -153,7 +164,7 @@ function readToItsEnd(stream: ByteStream, maxBodyBytes: number, reading: Reading
   }
   // By its promise: with a callback it makes an AsyncResource for every request.
   getRawBody(larger as IncomingMessage, { limit: maxBodyBytes }).then(
-    reading.finish,
+    (bytes) => reading.finish(bytes),
     (error: unknown) => reading.finish(codeOf(error)),
   )
   stream.on('error', cutOff)

@@ -1,6 +1,6 @@
 import { errorMonitor } from 'node:events'
-import { TimeoutQueue } from '../../core/clock.ts'
 import { RinghookError } from '../../core/errors.ts'
+import { callbackQueue, TimeoutCallback } from '../../core/timeout-queue.ts'
 import { serverTimeoutMs, stopwatch } from '../../databases/server-timeout.ts'
 import { bullmqFailure, bullmqSilence, bullmqUnreachable } from './failures.ts'
 import type { BullmqQueue, Client } from './library.ts'
@@ -15,7 +15,7 @@ export class Connection {
   /** The first connection, or that it was not made at the first try. */
   readonly #opened: Promise<Client>
   /** One timer for all operations. */
-  readonly #silences = new TimeoutQueue(stopwatch, serverTimeoutMs)
+  readonly #silences = callbackQueue(stopwatch, serverTimeoutMs)
   #client: Client | undefined
   /** What went wrong with it since the last answer. */
   #error: unknown
@@ -42,14 +42,15 @@ export class Connection {
   /** Does something with the connection, if it is there, and within the time that it may take. */
   run<Result>(work: (client: Client) => Promise<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const silence = this.#silences.add(stopwatch.now(), () => reject(bullmqSilence(this.#error)))
+      const silence = new TimeoutCallback(() => reject(bullmqSilence(this.#error)))
+      this.#silences.enter(silence, stopwatch.now())
       const take = (result: Result) => {
-        silence.cancel()
+        this.#silences.leave(silence)
         this.#error = undefined
         resolve(result)
       }
       const fail = (error: unknown) => {
-        silence.cancel()
+        this.#silences.leave(silence)
         reject(bullmqFailure(error, this.#error))
       }
       const begin = (client: Client) => {

@@ -1,4 +1,4 @@
-import { TimeoutQueue } from '../../core/clock.ts'
+import { callbackQueue, TimeoutCallback } from '../../core/timeout-queue.ts'
 import { serverTimeoutMs, stopwatch } from '../../databases/server-timeout.ts'
 import {
   type ConnectionState,
@@ -18,7 +18,7 @@ export class ScriptRunner {
   readonly #connection: ConnectionState
   readonly #prefix: string
   /** One timer for all operations: clients wait for a silent server forever. */
-  readonly #timeouts = new TimeoutQueue(stopwatch, serverTimeoutMs)
+  readonly #timeouts = callbackQueue(stopwatch, serverTimeoutMs)
 
   /** @throws {RinghookError} RINGHOOK_STORE_INVALID */
   constructor(client: RedisClient, prefix: string) {
@@ -41,11 +41,10 @@ export class ScriptRunner {
     return new Promise((resolve, reject) => {
       const [key, ...values] = valuesOf()
       const prefixed: ScriptValues = [this.#prefix + key, ...values]
-      const timeout = this.#timeouts.add(stopwatch.now(), () =>
-        reject(redisSilence(this.#connection.error)),
-      )
+      const timeout = new TimeoutCallback(() => reject(redisSilence(this.#connection.error)))
+      this.#timeouts.enter(timeout, stopwatch.now())
       const take = (reply: unknown) => {
-        timeout.cancel()
+        this.#timeouts.leave(timeout)
         this.#connection.error = undefined
         try {
           resolve(resultOf(textOf(reply)))
@@ -54,7 +53,7 @@ export class ScriptRunner {
         }
       }
       const fail = (error: unknown) => {
-        timeout.cancel()
+        this.#timeouts.leave(timeout)
         reject(redisFailure(error, this.#connection.error))
       }
       const failUnlessMissing = (error: unknown) => {

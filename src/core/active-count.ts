@@ -1,5 +1,5 @@
-/** Counts what is under way, and tells when nothing is. */
-export class UnderWay {
+/** Counts what is active, and tells when nothing is. */
+export class ActiveCount {
   #count = 0
   #whenIdle: (() => void)[] = []
 

@@ -1,7 +1,20 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { systemClock, TimeoutQueue } from '../../src/core/clock.ts'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
+import { callbackQueue, TimeoutCallback } from '../../src/core/timeout-queue.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
+
+/** A queue of callbacks, whose entries take themselves out. */
+function queueOf(clock: Clock, delayMs: number) {
+  const queue = callbackQueue(clock, delayMs)
+  return {
+    add(now: number, run: () => void) {
+      const entry = new TimeoutCallback(run)
+      queue.enter(entry, now)
+      return { entry, cancel: () => queue.leave(entry) }
+    },
+  }
+}
 
 describe('TimeoutQueue', () => {
   it('calls every entry back once, at its time, with one timer for all', async () => {
@@ -14,13 +27,13 @@ describe('TimeoutQueue', () => {
           const clock = manualClock(0)
           const setTimeout = vi.spyOn(clock, 'setTimeout')
           const clearTimeout = vi.spyOn(clock, 'clearTimeout')
-          const queue = new TimeoutQueue(clock, 100)
+          const queue = queueOf(clock, 100)
           const calls: number[][] = []
           const expected: number[][] = []
           for (const [at, { afterMs, isCancelled }] of entries.entries()) {
             await clock.advance(afterMs)
             const ticket = queue.add(clock.now(), () => calls.push([at, clock.now()]))
-            expect(ticket.dueAt).toBe(clock.now() + 100)
+            expect(ticket.entry.dueAtMs).toBe(clock.now() + 100)
             if (isCancelled) ticket.cancel()
             else expected.push([at, clock.now() + 100])
           }
@@ -37,7 +50,7 @@ describe('TimeoutQueue', () => {
 
   it('calls an entry back in time when an earlier one adds itself again', async () => {
     const clock = manualClock(0)
-    const queue = new TimeoutQueue(clock, 100)
+    const queue = queueOf(clock, 100)
     const calls: [string, number][] = []
     const repeat = (name: string) => {
       calls.push([name, clock.now()])
@@ -66,7 +79,7 @@ describe('TimeoutQueue', () => {
       },
       clearTimeout() {},
     }
-    const queue = new TimeoutQueue(clock, 1_000)
+    const queue = queueOf(clock, 1_000)
     let calls = 0
     const repeat = () => {
       if (++calls > 1_000) throw new Error('called back again and again')
@@ -87,7 +100,7 @@ describe('TimeoutQueue', () => {
       },
       clearTimeout() {},
     }
-    const queue = new TimeoutQueue(clock, 1_000)
+    const queue = queueOf(clock, 1_000)
     const called: string[] = []
     queue.add(0, () => {
       called.push('first')
@@ -108,7 +121,7 @@ describe('TimeoutQueue', () => {
       },
       clearTimeout: () => {},
     }
-    const queue = new TimeoutQueue(clock, 100)
+    const queue = queueOf(clock, 100)
     const called = vi.fn()
     queue.add(0, () => {
       throw new Error('no')
@@ -135,21 +148,21 @@ describe('TimeoutQueue', () => {
       clearTimeout: () => {},
     }
     const called = vi.fn()
-    new TimeoutQueue(clock, 100).add(now, called)
+    queueOf(clock, 100).add(now, called)
     now = 100
     fire()
     expect(called).toHaveBeenCalledOnce()
   })
 
   it('lets go of entries: one that is kept does not keep those that came after it', () => {
-    const queue = new TimeoutQueue(manualClock(0), 100)
+    const queue = queueOf(manualClock(0), 100)
     const first = queue.add(0, () => {})
     const second = queue.add(0, () => {})
     first.cancel()
     queue.add(0, () => {})
     second.cancel()
-    expect(Object.values(first)).not.toContain(second)
-    expect(Object.entries(first)).toEqual(
+    expect(Object.values(first.entry)).not.toContain(second.entry)
+    expect(Object.entries(first.entry)).toEqual(
       expect.arrayContaining([
         ['next', undefined],
         ['previous', undefined],
@@ -159,7 +172,7 @@ describe('TimeoutQueue', () => {
 
   it('takes an entry out once, however often it is cancelled', async () => {
     const clock = manualClock(0)
-    const queue = new TimeoutQueue(clock, 100)
+    const queue = queueOf(clock, 100)
     const called = vi.fn()
     const ticket = queue.add(0, () => {})
     ticket.cancel()
@@ -174,7 +187,9 @@ describe('systemClock', () => {
   it('tells the time of the machine, and its timers keep the process alive, but those of queues do not', () => {
     const setTimeout = vi.spyOn(systemClock, 'setTimeout')
     const timer = systemClock.setTimeout(() => {}, 60_000) as NodeJS.Timeout
-    new TimeoutQueue(systemClock, 60_000).add(Date.now(), () => {}).cancel()
+    queueOf(systemClock, 60_000)
+      .add(Date.now(), () => {})
+      .cancel()
     const [ofItself, ofQueue] = setTimeout.mock.results.map(({ value }) => value as NodeJS.Timeout)
     expect([ofItself?.hasRef(), ofQueue?.hasRef()]).toEqual([true, false])
     systemClock.clearTimeout(timer)
