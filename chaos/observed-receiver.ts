@@ -22,7 +22,8 @@ export function observed(inner: Receiver, { journal, worker, deliveries }: Obser
     idle: () => inner.idle(),
     close: (options) => inner.close(options),
     forget: (event) => inner.forget(event),
-    status: (event) => inner.status(event),
+    status: (eventId) => inner.status(eventId),
+    statusOfBody: (rawBody) => inner.statusOfBody(rawBody),
     async receive(request: DeliveryRequest) {
       const delivery = String(request.headers[deliveryHeader])
       const reply = await deliveries.run(delivery, () => inner.receive(request))

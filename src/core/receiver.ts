@@ -43,18 +43,24 @@ export interface Receiver<P extends Provider = Provider> {
    */
   forget(eventId: string, options?: TenantOption): Promise<Forgotten>
   /**
-   * Says how far an event has come, and changes nothing. `event` is its `id`, as handlers,
-   * `onOutcome` and the log have it, or the bytes of a delivery, which are neither verified nor
-   * checked for their age. `tenant` as for `forget`.
+   * Returns how far an event has come, and changes nothing. `eventId` and `tenant` as for `forget`.
    *
-   * Returns `completed`; `in_flight` while it runs, here or elsewhere; `unknown` if the store does not
-   * remember it, or no handler takes it, or the bytes cannot be read or fail the event's schema: a
-   * delivery of it would not be a duplicate. With an inbox, an event that waits there is `unknown`.
+   * `completed`; `in_flight` while it runs, here or elsewhere; `unknown` if the store does not
+   * remember it. With an inbox, an event that waits there is `unknown`.
    *
    * @throws {RinghookError} RINGHOOK_OPTION_INVALID; RINGHOOK_STORE_UNAVAILABLE with the store's
    * error as its cause.
    */
-  status(event: string | Uint8Array, options?: TenantOption): Promise<EventStatus>
+  status(eventId: string, options?: TenantOption): Promise<EventStatus>
+  /**
+   * The same for the event in the bytes of a delivery, which are neither verified nor checked for
+   * their age. Also `unknown` if no handler takes the event, or the bytes can't be read or fail the
+   * event's schema: a delivery of them would not be a duplicate.
+   *
+   * @throws {RinghookError} RINGHOOK_OPTION_INVALID; RINGHOOK_STORE_UNAVAILABLE with the store's
+   * error as its cause.
+   */
+  statusOfBody(rawBody: Uint8Array, options?: TenantOption): Promise<EventStatus>
   /**
    * What the inbox has: to list it, to replay or discard what is dead, and to count it.
    *

@@ -153,7 +153,10 @@ export class Batches<Item, Result> {
       if (result === undefined) throw storeFailure(this.#settings.store, 'RINGHOOK_STORE_FAILED')
       this.#succeed(waiting, result)
       for (const follower of waiting.followers ?? []) {
-        this.#succeed(follower, this.#settings.follow?.(waiting.item, result, follower.item) ?? result)
+        this.#succeed(
+          follower,
+          this.#settings.follow?.(waiting.item, result, follower.item) ?? result,
+        )
       }
     }
   }

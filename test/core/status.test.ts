@@ -63,24 +63,24 @@ describe('receiver.status', () => {
     for (const receiver of variants) {
       for (const bytes of [body(), body({ id: undefined })]) {
         const request = signedRequest(krosai, bytes, { secret })
-        expect(await receiver.status(bytes)).toBe('unknown')
+        expect(await receiver.statusOfBody(bytes)).toBe('unknown')
         const { status } = await receiver.receive({ ...request, url: '/', body: request.rawBody })
         expect(status).toBe(200)
-        expect(await receiver.status(bytes)).toBe('completed')
+        expect(await receiver.statusOfBody(bytes)).toBe('completed')
       }
     }
     const unsigned = createReceiver(callkaro, { allowUnsigned: true, on })
     const call = Buffer.from(JSON.stringify(fixture(callkaro, 'call_ended')))
     await unsigned.receive({ method: 'POST', url: '/', headers: {}, body: call })
-    expect(await unsigned.status(call)).toBe('completed')
+    expect(await unsigned.statusOfBody(call)).toBe('completed')
   })
 
   it('neither verifies nor minds the age', async () => {
     const receiver = createReceiver(krosai, { secret, on })
-    expect(await receiver.status(body({ timestamp: '2001-01-01T00:00:00Z' }))).toBe('unknown')
+    expect(await receiver.statusOfBody(body({ timestamp: '2001-01-01T00:00:00Z' }))).toBe('unknown')
     await deliver(receiver, { ...fixture(krosai, 'call.failed'), id: 'evt_1' })
     const old = body({ id: 'evt_1', timestamp: '2001-01-01T00:00:00Z' })
-    expect(await receiver.status(old)).toBe('completed')
+    expect(await receiver.statusOfBody(old)).toBe('completed')
   })
 
   it.each<[string, Buffer]>([
@@ -93,7 +93,7 @@ describe('receiver.status', () => {
     ['data that fails its schema', body({ data: {} })],
   ])('of %s is unknown', async (_what, bytes) => {
     const receiver = createReceiver(krosai, { secret, on: { 'call.failed': () => {} } })
-    expect(await receiver.status(bytes)).toBe('unknown')
+    expect(await receiver.statusOfBody(bytes)).toBe('unknown')
   })
 
   it('runs nothing of the user’s but schemas and eventId, and where these fail it is unknown', async () => {
@@ -109,7 +109,7 @@ describe('receiver.status', () => {
         throw new Error('no id')
       },
     })
-    expect(await broken.status(body())).toBe('unknown')
+    expect(await broken.statusOfBody(body())).toBe('unknown')
     const schema = z.unknown().transform(() => {
       throw new Error('no data')
     })
@@ -119,16 +119,19 @@ describe('receiver.status', () => {
       on,
       events: { 'call.failed': schema },
     })
-    expect(await strict.status(body())).toBe('unknown')
+    expect(await strict.statusOfBody(body())).toBe('unknown')
   })
 
-  it('refuses what is neither text nor bytes', async () => {
+  it('refuses anything else', async () => {
     const receiver = createReceiver(krosai, { secret, on })
     for (const wrong of ['', undefined, 7, {}, [1]]) {
-      await expect(receiver.status(wrong as never)).rejects.toMatchObject({
-        code: 'RINGHOOK_OPTION_INVALID',
-      })
+      for (const ask of [receiver.status, receiver.statusOfBody]) {
+        await expect(ask(wrong as never)).rejects.toMatchObject({ code: 'RINGHOOK_OPTION_INVALID' })
+      }
     }
+    // Each takes only its own.
+    await expect(receiver.status(body() as never)).rejects.toThrow('RINGHOOK_OPTION_INVALID')
+    await expect(receiver.statusOfBody('evt_1' as never)).rejects.toThrow('RINGHOOK_OPTION_INVALID')
   })
 
   it.each([

@@ -67,7 +67,7 @@ export function separatesTenants(open: () => Promise<Place>): void {
 
     const acme = { tenant: 'acme' }
     expect(await receiver.status('evt_1', acme)).toBe('completed')
-    expect(await receiver.status(bytes, acme)).toBe('completed')
+    expect(await receiver.statusOfBody(bytes, acme)).toBe('completed')
     expect(await receiver.status('evt_1')).toBe('unknown')
     expect(await receiver.forget('evt_1')).toBe('unknown')
     expect(await receiver.forget('evt_1', acme)).toBe('forgotten')

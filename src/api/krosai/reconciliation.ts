@@ -145,7 +145,7 @@ export class Reconciliation {
     if (isBefore(found.event.timestamp, this.#since)) return this.#settle(candidate, 'too_old')
     const { tenant } = this.#options
     const whose = tenant === undefined ? {} : { tenant }
-    const state = await this.#receiver.status(found.body, whose)
+    const state = await this.#receiver.statusOfBody(found.body, whose)
     return state === 'unknown' ? candidate : this.#settle(candidate, state)
   }
 

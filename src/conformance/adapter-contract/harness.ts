@@ -140,7 +140,8 @@ class WatchedEndpoint implements Endpoint {
     this.mounted = {
       provider: receiver.provider,
       forget: (eventId) => receiver.forget(eventId),
-      status: (event) => receiver.status(event),
+      status: (eventId) => receiver.status(eventId),
+      statusOfBody: (rawBody) => receiver.statusOfBody(rawBody),
       get inbox() {
         return receiver.inbox
       },
