@@ -1,29 +1,22 @@
 import { checkOptions } from '../core/checks.ts'
 import { type Logger, printable, safeLogger } from '../core/log.ts'
 import { failoverWarnings } from '../databases/redis-warnings.ts'
-import { serverTimeoutMs } from '../databases/server-timeout.ts'
-import { Announcements } from './bullmq/announcements.ts'
+import type { BullmqQueue, BullmqWorkerClass, BullmqWorkerSettings } from './bullmq/bullmq-types.ts'
 import { checkQueue, checkWorker, workerSettings } from './bullmq/checks.ts'
 import { Connection } from './bullmq/connection.ts'
-import { jobIdOf } from './bullmq/job-ids.ts'
+import { CopyCounter } from './bullmq/copy-counter.ts'
+import { discardJob, replayJob } from './bullmq/dead-letters.ts'
 import {
+  countsOf,
   entryPagesOf,
-  type Found,
+  findJob,
   findJobs,
-  oldestOf,
   readEntries,
   readEntry,
-  stateOf,
-} from './bullmq/jobs.ts'
-import type {
-  BullmqQueue,
-  BullmqWorkerClass,
-  BullmqWorkerSettings,
-  Client,
-  Job,
-} from './bullmq/library.ts'
+} from './bullmq/entries.ts'
+import { countForeignWorkers } from './bullmq/foreign-workers.ts'
+import { jobIdOf } from './bullmq/job-ids.ts'
 import { runScript } from './bullmq/scripts.ts'
-import { countStrangers } from './bullmq/strangers.ts'
 import { beyondCounting, RunningWorker, type WorkerParts } from './bullmq/worker.ts'
 import type {
   EntryFilter,
@@ -41,7 +34,7 @@ export type {
   BullmqWorker,
   BullmqWorkerClass,
   BullmqWorkerSettings,
-} from './bullmq/library.ts'
+} from './bullmq/bullmq-types.ts'
 
 /** Options of {@link bullmqInbox}. */
 export interface BullmqInboxOptions {
@@ -104,7 +97,7 @@ class BullmqInbox implements Inbox {
   readonly #parts: WorkerParts
   readonly #queue: BullmqQueue
   readonly #connection: Connection
-  readonly #announcements: Announcements
+  readonly #copies: CopyCounter
   readonly #logger: Logger
   readonly #warnings = new Set<string>()
   #worker: RunningWorker | undefined
@@ -116,7 +109,7 @@ class BullmqInbox implements Inbox {
     this.#parts = parts
     this.#queue = parts.queue
     this.#connection = new Connection(parts.queue)
-    this.#announcements = new Announcements(parts.queue)
+    this.#copies = new CopyCounter(parts.queue)
   }
 
   async migrate(): Promise<void> {
@@ -131,7 +124,7 @@ class BullmqInbox implements Inbox {
       const jobId = jobIdOf(key)
       const options = { ...jobOptions, jobId, timestamp: this.#timeOf(delivery) }
       const [copies] = await Promise.all([
-        this.#announcements.add(client, jobId),
+        this.#copies.add(client, jobId),
         this.#queue.add(delivery.type || 'delivery', delivery, options),
       ])
       return copies === 1 ? 'accepted' : 'duplicate'
@@ -139,7 +132,7 @@ class BullmqInbox implements Inbox {
   }
 
   async start(process: Process, options: WorkerOptions): Promise<void> {
-    await this.#warnOfStrangers()
+    await this.#warnOfForeignWorkers()
     const worker = new RunningWorker(this.#parts, process, options)
     this.#worker = worker
     try {
@@ -165,73 +158,28 @@ class BullmqInbox implements Inbox {
 
   entry(id: string): Promise<StoredEntry | undefined> {
     return this.#connection.run(async (client) => {
-      const found = await this.#find(id)
+      const found = await findJob(this.#queue, id)
       return found && readEntry(this.#queue, client, found)
     })
   }
 
   replay(id: string): Promise<boolean> {
-    return this.#connection.run(async (client) => {
-      const found = await this.#find(id)
-      if (found?.state !== 'dead') return false
-      const job = await this.#readableJob(client, found.jobId)
-      if (job === undefined) return false
-      const [letters, jobKey] = [this.#queue.toKey('failed'), this.#queue.toKey(found.jobId)]
-      await runScript(client, 'absolve', [letters, jobKey, found.jobId])
-      try {
-        await job.retry('failed')
-        return true
-      } catch (error) {
-        // Somebody else was faster.
-        if ((await stateOf(this.#queue, found.jobId)) !== 'dead') return false
-        throw error
-      }
-    })
+    return this.#connection.run((client) => replayJob(this.#queue, client, id))
   }
 
   discard(id: string): Promise<boolean> {
-    return this.#connection.run(async (client) => {
-      const found = await this.#find(id)
-      if (found === undefined || found.state === 'running') return false
-      const jobKey = this.#queue.toKey(found.jobId)
-      const mark = `${jobKey}:withdrawn`
-      if ((await runScript(client, 'withdraw', [jobKey, mark, serverTimeoutMs])) !== 1) return false
-      // Not if a worker was faster and has its lock.
-      const removed = await this.#queue.remove(found.jobId)
-      await client.del(mark)
-      return removed === 1
-    })
+    return this.#connection.run((client) => discardJob(this.#queue, client, id))
   }
 
   stats(): Promise<InboxCounts> {
-    return this.#connection.run(async (client) => {
-      const states = ['waiting', 'prioritized', 'active', 'delayed', 'failed']
-      const [counts, oldest] = await Promise.all([
-        this.#queue.getJobCounts(...states),
-        oldestOf(this.#queue, client),
-      ])
-      // BullMQ 5 counts what waits in a paused queue apart.
-      const {
-        waiting = 0,
-        paused = 0,
-        prioritized = 0,
-        active = 0,
-        delayed = 0,
-        failed = 0,
-      } = counts
-      return {
-        waiting: waiting + paused + prioritized,
-        running: active,
-        delayed,
-        dead: failed,
-        ...(oldest !== undefined && { oldest }),
-      }
-    })
+    return this.#connection.run((client) => countsOf(this.#queue, client))
   }
 
   /** A queue whose workers cannot be listed may still be worked on. */
-  async #warnOfStrangers(): Promise<void> {
-    const strangers = await this.#connection.run(() => countStrangers(this.#queue)).catch(() => 0)
+  async #warnOfForeignWorkers(): Promise<void> {
+    const strangers = await this.#connection
+      .run(() => countForeignWorkers(this.#queue))
+      .catch(() => 0)
     if (strangers === 0) return
     this.#warn(
       `ringhook: the queue "${printable(this.#queue.name)}" of bullmqInbox() has workers that are not ringhook's: ${strangers}. They take deliveries away, which are then lost. Close them, or give the inbox a queue of its own.`,
@@ -243,28 +191,6 @@ class BullmqInbox implements Inbox {
     if (this.#warnings.has(line)) return
     this.#warnings.add(line)
     this.#logger.warn(line)
-  }
-
-  /** Finds the job of a delivery, or one of somebody else's with this id. */
-  async #find(id: string): Promise<Found | undefined> {
-    for (const jobId of [jobIdOf(id), id]) {
-      const state = await stateOf(this.#queue, jobId)
-      if (state !== undefined) return { jobId, state }
-    }
-    return undefined
-  }
-
-  /** Gives a job, mended if its data is no JSON: BullMQ would throw at it. */
-  async #readableJob(client: Client, jobId: string): Promise<Job | undefined> {
-    try {
-      return (await this.#queue.getJob(jobId)) as Job | undefined
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error
-      const key = this.#queue.toKey(jobId)
-      const [data] = await client.hmget(key, 'data')
-      await client.hset(key, { data: JSON.stringify(data) })
-      return (await this.#queue.getJob(jobId)) as Job | undefined
-    }
   }
 
   /** When a delivery was received, with a fraction that tells it from others of that millisecond. */

@@ -12,10 +12,11 @@ import type {
   StoredEntry,
   WorkerOptions,
 } from './inbox.ts'
-import { checkBoss, type PgBossClient } from './pg-boss/client.ts'
+import { checkBoss } from './pg-boss/checks.ts'
 import { discardIn, replayIn } from './pg-boss/dead-letters.ts'
 import { countsOf, entriesIn, entryOf, findJob, forgetIn, hasJob } from './pg-boss/entries.ts'
 import { jobIdOf } from './pg-boss/job-data.ts'
+import type { PgBossClient } from './pg-boss/pg-boss-types.ts'
 import { Queue } from './pg-boss/queue.ts'
 import { Worker } from './pg-boss/worker.ts'
 
@@ -31,7 +32,7 @@ export type {
   PgBossStatements,
   PgBossTransaction,
   PgBossUpdateOptions,
-} from './pg-boss/client.ts'
+} from './pg-boss/pg-boss-types.ts'
 
 /** Options of {@link pgBossInbox}. */
 export interface PgBossInboxOptions {
@@ -131,13 +132,13 @@ class PgBossInbox implements Inbox {
 
   async start(process: Process, options: WorkerOptions): Promise<void> {
     await this.#queue.check()
-    this.#warnOfStrangers()
+    this.#warnOfForeignWorkers()
     this.#worker = new Worker(this.#queue, process, { ...this.#settings, ...options })
     this.#worker.wake()
   }
 
   /** Only those of this instance: pg-boss keeps no list of workers in its database. */
-  #warnOfStrangers(): void {
+  #warnOfForeignWorkers(): void {
     const { queue, logger } = this.#settings
     const workers = this.#boss.getWipData?.() ?? []
     if (!workers.some(({ name }) => name === queue)) return

@@ -1,6 +1,6 @@
 import { RinghookError } from '../../core/errors.ts'
 import { isMethod, whatWasGiven } from '../../databases/clients.ts'
-import type { BullmqQueue, BullmqWorkerSettings } from './library.ts'
+import type { BullmqQueue, BullmqWorkerSettings } from './bullmq-types.ts'
 
 /** The settings of a worker that do not change what becomes of a job. */
 export const workerSettings: readonly (keyof BullmqWorkerSettings)[] = [

@@ -2,8 +2,8 @@ import { errorMonitor } from 'node:events'
 import { RinghookError } from '../../core/errors.ts'
 import { callbackQueue, TimeoutCallback } from '../../core/timeout-queue.ts'
 import { serverTimeoutMs, stopwatch } from '../../databases/server-timeout.ts'
+import type { BullmqQueue, Client } from './bullmq-types.ts'
 import { bullmqFailure, bullmqSilence, bullmqUnreachable } from './failures.ts'
-import type { BullmqQueue, Client } from './library.ts'
 import { defineScripts } from './scripts.ts'
 
 /**

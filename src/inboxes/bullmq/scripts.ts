@@ -1,13 +1,13 @@
 import { replicationLua } from '../../databases/redis-warnings.ts'
-import type { Client } from './library.ts'
+import type { Client } from './bullmq-types.ts'
 
 /**
- * Adds a line to the log of each job, and answers with how many each has. Like BullMQ's own scripts
- * it makes keys of ids.
+ * Adds a line to the log of each job, and returns how many each has. Like BullMQ's own scripts, it
+ * derives keys from ids.
  *
  * KEYS: what the keys of the queue begin with. ARGV: how many lines are kept, and the ids.
  */
-const announce = `
+const countCopies = `
 local copies = {}
 for index = 2, #ARGV do
   local log = KEYS[1] .. ARGV[index] .. ':logs'
@@ -18,8 +18,8 @@ return copies
 `
 
 /**
- * Answers 1 to the first of those that are about to remove a job, and 0 to the others: BullMQ says
- * that it removed what was not there.
+ * Returns 1 to the first of several callers that are about to remove a job, and 0 to the others:
+ * BullMQ reports a job as removed even if it wasn't there.
  *
  * KEYS: the job, a mark. ARGV: how long the mark stays if the first ends in the middle, in ms.
  */
@@ -30,16 +30,16 @@ return 0
 `
 
 /**
- * Forgets how often a dead letter was tried. BullMQ itself cannot forget how often it stalled.
+ * Resets the attempts of a dead letter. BullMQ itself can't reset how often a job stalled.
  *
  * KEYS: the dead letters, the job. ARGV: the job's id.
  */
-const absolve = `
+const resetAttempts = `
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 return redis.call('HDEL', KEYS[2], 'atm', 'ats', 'stc')
 `
 
-/** Rejects where nothing can be written. Answers with what replicas there are. KEYS: one that nobody uses. */
+/** Fails if nothing can be written. Returns the state of the replicas. KEYS: an unused one. */
 const probe = `
 ${replicationLua}
 redis.call('SET', KEYS[1], '', 'PX', 1)
@@ -48,13 +48,13 @@ return replication()
 `
 
 const scripts = {
-  announce: { name: 'ringhookAnnounce', numberOfKeys: 1, lua: announce },
+  countCopies: { name: 'ringhookCountCopies', numberOfKeys: 1, lua: countCopies },
   withdraw: { name: 'ringhookWithdraw', numberOfKeys: 2, lua: withdraw },
-  absolve: { name: 'ringhookAbsolve', numberOfKeys: 2, lua: absolve },
+  resetAttempts: { name: 'ringhookResetAttempts', numberOfKeys: 2, lua: resetAttempts },
   probe: { name: 'ringhookProbe', numberOfKeys: 1, lua: probe },
 } as const
 
-/** Makes the scripts known to a client, as BullMQ does with its own. */
+/** Defines the scripts on a client, as BullMQ does with its own. */
 export function defineScripts(client: Client): void {
   for (const { name, numberOfKeys, lua } of Object.values(scripts)) {
     client.defineCommand(name, { numberOfKeys, lua })

@@ -1,18 +1,18 @@
 import { systemClock, withTimeout } from '../../core/clock.ts'
 import { withServerTimeout } from '../../databases/server-timeout.ts'
 import type { Process, WorkerOptions } from '../inbox.ts'
-import { backoffStrategy, type Ending, errorFor, moveAway } from './attempt-results.ts'
-import { type WorkerConnection, workerConnection } from './connection.ts'
-import { bullmqFailure, bullmqUnreachable } from './failures.ts'
-import { keyOf } from './job-ids.ts'
 import type {
   BullmqQueue,
   BullmqWorker,
   BullmqWorkerClass,
   BullmqWorkerSettings,
   Job,
-} from './library.ts'
-import { workerName } from './strangers.ts'
+} from './bullmq-types.ts'
+import { type WorkerConnection, workerConnection } from './connection.ts'
+import { bullmqFailure, bullmqUnreachable } from './failures.ts'
+import { workerName } from './foreign-workers.ts'
+import { keyOf } from './job-ids.ts'
+import { backoffStrategy, type Ending, errorFor, moveAway } from './settle.ts'
 
 /** BullMQ gives up jobs by itself that stalled or failed too often. That is for the core to decide. */
 export const beyondCounting = 1_000_000_000

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { isRecord } from '../../core/checks.ts'
 import type { Failure, PutOptions } from '../inbox.ts'
-import type { PgBossAttempt, PgBossJob } from './client.ts'
+import type { PgBossAttempt, PgBossJob } from './pg-boss-types.ts'
 
 /** What the inbox keeps in the data of a job. */
 export interface Kept {
@@ -82,6 +82,13 @@ export function isOneJob({ job, kept }: Claimed): boolean {
 /** The job that keeps the place of a delivery that has let go of it, and its repeats away. */
 export function placeOf({ id, singletonKey }: JobIdentity, { key }: Kept): string | undefined {
   return singletonKey === id && jobIdOf(key) !== id ? jobIdOf(key) : undefined
+}
+
+/** Returns the data of a job, without what is at its default. */
+export function dataOf(kept: Kept | Place): object {
+  if ('movedTo' in kept) return kept
+  const { offset, moves, ...rest } = kept
+  return { ...rest, ...(offset !== 0 && { offset }), ...(moves !== 0 && { moves }) }
 }
 
 /** What is known of a job whatever is in its data. */

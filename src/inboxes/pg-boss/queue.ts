@@ -1,31 +1,14 @@
 import { withServerTimeout } from '../../databases/server-timeout.ts'
+import { failureOf, inboxInvalid, noQueueFailure, noTransactions, silent } from './failures.ts'
+import { dataOf, type Kept, type Place } from './job-data.ts'
+import { completedSeconds, jobOptions, secondsOf } from './job-options.ts'
 import type {
   PgBossAttempt,
   PgBossClient,
   PgBossConnection,
   PgBossJob,
   PgBossStatements,
-} from './client.ts'
-import { failureOf, inboxInvalid, noQueueFailure, noTransactions, silent } from './failures.ts'
-import type { Kept, Place } from './job-data.ts'
-
-/** More than ever comes, in seconds or in attempts, and room to add to in a column of 32 bits. */
-const plenty = 2_000_000_000
-/** How long pg-boss keeps a job that is done, by default. Meanwhile repeats of it are duplicates. */
-const doneSeconds = 7 * 24 * 60 * 60
-const longestDelayMs = 365 * 24 * 60 * 60_000
-
-/** Given to each job as well, so that it does not matter how somebody else set up the queue. */
-const jobOptions = {
-  // Which attempt is the last is not for pg-boss to say, nor when the next one is due.
-  retryLimit: plenty,
-  retryDelay: 0,
-  retryBackoff: false,
-  // The most that pg-boss takes.
-  expireInSeconds: 24 * 60 * 60,
-  // pg-boss deletes what waits for longer. Its default is two weeks.
-  retentionSeconds: plenty,
-}
+} from './pg-boss-types.ts'
 
 /** How an update leaves a job that is not running. */
 export interface Change {
@@ -60,8 +43,11 @@ export class Queue {
 
   /** Creates the queue, unless it is there. */
   async create(): Promise<void> {
-    const options = { ...this.#jobOptions(), deleteAfterSeconds: doneSeconds }
-    const creation = this.#boss.createQueue(this.name, { policy: 'key_strict_fifo', ...options })
+    const creation = this.#boss.createQueue(this.name, {
+      policy: 'key_strict_fifo',
+      ...jobOptions(this.#heartbeatSeconds),
+      deleteAfterSeconds: completedSeconds,
+    })
     await this.#answer(creation)
     // It forgets what it knew.
     this.#isKnown = false
@@ -91,7 +77,7 @@ export class Queue {
       id,
       singletonKey,
       ...(delayMs > 0 && { startAfter: secondsOf(delayMs) }),
-      ...this.#jobOptions(),
+      ...jobOptions(this.#heartbeatSeconds),
       ...this.#connection,
     })
     return (await this.#answer(sending)) !== null
@@ -144,7 +130,7 @@ export class Queue {
     const updating = this.#boss.update(this.name, kept && dataOf(kept), {
       id,
       ...(delayMs !== undefined && { startAfter: secondsOf(delayMs) }),
-      ...(isKept !== undefined && { deleteAfterSeconds: isKept ? 0 : doneSeconds }),
+      ...(isKept !== undefined && { deleteAfterSeconds: isKept ? 0 : completedSeconds }),
       ...this.#connection,
     })
     return (await this.#answer(updating)).updated > 0
@@ -227,10 +213,6 @@ export class Queue {
     this.#isKnown = true
   }
 
-  #jobOptions() {
-    return { ...jobOptions, heartbeatSeconds: this.#heartbeatSeconds }
-  }
-
   /** Whether a change has changed something, which is documented and in no type of pg-boss. */
   async #affects(changing: Promise<unknown>): Promise<boolean> {
     const answer = await this.#answer(changing)
@@ -249,17 +231,4 @@ export class Queue {
       throw failureOf(error)
     }
   }
-}
-
-/** What is at its default is left out: most deliveries need nothing but themselves. */
-function dataOf(kept: Kept | Place): object {
-  if ('movedTo' in kept) return kept
-  const { offset, moves, ...rest } = kept
-  return { ...rest, ...(offset !== 0 && { offset }), ...(moves !== 0 && { moves }) }
-}
-
-/** A delay as pg-boss takes it, and PostgreSQL as an interval. */
-function secondsOf(delayMs: number): string {
-  const ms = delayMs > 0 ? Math.min(delayMs, longestDelayMs) : 0
-  return (ms / 1_000).toFixed(3)
 }

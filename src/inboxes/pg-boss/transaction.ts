@@ -1,9 +1,9 @@
 import { RinghookError } from '../../core/errors.ts'
 import { codeOf } from '../../databases/failures.ts'
 import { isIdle, isPgPool } from '../../databases/node-postgres.ts'
-import type { PgBossStatements } from './client.ts'
 import { failureOf } from './failures.ts'
 import type { Claimed } from './job-data.ts'
+import type { PgBossStatements } from './pg-boss-types.ts'
 import type { Queue } from './queue.ts'
 import { complete } from './settle.ts'
 

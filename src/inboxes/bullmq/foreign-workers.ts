@@ -1,4 +1,4 @@
-import type { BullmqQueue } from './library.ts'
+import type { BullmqQueue } from './bullmq-types.ts'
 
 /** What the names of our workers are, or begin with: so others can tell them apart. */
 const ours = 'ringhook'
@@ -13,7 +13,7 @@ export function workerName(name: string | undefined): string {
  * see fit. By the names of their connections, as `CLIENT LIST` has them; where that is forbidden, or
  * names cannot be set, nothing is found.
  */
-export async function countStrangers(queue: BullmqQueue): Promise<number> {
+export async function countForeignWorkers(queue: BullmqQueue): Promise<number> {
   const workers = (await queue.getWorkers?.()) ?? []
   return workers.filter(({ rawname }) => rawname !== undefined && !isOurs(rawname)).length
 }

@@ -1,8 +1,8 @@
 import { fits } from '../filter.ts'
-import type { EntryFilter, InboxState, StoredEntry } from '../inbox.ts'
-import { failureOf } from './attempt-results.ts'
-import { keyOf } from './job-ids.ts'
-import type { BullmqQueue, Client } from './library.ts'
+import type { EntryFilter, InboxCounts, InboxState, StoredEntry } from '../inbox.ts'
+import type { BullmqQueue, Client } from './bullmq-types.ts'
+import { jobIdOf, keyOf } from './job-ids.ts'
+import { failureOf } from './settle.ts'
 
 /** The lists and sorted sets of a queue that have the jobs of a state. `paused` is one of BullMQ 5. */
 const keysOf: Readonly<Record<InboxState, readonly string[]>> = {
@@ -34,6 +34,32 @@ export interface Found {
 export async function stateOf(queue: BullmqQueue, jobId: string): Promise<InboxState | undefined> {
   const state = await queue.getJobState(jobId)
   return Object.hasOwn(states, state) ? states[state] : undefined
+}
+
+/** Finds the job of a delivery, or one with this id that ringhook didn't add. */
+export async function findJob(queue: BullmqQueue, id: string): Promise<Found | undefined> {
+  for (const jobId of [jobIdOf(id), id]) {
+    const state = await stateOf(queue, jobId)
+    if (state !== undefined) return { jobId, state }
+  }
+  return undefined
+}
+
+/** Counts what the queue has. */
+export async function countsOf(queue: BullmqQueue, client: Client): Promise<InboxCounts> {
+  const [counts, oldest] = await Promise.all([
+    queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed'),
+    oldestOf(queue, client),
+  ])
+  // BullMQ 5 counts what waits in a paused queue apart.
+  const { waiting = 0, paused = 0, prioritized = 0, active = 0, delayed = 0, failed = 0 } = counts
+  return {
+    waiting: waiting + paused + prioritized,
+    running: active,
+    delayed,
+    dead: failed,
+    ...(oldest !== undefined && { oldest }),
+  }
 }
 
 /** How many jobs are asked about at once. */
@@ -69,7 +95,7 @@ export async function findJobs(
 const sampled = 1_000
 
 /** When the oldest of the jobs that are not dead was received. */
-export async function oldestOf(queue: BullmqQueue, client: Client): Promise<number | undefined> {
+async function oldestOf(queue: BullmqQueue, client: Client): Promise<number | undefined> {
   const alive: readonly InboxState[] = ['waiting', 'running', 'delayed']
   const ids = await Promise.all(alive.map((state) => idsIn(queue, client, state, sampled)))
   const times = await timesOf(queue, client, ids.flat())

@@ -1,6 +1,3 @@
-import { RinghookError } from '../../core/errors.ts'
-import { isMethod, whatWasGiven } from '../../databases/clients.ts'
-
 /** What the inbox needs of pg-boss: an instance of its class `PgBoss` fits as it is. */
 export interface PgBossClient {
   send(name: string, data: object, options: PgBossSendOptions): Promise<string | null>
@@ -104,23 +101,4 @@ export interface PgBossUpdateOptions extends PgBossConnection {
 export interface PgBossQueueOptions extends PgBossJobOptions {
   readonly policy: 'key_strict_fifo'
   readonly deleteAfterSeconds: number
-}
-
-const methods = [
-  ...['send', 'fetch', 'complete', 'fail', 'touch', 'cancel', 'resume', 'retry', 'deleteJob'],
-  ...['update', 'findJobs', 'createQueue', 'getQueue', 'getDb'],
-]
-
-/**
- * Refuses what is no pg-boss, or one that is too old.
- *
- * @throws {RinghookError} RINGHOOK_INBOX_INVALID
- */
-export function checkBoss(boss: unknown): void {
-  const missing = methods.find((name) => !isMethod(boss, name))
-  if (missing === undefined) return
-  throw new RinghookError(
-    'RINGHOOK_INBOX_INVALID',
-    `pgBossInbox() was given ${whatWasGiven(boss)} It has no method "${missing}". Give it an instance of PgBoss, of pg-boss 12.35 or later.`,
-  )
 }

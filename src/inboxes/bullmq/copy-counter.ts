@@ -1,38 +1,38 @@
 import { detached } from '../../core/async-context.ts'
-import type { BullmqQueue, Client } from './library.ts'
+import type { BullmqQueue, Client } from './bullmq-types.ts'
 import { runScript } from './scripts.ts'
 
-/** How many copies of a delivery are noted in its job's log. */
-const longestLog = 20
+/** How many lines the log of a job keeps. */
+const maxLogLines = 20
 
-interface Announcement {
+interface Waiting {
   readonly jobId: string
   resolve(copies: number): void
   reject(error: unknown): void
 }
 
 /**
- * Says of jobs that are about to be added whether they are the first of their id, which BullMQ tells
- * nobody. Each copy leaves a line in the job's log; Redis says how many there are. The log may be
- * there before its job, and goes with it.
+ * Counts the copies of a job, to tell the first from the others: BullMQ keeps one job of an id, and
+ * reports the same for each `add`. Each copy leaves a line in the job's log, and Redis returns how
+ * many there are. The log may be there before its job, and is removed with it.
  *
- * What is announced at the same moment is sent as one: a command for each would make a put cost half
- * as much again as the job itself.
+ * What is counted in the same turn is sent as one command: one for each would make a put cost half as
+ * much again as the job itself.
  */
-export class Announcements {
+export class CopyCounter {
   readonly #queue: BullmqQueue
-  #waiting: Announcement[] = []
+  #waiting: Waiting[] = []
 
   constructor(queue: BullmqQueue) {
     this.#queue = queue
   }
 
-  /** How many copies of a job were announced, with this one. Sent before what the caller adds next. */
+  /** Returns how many copies there are with this one. Sent before what the caller adds next. */
   add(client: Client, jobId: string): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ jobId, resolve, reject })
       if (this.#waiting.length > 1) return
-      // It announces for several requests, and in the async context of none of them.
+      // It counts for several requests, and runs in the async context of none of them.
       detached(() => queueMicrotask(() => this.#send(client)))
     })
   }
@@ -41,7 +41,7 @@ export class Announcements {
     const sent = this.#waiting
     this.#waiting = []
     const jobIds = sent.map(({ jobId }) => jobId)
-    this.#announce(client, jobIds).then(
+    this.#count(client, jobIds).then(
       (copies) => {
         for (const [index, { resolve }] of sent.entries()) resolve(Number(copies[index]))
       },
@@ -51,20 +51,16 @@ export class Announcements {
     )
   }
 
-  async #announce(client: Client, jobIds: readonly string[]): Promise<readonly unknown[]> {
+  async #count(client: Client, jobIds: readonly string[]): Promise<readonly unknown[]> {
     const [jobId] = jobIds
     // A method of ioredis's own costs less than a script.
     if (jobIds.length === 1 && client.rpush !== undefined) {
       const log = this.#queue.toKey(`${jobId}:logs`)
       const copies = await client.rpush(log, 'received')
-      if (copies > longestLog) await client.ltrim(log, 0, longestLog - 1)
+      if (copies > maxLogLines) await client.ltrim(log, 0, maxLogLines - 1)
       return [copies]
     }
-    const copies = await runScript(client, 'announce', [
-      this.#queue.toKey(''),
-      longestLog,
-      ...jobIds,
-    ])
-    return copies as readonly unknown[]
+    const values = [this.#queue.toKey(''), maxLogLines, ...jobIds]
+    return (await runScript(client, 'countCopies', values)) as readonly unknown[]
   }
 }

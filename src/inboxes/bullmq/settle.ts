@@ -1,5 +1,5 @@
 import type { AttemptResult, Failure } from '../inbox.ts'
-import type { Job } from './library.ts'
+import type { Job } from './bullmq-types.ts'
 
 /** After how long a job is tried again when BullMQ could not take in what became of it, in ms. */
 const defaultDelayMs = 1_000
