@@ -42,7 +42,7 @@ function proves(inbox: InboxName): void {
     // A proof in which nothing happened would prove nothing.
     const faults = inbox === 'sqlite' ? [/lock (\d+)/] : [/crash (\d+)/, /refuse (\d+)/]
     const done = [/(\d+) kills/, /(\d+) stops/, /takeovers +(\d+)/, /(\d+) late calls/]
-    const ends = [/calm +dead (\d+)/, /finished (\d+)/, /replay +(\d+)/, /retry (\d+)/]
+    const ends = [/calm .*dead (\d+)/, /completed (\d+)/, /replay +(\d+)/, /retry (\d+)/]
     for (const pattern of [...done, ...ends, ...faults]) {
       test.expect(figure(ended, pattern), `${pattern}\n${ended.stdout}`).toBeGreaterThan(0)
     }

@@ -8,14 +8,14 @@ import { test } from 'vitest'
  * on one client covers it.
  */
 const always = [
-  'one of 50 simultaneous claims wins, the others see it in flight',
-  'a fingerprint comes back as it was given, whatever its characters',
-  '500 keys claimed at once each get their own answer',
-  'free, held, released and finished keys claimed at once each get their own answer',
-  'leases of many lengths, claimed or extended at once, end when they should',
-  'keys that are extended, completed, released and forgotten at once are not mixed up',
+  'one of 50 simultaneous claims wins, and the others see it in flight',
+  'returns a fingerprint unchanged, whatever its characters',
+  '500 keys claimed simultaneously each get their own answer',
+  'free, held, released and completed keys claimed simultaneously each get their own answer',
+  'leases of different lengths, claimed or extended simultaneously, each end on time',
+  'keys extended, completed, released and forgotten simultaneously are not mixed up',
   'keys that look alike are different keys',
-  'a key is unknown, then in flight under its lease, then completed within its retention',
+  'a key is unknown, then in flight during its lease, then completed during its retention',
 ]
 const whereGiven = /^a store can be named|connection|transaction/
 

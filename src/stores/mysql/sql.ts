@@ -188,7 +188,7 @@ function millisecondsOf(changes: readonly Change[]): string {
 }
 
 function text(plain: string): string {
-  if (/^[\w.:# -]+$/.test(plain)) return `'${plain}'`
+  if (/^[\w.:~# -]+$/.test(plain)) return `'${plain}'`
   throw new TypeError('only plain text is written between quotes')
 }
 
