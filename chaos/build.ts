@@ -9,6 +9,8 @@ export interface Programs {
   readonly worker: string
   readonly inboxWorker: string
   readonly watchdog: string
+  /** Whether they were built for this run alone, and go with it. */
+  readonly areOwned: boolean
   remove(): Promise<void>
 }
 
@@ -31,7 +33,11 @@ export async function buildPrograms(): Promise<Programs> {
     silent: true,
     noExternal: [/^ringhook/],
   })
-  return { ...builtPrograms(folder), remove: () => rm(folder, { recursive: true, force: true }) }
+  return {
+    ...builtPrograms(folder),
+    areOwned: true,
+    remove: () => rm(folder, { recursive: true, force: true }),
+  }
 }
 
 /** Returns those that were built into a folder before. Whoever built them removes them. */
@@ -41,6 +47,7 @@ export function builtPrograms(folder: string): Programs {
     worker: `${folder}/worker.js`,
     inboxWorker: `${folder}/inbox-worker.js`,
     watchdog: `${folder}/watchdog.js`,
+    areOwned: false,
     remove: async () => {},
   }
 }

@@ -21,8 +21,9 @@ process.on('message', (order: WatchdogOrder) => {
 
 process.on('disconnect', () => {
   for (const pid of pids) end(pid)
-  // The programs were built for this run alone, this one among them.
-  rmSync(dirname(fileURLToPath(import.meta.url)), { recursive: true, force: true })
+  // The programs were built for this run alone, this one among them. Otherwise others use them.
+  if (process.argv[2] === 'owned')
+    rmSync(dirname(fileURLToPath(import.meta.url)), { recursive: true, force: true })
   process.exit()
 })
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Programs } from './build.ts'
 import type { Order, ProcessSettings, Ready, Wish } from './endpoint.ts'
 import type { Journal, WorkerLine } from './journal.ts'
 import type { WatchdogOrder } from './watchdog.ts'
@@ -7,7 +8,7 @@ import type { WatchdogOrder } from './watchdog.ts'
 /** Which processes there are. */
 export interface CrewSettings {
   /** The JavaScript of the workers, and of what ends them when the run is gone. */
-  readonly programs: { readonly worker: string; readonly watchdog: string }
+  readonly programs: Pick<Programs, 'worker' | 'watchdog' | 'areOwned'>
   /** One for each process. */
   readonly slots: readonly SlotSettings[]
 }
@@ -65,7 +66,8 @@ export class WorkerPool {
     this.accident = new Promise((resolve) => {
       this.#onAccident = resolve
     })
-    this.#watchdog = fork(settings.programs.watchdog, [], { execArgv: [] })
+    const { watchdog, areOwned } = settings.programs
+    this.#watchdog = fork(watchdog, areOwned ? ['owned'] : [], { execArgv: [] })
     this.#watchdog.on('error', () => {})
   }
 

@@ -92,9 +92,9 @@ export class InboxRun {
       const told = { inbox, role, journal: files, place: through, mutant }
       return { isDoor: role !== 'worker', told }
     })
-    const { inboxWorker: worker, watchdog } = programs
+    const { inboxWorker: worker, watchdog, areOwned } = programs
     const workers = this.#stage.enter(
-      new WorkerPool({ programs: { worker, watchdog }, slots }, journal),
+      new WorkerPool({ programs: { worker, watchdog, areOwned }, slots }, journal),
     )
     workers.guard(server?.pid)
     await workers.start()
