@@ -41,7 +41,7 @@ const attemptColours: Readonly<Record<string, Style>> = {
 }
 
 const nameWidth = 24
-const attemptWidth = 16
+const attemptWidth = 21
 
 /** Prints the tour in columns, coloured where the output is a terminal or FORCE_COLOR is set. */
 export class Paper {

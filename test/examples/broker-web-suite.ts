@@ -47,7 +47,7 @@ export function publishesSafely(broker: Broker): void {
 
     const { rawBody, headers } = request
     expect(await broker.read(place, 'waiting')).toEqual([
-      { id: expect.stringMatching(/^[0-9a-f]{64}$/), body: Buffer.from(rawBody), headers },
+      { id: expect.stringMatching(/^krosai~[\w.~-]+$/), body: Buffer.from(rawBody), headers },
     ])
   })
 

@@ -145,7 +145,7 @@ function worksOn(
     expect(list).not.toContain('the journal is down')
     expect(timesIn(await journalOf(url), requests)).toEqual([0, 0, 0])
 
-    const [discarded = '', replayed = ''] = list.match(/^[0-9a-f]{64}$/gm) ?? []
+    const [discarded = '', replayed = ''] = list.match(/^krosai~[\w.~-]+$/gm) ?? []
     expect(await administer('discard', discarded)).toBe('Discarded\n')
     expect(await administer('discard', discarded)).toMatch(/^There is none/)
     expect(await administer('replay', replayed)).toBe('Replayed: 1\n')

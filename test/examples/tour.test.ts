@@ -18,7 +18,7 @@ import { Program, runToEnd, start } from './program.ts'
 const tour = 'examples/tour/tour.ts'
 const run = promisify(execFile)
 /** Answered at once, and handled by the worker. */
-const done = '200 accepted, handled → done'
+const done = '200 accepted, handled → completed'
 const escapes = '\u001b['
 
 describe('npm start -- --once', () => {
@@ -43,16 +43,16 @@ describe('npm start -- --once', () => {
 
     expect(answersIn('Other names')).toEqual(times(6, done))
     const [first, second, ...together] = answersIn('Sent again')
-    expect([first, second]).toEqual(times(2, '200 accepted, duplicate → done'))
+    expect([first, second]).toEqual(times(2, '200 accepted, duplicate → completed'))
     expect(together.sort()).toEqual([done, '200 duplicate', '200 duplicate'])
     expect(answersIn('Refused')).toEqual([...times(3, '401 rejected'), ...times(2, '400 rejected')])
     expect(answersIn('Tried again')).toEqual(['200 accepted, failed → retry'])
     expect(attemptsIn(chapterOf(stdout, 'Tried again'))).toEqual([
       'failed → retry',
-      'handled → done',
+      'handled → completed',
     ])
-    expect(answersIn('Restarted')).toEqual(['200 accepted', '200 accepted, duplicate → done'])
-    expect(attemptsIn(chapterOf(stdout, 'Restarted'))).toEqual(['handled → done'])
+    expect(answersIn('Restarted')).toEqual(['200 accepted', '200 accepted, duplicate → completed'])
+    expect(attemptsIn(chapterOf(stdout, 'Restarted'))).toEqual(['handled → completed'])
     const inline = answersIn('Without an inbox')
     expect(inline.slice(1, 4).sort()).toEqual(['200 duplicate', '200 duplicate', '200 handled'])
     inline.splice(1, 3)
@@ -71,7 +71,7 @@ describe('npm start -- --once', () => {
       '200 accepted, invalid → dead',
       '200 accepted, failed → retry',
     ])
-    expect(attemptsIn(chapter)).toEqual(['failed → retry', 'failed → dead', 'handled → done'])
+    expect(attemptsIn(chapter)).toEqual(['failed → retry', 'failed → dead', 'handled → completed'])
     expect(chapter).toContain(
       "receiver.inbox.list({ state: 'dead' }): RINGHOOK_EVENT_INVALID, RINGHOOK_HANDLER_FAILED\n",
     )
@@ -100,9 +100,9 @@ describe('npm start', () => {
     )
 
     const first = await paste(command)
-    await program.printed(/Ctrl\+C stops\..*handled → done\n/s)
+    await program.printed(/Ctrl\+C stops\..*handled → completed\n/s)
     const second = await paste(command)
-    await program.printed(/Ctrl\+C stops\..*duplicate → done\n/s)
+    await program.printed(/Ctrl\+C stops\..*duplicate → completed\n/s)
     const calls = await (await fetch(`${address}/calls`)).json()
     program.kill('SIGINT')
 
@@ -122,7 +122,7 @@ describe('npm start', () => {
       ['call.ended', '200 accepted'],
       ['call.ended', '200 accepted'],
     ])
-    expect(attemptsIn(afterwards)).toEqual(['handled → done', 'duplicate → done'])
+    expect(attemptsIn(afterwards)).toEqual(['handled → completed', 'duplicate → completed'])
     expect(stdout).toMatch(/SIGINT: letting handlers finish\nStopped\n$/)
   })
 
@@ -194,7 +194,7 @@ describe('the tour', () => {
 
     expect(code).toBe(1)
     expect(printed).toContain(
-      '✗  call.initiated: promised the attempt duplicate → done, got handled → done\n',
+      '✗  call.initiated: promised the attempt duplicate → completed, got handled → completed\n',
     )
     expect(printed).toMatch(
       /✗ {2}call\.completed \(evt_\S+\): promised 1 in the journal, found 2\n/,
@@ -208,9 +208,9 @@ describe('the tour', () => {
     )
 
     expect(code).toBe(1)
-    expect(chapterOf(printed, 'Restarted')).toMatch(/call\.ringing +200 .* handled → done/)
+    expect(chapterOf(printed, 'Restarted')).toMatch(/call\.ringing +200 .* handled → completed/)
     expect(printed).toContain(
-      '✗  call.ringing: promised the attempt duplicate → done, got handled → done\n',
+      '✗  call.ringing: promised the attempt duplicate → completed, got handled → completed\n',
     )
   })
 
@@ -229,7 +229,7 @@ describe('the tour', () => {
     }, impatient)
 
     expect(code).toBe(1)
-    expect(printed).toContain('✗  call.initiated: promised the attempt handled → done, got none\n')
+    expect(printed).toContain('✗  call.initiated: promised the attempt handled → completed, got none\n')
     expect(printed).toMatch(
       /✗ {2}call\.initiated \(evt_\S+\): promised 1 in the journal, found 0\n/,
     )
@@ -244,7 +244,7 @@ describe('the tour', () => {
     }, impatient)
 
     expect(code).toBe(1)
-    expect(printed).toContain('✗  balance.low: promised the attempt handled → done, got none\n')
+    expect(printed).toContain('✗  balance.low: promised the attempt handled → completed, got none\n')
     expect(printed).toContain('\n0 of 19 documented payloads handled once each · ')
   })
 
