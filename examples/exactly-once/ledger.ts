@@ -13,7 +13,7 @@ export interface Minutes {
  */
 export interface Ledger {
   readonly store: PersistentStore
-  /** Writes the line and marks its event as finished: both or neither. */
+  /** Writes the line and completes its event: both or neither. */
   record(minutes: Minutes, context: Pick<HandlerContext, 'transaction'>): Promise<void>
   lines(): Promise<readonly Minutes[]>
   close(): Promise<void>

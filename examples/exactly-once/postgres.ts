@@ -5,7 +5,7 @@ import { type Ledger, ledgerLines, ledgerTable, type Minutes } from './ledger.ts
 /** A ledger in Postgres. */
 export async function postgresLedger(url: string): Promise<Ledger> {
   const pool = new Pool({ connectionString: url })
-  // Without a listener, a connection that is lost while nobody uses it would end the process.
+  // Without a listener, losing an idle connection would end the process.
   pool.on('error', (error) => console.error(error.message))
   const store = postgresStore(pool, { pruneEveryMs: 3_600_000 })
   await store.migrate()

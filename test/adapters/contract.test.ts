@@ -27,7 +27,7 @@ describe('adapterContract()', () => {
     ],
     [
       'breaks the connection off instead of answering',
-      'answers 413 to a large upload in progress, and takes the next delivery on the same connection, with a declared length',
+      'answers 413 to a large upload in progress, and accepts the next delivery on the same connection, with a declared length',
       (receiver) => (request, response) => {
         request.once('data', () => request.destroy())
         void webhooks(receiver)(request, response)

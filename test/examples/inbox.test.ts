@@ -122,7 +122,7 @@ function worksOn(
     expect(timesIn(await journalOf(url), [request])).toEqual([0])
     const worker = await startWorker()
 
-    await worker.printed(new RegExp(`${idOf(request)}: attempt 2 handled, done`))
+    await worker.printed(new RegExp(`${idOf(request)}: attempt 2 handled, completed`))
     await nothingWaits()
     expect(timesIn(await journalOf(url), [request])).toEqual([1])
   })
@@ -152,7 +152,7 @@ function worksOn(
     expect(await administer('replay', 'all')).toBe('Replayed: 1\n')
     expect(await administer('list')).toBe('No dead letters\n')
     const worker = await startWorker()
-    await worker.printed(/(?:attempt 1 handled, done\n[\s\S]*){2}/)
+    await worker.printed(/(?:attempt 1 handled, completed\n[\s\S]*){2}/)
     await nothingWaits()
 
     expect(timesIn(await journalOf(url), requests).sort()).toEqual([0, 1, 1])
@@ -163,7 +163,7 @@ function worksOn(
     const request = completed()
 
     expect(await deliver(url, request)).toEqual(accepted)
-    await program.printed(new RegExp(`${idOf(request)}: attempt 1 handled, done`))
+    await program.printed(new RegExp(`${idOf(request)}: attempt 1 handled, completed`))
 
     expect(timesIn(await journalOf(url), [request])).toEqual([1])
     await endWell(program)
