@@ -229,7 +229,9 @@ describe('the tour', () => {
     }, impatient)
 
     expect(code).toBe(1)
-    expect(printed).toContain('✗  call.initiated: promised the attempt handled → completed, got none\n')
+    expect(printed).toContain(
+      '✗  call.initiated: promised the attempt handled → completed, got none\n',
+    )
     expect(printed).toMatch(
       /✗ {2}call\.initiated \(evt_\S+\): promised 1 in the journal, found 0\n/,
     )
@@ -244,7 +246,9 @@ describe('the tour', () => {
     }, impatient)
 
     expect(code).toBe(1)
-    expect(printed).toContain('✗  balance.low: promised the attempt handled → completed, got none\n')
+    expect(printed).toContain(
+      '✗  balance.low: promised the attempt handled → completed, got none\n',
+    )
     expect(printed).toContain('\n0 of 19 documented payloads handled once each · ')
   })
 
