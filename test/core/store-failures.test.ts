@@ -46,6 +46,23 @@ function failing<Values extends unknown[], Result>(
 }
 
 describe('store, when it is down', () => {
+  it('answers 503 and runs no handler if a synchronous claim blocks for longer than the lease', async () => {
+    const clock = manualClock(start)
+    let blockedMs = 0
+    const blocked: ManualClock = { ...clock, now: () => clock.now() + blockedMs }
+    const store = broken(clock, (memory) => ({
+      claim(...claiming) {
+        const claim = memory.claim(...claiming)
+        blockedMs = 5_000
+        return claim
+      },
+    }))
+    const { deliver, runs } = endpoint({ clock: blocked, store, leaseMs: 5_000 })
+
+    expect(seen(await deliver())).toBe(unavailable)
+    expect(runs).toEqual([])
+  })
+
   it('answers 503 and runs no handler', async () => {
     for (const claim of [
       down,

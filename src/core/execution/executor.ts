@@ -49,14 +49,14 @@ export class Executor {
     delivery.phase = 'claim'
     delivery.fingerprint = fingerprintOf(delivery.rawBody)
     const claiming = this.#claims.claim(delivery)
-    if (!isThenable(claiming)) return this.#executeIfClaimed(delivery, claiming, delivery.nowMs)
+    if (!isThenable(claiming)) return this.#executeIfClaimed(delivery, claiming)
     return claiming.then(
-      (claim) => this.#executeIfClaimed(delivery, claim, this.#settings.clock.now()),
+      (claim) => this.#executeIfClaimed(delivery, claim),
       (error: unknown) => this.#executeWithoutStore(delivery, error),
     )
   }
 
-  #executeIfClaimed(delivery: Delivery, claim: Claim, now: number): Answer | Promise<Answer> {
+  #executeIfClaimed(delivery: Delivery, claim: Claim): Answer | Promise<Answer> {
     switch (claim.state) {
       case 'completed': {
         const isSame = claim.fingerprint === delivery.fingerprint
@@ -65,6 +65,8 @@ export class Executor {
       case 'in_flight':
         return answerFor('RINGHOOK_IN_FLIGHT', { retryAfterMs: claim.retryAfterMs })
       case 'claimed': {
+        // Read again: even a store that answers at once may have blocked for longer than the lease.
+        const now = this.#settings.clock.now()
         const refusal = this.#refusalOf(delivery, claim, now)
         if (refusal !== undefined) return this.#claims.release(claim).then(() => refusal)
         return this.#execute(delivery, claim, now)
