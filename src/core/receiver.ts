@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import type { Provider } from '../providers/provider.ts'
-import type { Forgotten } from '../stores/store.ts'
+import type { Forgotten, KeyStatus } from '../stores/store.ts'
 import { checkTenant } from './authentication/tenant.ts'
 import { checkOptions, optionInvalid, wholeNumber } from './checks.ts'
 import { type CloseOptions, type CloseReport, Closing, type ClosingSteps } from './closing.ts'
@@ -30,13 +30,13 @@ export interface Receiver<P extends Provider = Provider> {
    */
   receive(request: RequestLike): Promise<Reply>
   /**
-   * Makes one finished event run again when it is delivered again: for an operator who has the
-   * provider redeliver it by hand, which would be a duplicate otherwise. `eventId` is the `id` of
-   * the event, as handlers, `onOutcome` and the log have it. If the `secret` function names tenants,
-   * say whose event it is: the same id of another tenant, or of none, is another event.
+   * Lets a completed event run again the next time it is delivered: for an operator who redelivers
+   * it manually, which would be a duplicate otherwise. `eventId` is the `id` of the event, as in
+   * handlers, `onOutcome` and the log. If the `secret` function names tenants, pass the event's
+   * tenant: the same id of another tenant, or of none, is another event.
    *
-   * Gives `forgotten`; `in_flight` while the event runs, here or elsewhere (nothing is changed: ask
-   * again when it has finished); `unknown` if the store does not remember it.
+   * Returns `forgotten`; `in_flight` while the event runs, here or elsewhere (nothing is changed: try
+   * again when it has ended); `unknown` if the store doesn't remember it.
    *
    * @throws {RinghookError} RINGHOOK_OPTION_INVALID; RINGHOOK_STORE_UNAVAILABLE with the store's
    * error as its cause.
@@ -62,29 +62,29 @@ export interface Receiver<P extends Provider = Provider> {
    */
   statusOfBody(rawBody: Uint8Array, options?: TenantOption): Promise<EventStatus>
   /**
-   * What the inbox has: to list it, to replay or discard what is dead, and to count it.
+   * Lists and counts the deliveries in the inbox, and replays or discards dead letters.
    *
    * @throws {RinghookError} RINGHOOK_INBOX_MISSING: the receiver has no inbox.
    */
   readonly inbox: InboxAdmin
   /**
-   * Starts the worker of the inbox, in this process: it runs the handlers of what was received here
-   * or elsewhere, until `close()`. A process without an HTTP server may be such a worker too.
-   * Receivers of this process that share an inbox share its worker.
+   * Starts a worker for this receiver, in this process: it runs the handlers for deliveries received
+   * here or elsewhere, until `close()`. A process without an HTTP server can be a worker too. For
+   * receivers that share an inbox, there is `createWorker`.
    *
-   * @throws {RinghookError} RINGHOOK_INBOX_MISSING, RINGHOOK_OPTION_INVALID, RINGHOOK_SHUTTING_DOWN;
-   * what the inbox's database failed with, as RINGHOOK_STORE_UNREACHABLE.
+   * @throws {RinghookError} RINGHOOK_INBOX_MISSING; RINGHOOK_INBOX_SHARED: another receiver of this
+   * process has the inbox too; RINGHOOK_OPTION_INVALID, RINGHOOK_SHUTTING_DOWN; if the inbox's
+   * database fails, as RINGHOOK_STORE_UNREACHABLE.
    */
   start(options?: StartOptions): Promise<void>
-  /** Resolves when no delivery is on its way and no handler runs, those past their deadline included. */
+  /** Resolves when no delivery is active and no handler runs, not even one past its deadline. */
   idle(): Promise<void>
   /**
-   * Shuts the receiver down. For `acceptForMs` it goes on accepting deliveries, and its answers ask
-   * for another connection (`connection: close`). Then it answers 503 to every delivery that no
-   * handler has begun for, uploads that are half there included, and lets the handlers that run
-   * finish. After `drainMs` their `signal` aborts; their leases are still renewed for as long as the
-   * process lives. The worker of an inbox stops claiming at once, and gives back what has not
-   * finished by then.
+   * Shuts the receiver down. For `acceptForMs` it still accepts deliveries, and its answers ask for
+   * another connection (`connection: close`). Then it answers 503 to every delivery whose handler
+   * hasn't started, half-received uploads included, and lets running handlers finish. After `drainMs`
+   * their `signal` aborts; their leases are still renewed as long as the process lives. The worker of
+   * an inbox stops claiming at once, and gives back what isn't done by then.
    *
    * A second call returns the same report. Times that it sets can only shorten those of the first:
    * `close({ acceptForMs: 0, drainMs: 0 })` ends the wait.
@@ -95,7 +95,7 @@ export interface Receiver<P extends Provider = Provider> {
 }
 
 /** What {@link Receiver.status} found. */
-export type EventStatus = 'completed' | 'in_flight' | 'unknown'
+export type EventStatus = KeyStatus
 
 /** Whose event is meant. */
 export interface TenantOption {
@@ -109,7 +109,7 @@ export interface StartOptions {
 }
 
 /**
- * Makes a receiver: `webhooks(receiver)` of an adapter mounts it. `krosaiWebhooks(options)` and its
+ * Creates a receiver: `webhooks(receiver)` of an adapter mounts it. `krosaiWebhooks(options)` and its
  * siblings do both in one step.
  *
  * @throws {RinghookError} when the set-up is wrong; see {@link SetupCode}.

@@ -1,5 +1,5 @@
 /**
- * The idempotency store: who may run an event's handler, and which events are finished.
+ * The idempotency store: who may run an event's handler, and which events are completed.
  *
  * A key is absent, then in flight (held by an owner, under a fence, until its lease runs out), then
  * completed (until its retention is over). Every operation is atomic and conditional:
@@ -25,7 +25,7 @@ export interface IdempotencyStore {
   /** Sets the lease to end `leaseMs` from now. `false`: the claim is no longer held. */
   extend(claim: HeldClaim, options: { readonly leaseMs: number }): Promise<boolean>
   /**
-   * Marks the key as finished for `retentionMs`, also where the lease would have lasted longer.
+   * Completes the key for `retentionMs`, even if the lease would have lasted longer.
    * `false`: the claim is no longer held.
    *
    * @param options.transaction - The caller's open database transaction: the mark commits or rolls
@@ -37,7 +37,7 @@ export interface IdempotencyStore {
   complete(claim: HeldClaim, options: CompleteOptions): Promise<boolean> | boolean
   /** Gives the key back, so that the next claim gets it at once. `false`: the claim is no longer held. */
   release(claim: HeldClaim): Promise<boolean>
-  /** Makes a finished key free to be claimed again, with the next fence. A held key stays held. */
+  /** Makes a completed key free to be claimed again, with the next fence. A held key stays held. */
   forget(key: string): Promise<Forgotten>
   /** Says how far a key has come, and changes nothing: no lease, no fence, no time. */
   status(key: string): Promise<KeyStatus>
@@ -118,6 +118,6 @@ export type Claim =
     }
   | {
       readonly state: 'completed'
-      /** The fingerprint of the delivery that finished. */
+      /** The fingerprint of the delivery that completed it. */
       readonly fingerprint: string
     }

@@ -285,6 +285,37 @@ describe('receiver.receive(), with a handler', () => {
     expect(stuck.runs[0]?.context.signal.reason).toBeInstanceOf(RinghookError)
   })
 
+  it('is not told by the signal of a lease that was found lost only after it had failed', async () => {
+    const clock = manualClock(start)
+    let answerLate = (_isHeld: boolean) => {}
+    const extending = new Promise<boolean>((resolve) => {
+      answerLate = resolve
+    })
+    const store = { ...bound(memoryStore({ clock })), extend: () => extending }
+    const { deliver, runs } = endpoint({
+      clock,
+      store,
+      handle: async () => {
+        await clock.sleep(11_000)
+        throw new Error('no')
+      },
+    })
+    const reply = deliver()
+    await clock.advance(11_000)
+    await reply
+    answerLate(false)
+    await clock.advance(1)
+    expect(runs[0]?.context.signal.aborted).toBe(false)
+  })
+
+  it('is renewed no longer once it has ended', async () => {
+    const clock = manualClock(start)
+    const { deliver, store } = endpoint({ clock })
+    expect(seen(await deliver())).toBe('200 handled')
+    await clock.advance(60_000)
+    expect(store.extend).not.toHaveBeenCalled()
+  })
+
   it('keeps its claim through a halt of the event loop longer than the lease, if nobody took over', async () => {
     let now = start
     const ticking = manualClock(start)

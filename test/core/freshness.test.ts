@@ -17,6 +17,23 @@ const answers = {
 
 const at = (offsetMs: number) => new Date(start + offsetMs).toISOString()
 
+describe('event.timestamp, of a delivery that waits for its secret', () => {
+  it('is held against the time of its verification, and not of its arrival', async () => {
+    const clock = manualClock(start)
+    const { deliver } = endpoint({
+      clock,
+      retentionMs: day,
+      secret: async () => {
+        await clock.sleep(5_000)
+        return secret
+      },
+    })
+    const reply = deliver(event({ timestamp: at(1_000 - day) }))
+    await clock.advance(5_000)
+    expect(seen(await reply)).toBe(answers.old)
+  })
+})
+
 describe('event.timestamp, signed', () => {
   it.each([
     ['missing', undefined, answers.missing],

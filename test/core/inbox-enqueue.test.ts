@@ -20,6 +20,21 @@ describe('receiver.receive(), with an inbox', () => {
     expect(inbox.puts).toHaveLength(1)
   })
 
+  it('is refused, and not enqueued, if the receiver is closed while its event is read', async () => {
+    const inbox = handInbox()
+    const { deliver, receiver } = endpoint({
+      inbox,
+      store,
+      eventId: ({ id }) => {
+        void receiver.close()
+        return id
+      },
+    })
+
+    expect(await deliver()).toMatchObject({ status: 503 })
+    expect(inbox.puts).toEqual([])
+  })
+
   it('is kept with its bytes and its headers, and without what authenticates it', async () => {
     const inbox = handInbox()
     const { deliver, clock } = endpoint({ inbox, store, namespace: 'eu' })

@@ -39,7 +39,7 @@ type TextBefore = { readonly text: string } | { readonly reason: string }
 export function signatureVerifier(scheme: SignatureScheme): SignatureVerifier {
   const { header, prefix = '', separator, signedPrefix, encoding } = scheme
   const signatureLength = prefix.length + (encoding === 'hex' ? 64 : 44)
-  // Used if there is no key, so that an unknown tenant takes as long as a known one.
+  // Stands in when there are no keys, so an unknown tenant takes as long as a known one.
   const standIns = [createSecretKey(randomBytes(32))]
   // Reused for every delivery: a verification runs to its end without yielding. Both hold the prefix
   // too, so a signature is written as it is and not cut first.

@@ -117,8 +117,8 @@ export type RoutingTable<Of, ProviderName extends string = ProviderNameOf<Of>> =
 }
 
 /**
- * A handler of an event. `unknown` where there is no event: the compiler looks names of the user's
- * own up before it has inferred them, and would take `never` for the event of a wrapped handler.
+ * A handler of an event. `unknown` if there is no event: the compiler looks up names of the user's
+ * own events before it has inferred them, and would infer `never` for a wrapped handler's event.
  */
 type HandlerFor<Event> = [Event] extends [never] ? unknown : Handler<Extract<Event, WebhookEvent>>
 

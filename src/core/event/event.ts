@@ -52,9 +52,9 @@ export interface HandlerContext {
   readonly headers: RequestHeaders
   readonly receivedAt: Date
   /**
-   * Marks the event as finished inside the handler's own database transaction, so that the
-   * handler's write and the mark commit together. Call it last in the transaction. With a
-   * synchronous driver (SQLite) it has marked, or thrown, when it returns.
+   * Completes the event inside the handler's own database transaction, so that the handler's write
+   * and the completion commit together. Call it last in the transaction. With a synchronous driver
+   * (SQLite) it has completed the event, or thrown, when it returns.
    *
    * With an inbox in the same database the delivery's end in the inbox commits with them.
    *
@@ -67,11 +67,11 @@ export interface HandlerContext {
    */
   complete(transaction: unknown): Promise<void>
   /**
-   * Executor `work` in a database transaction that ringhook opens on the store's own client, marks the
-   * event as finished in it, and commits: the writes of `work` and the mark are there together or
-   * not at all. If `work` throws, everything is rolled back, and this rejects with what it threw. A
-   * connection that dies meanwhile rejects too, and never ends the process. With an inbox in the
-   * same database the delivery's end in the inbox commits with them.
+   * Runs `work` in a database transaction that ringhook opens on the store's own client, completes
+   * the event in it, and commits: the writes of `work` and the completion take effect together or not
+   * at all. If `work` throws, everything is rolled back, and this rejects with the same error. If the
+   * connection dies meanwhile, this rejects too, and never ends the process. With an inbox in the same
+   * database the delivery's end in the inbox commits with them.
    *
    * `work` is given what the transaction is open on, and must write through it: a client of the
    * `pg` pool, a connection of the `mysql2` pool, or the SQLite database. Annotate it for the full
@@ -83,7 +83,7 @@ export interface HandlerContext {
    * @returns what `work` returned, once it is committed.
    * @throws {RinghookError} RINGHOOK_STORE_NOT_TRANSACTIONAL: the store, or its client, cannot.
    * RINGHOOK_TRANSACTION_INVALID: called twice, inside itself, or with an async function on SQLite;
-   * or `work` returned work that nothing has started, such as an iterator or a function.
+   * `work` released its connection; or `work` returned work that nothing has started, such as an iterator or a function.
    * RINGHOOK_TRANSACTION_NOT_COMMITTED: a statement failed that `work` did not wait for.
    * RINGHOOK_LEASE_LOST: another run took over, and everything was rolled back. Every StoreCode.
    */

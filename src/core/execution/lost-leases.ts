@@ -10,7 +10,7 @@ export function claimLost(hadLease?: boolean): RinghookError {
   return leaseLost(`${hadLease === true ? forgotten : unsure} ${forgetting}`)
 }
 
-/** Why a finished event was not marked: another run has it, or had it. */
+/** Why an event couldn't be completed: another run has it, or had it. */
 export function takenOver(hadLease: boolean): RinghookError {
   return leaseLost(hadLease ? `${takenFromForgetful} ${forgetting}` : taken)
 }

@@ -72,7 +72,7 @@ export interface CommonOptions<
   readonly ackDeadlineMs?: number
   /** How long a claim holds without renewal, in ms. Default: 30 000. */
   readonly leaseMs?: number
-  /** How long a finished event is remembered, and the oldest signed timestamp accepted. Default: 7 days; KrosAI 30 days. */
+  /** How long a completed event is remembered, and the oldest signed timestamp accepted. Default: 7 days; KrosAI 30 days. */
   readonly retentionMs?: number
   /** How far in the future a signed timestamp may lie, in ms. Default: 300 000. */
   readonly clockToleranceMs?: number
